@@ -1,0 +1,69 @@
+//! The only way to ask what time it is, how long something took, and to wait: a real clock, or one that is told.
+
+#![expect(clippy::disallowed_methods, reason = "this is the clock that everything else has to ask")]
+
+use jiff::Timestamp;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A clock. Cheap to clone; clones of a told clock share their time.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's clocks: wall time for `now`, monotonic time for `elapsed`.
+    Real {
+        /// What `elapsed` counts from.
+        origin: Instant,
+    },
+    /// A clock that only moves when it is told to, or when someone sleeps on it.
+    Told(Arc<Mutex<Told>>),
+}
+
+/// The state of a told clock.
+#[derive(Debug)]
+pub struct Told {
+    start: Timestamp,
+    passed: Duration,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn real() -> Self {
+        Self::Real { origin: Instant::now() }
+    }
+
+    /// A clock that stands at `start`.
+    pub fn told(start: Timestamp) -> Self {
+        Self::Told(Arc::new(Mutex::new(Told { start, passed: Duration::ZERO })))
+    }
+
+    /// Wall time in UTC, cut to milliseconds: what evidence needs and people can read.
+    pub fn now(&self) -> Timestamp {
+        let exact = match self {
+            Self::Real { .. } => Timestamp::now(),
+            Self::Told(told) => {
+                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.start + told.passed
+            }
+        };
+        Timestamp::from_millisecond(exact.as_millisecond()).unwrap_or(exact)
+    }
+
+    /// Time since this clock was made; never runs backwards.
+    pub fn elapsed(&self) -> Duration {
+        match self {
+            Self::Real { origin } => origin.elapsed(),
+            Self::Told(told) => told.lock().unwrap_or_else(PoisonError::into_inner).passed,
+        }
+    }
+
+    /// Waits. On a told clock it moves the time and returns at once.
+    pub async fn sleep(&self, length: Duration) {
+        match self {
+            Self::Real { .. } => tokio::time::sleep(length).await,
+            Self::Told(told) => {
+                told.lock().unwrap_or_else(PoisonError::into_inner).passed += length;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One user-facing diagnostic: what is wrong, where it stands, and how to mend it.
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The text of a file, shared by the places in it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// The path as the user gave it.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A position in a file. Line and column count from 1; a column counts characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Line, from 1; 0 when only the file is known.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+}
+
+/// A mistake that a person can mend.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Diag {
+    /// Where it stands, if it stands in a file.
+    pub place: Option<Place>,
+    /// A stable name: `unknown-key`, `bad-jsonpath`.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+/// A diagnostic as data, for machines.
+#[derive(Debug, Serialize)]
+pub struct DiagLine<'a> {
+    /// Always `diagnostic`.
+    pub event: &'static str,
+    /// The stable name.
+    pub code: &'a str,
+    /// `file:line:column`.
+    pub at: Option<String>,
+    /// What is wrong.
+    pub message: &'a str,
+    /// How to mend it.
+    pub help: Option<&'a str>,
+}
+
+impl Diag {
+    /// A mistake that stands in no file: on the command line, in the process's surroundings.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { place: None, code, message: message.into(), help: None }
+    }
+
+    /// A mistake at a place.
+    pub fn at(place: Place, code: &'static str, message: impl Into<String>) -> Self {
+        Self { place: Some(place), code, message: message.into(), help: None }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The diagnostic as one line of data.
+    pub fn line(&self) -> DiagLine<'_> {
+        let at = self.place.as_ref().map(ToString::to_string);
+        DiagLine { event: "diagnostic", code: self.code, at, message: &self.message, help: self.help.as_deref() }
+    }
+
+    /// The diagnostic as people read it: file, line, column, the line itself with a caret, and advice.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
+        let mut group = match &self.place {
+            Some(place) if place.line > 0 => {
+                let span = place.span();
+                let snippet = Snippet::source(place.source.text.as_str())
+                    .path(place.source.path.as_str())
+                    .annotation(AnnotationKind::Primary.span(span));
+                title.element(snippet)
+            }
+            Some(place) => title.element(annotate_snippets::Origin::path(place.source.path.as_str())),
+            None => annotate_snippets::Group::with_title(title),
+        };
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+impl Place {
+    /// The bytes that the caret stands under: the word at the place.
+    fn span(&self) -> std::ops::Range<usize> {
+        let text = &self.source.text;
+        let line = usize::try_from(self.line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        let this = text[start..].lines().next().unwrap_or_default();
+        let column = usize::try_from(self.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        let offset = this.char_indices().nth(column).map_or(this.len(), |(at, _)| at);
+        let word = this[offset..].find([' ', ',', ':', '}', ']']).unwrap_or(this.len() - offset);
+        let quoted = this[offset..].starts_with(['"', '\'']);
+        let close = this[offset..].get(1..).and_then(|rest| rest.find(['"', '\''])).map(|end| end + 2);
+        let length = if quoted { close.unwrap_or(word) } else { word };
+        start + offset..start + offset + length.max(1).min(this.len() - offset)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.source.path),
+            line => write!(f, "{}:{line}:{}", self.source.path, self.column),
+        }
+    }
+}
+
+/// The nearest of the names to a misspelt one, if one is near enough to be meant.
+pub fn near_miss<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.into_iter().map(|name| (strsim::damerau_levenshtein(word, name), name)).min()?;
+    (near.0 <= 1 + word.len().min(near.1.len()) / 4).then_some(near.1)
+}

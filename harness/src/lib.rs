@@ -1,0 +1,6 @@
+//! Proofmark runs the checks of a plan against live systems, keeps what it saw as evidence, and stamps a verdict on it.
+
+pub mod redact;
+pub mod clock;
+pub mod model;
+pub mod diag;

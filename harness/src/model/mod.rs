@@ -1,0 +1,14 @@
+//! What is written down: events, step records, findings, verdicts, exit codes.
+//!
+//! Plain data with serde; no I/O, no clock. Whatever stands in `evidence/` has its shape here.
+
+mod event;
+mod step;
+mod verdict;
+
+pub use event::{Event, FileHash, Line, Manifest, RunInfo, ScenarioInfo};
+pub use step::{Attempt, Duration, Exchange, StepRecord, sampled};
+pub use verdict::{Exit, Finding, Verdict};
+
+/// The version of every format that Proofmark reads and writes.
+pub const FORMAT: &str = "v1";

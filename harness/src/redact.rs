@@ -1,0 +1,355 @@
+//! Secrets out: the only maker of `Clean`, and the recorder takes nothing else.
+//!
+//! A secret that was resolved or composed is *learned*, in every shape it travels in; keys and headers that are named
+//! like secrets are masked whatever they hold. Masking happens once, over the bytes, before anything is cut to size.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "[masked]";
+
+/// A secret shorter than this is masked only as a whole value and in composed headers.
+const SHORT: usize = 8;
+
+/// Parts of key names that mark a secret, compared without case, `-` and `_`.
+const SECRET_KEYS: [&str; 14] = [
+    "token", "secret", "password", "passwd", "passphrase", "pwd", "authorization", "cookie", "apikey", "privatekey",
+    "databaseurl", "credential", "accesskey", "dsn",
+];
+
+/// A secret value. It has no `Serialize` and no `Display`; `Debug` shows the mask.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// A value that has passed the redactor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clean<T = Value>(T);
+
+impl<T> Clean<T> {
+    /// The cleaned value.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+    /// The cleaned value, owned.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// Knows the secrets of a run. Cheap to clone; clones share what was learned.
+#[derive(Clone, Default)]
+pub struct Redactor(Arc<RwLock<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Masked wherever they appear.
+    anywhere: BTreeSet<String>,
+    /// Masked only when they are the whole text.
+    whole: BTreeSet<String>,
+    /// Over `anywhere`; rebuilt when something is learned.
+    finder: Option<AhoCorasick>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+impl Redactor {
+    /// Learns a secret and hands it back as one.
+    pub fn learn(&self, secret: impl Into<String>) -> Secret {
+        let secret = secret.into();
+        // A file's secret often ends in a newline that is sent trimmed: both are known.
+        for form in [secret.as_str(), secret.trim()] {
+            self.learn_form(form);
+        }
+        if let Some(password) = dsn_password(&secret) {
+            self.learn_form(&password);
+        }
+        Secret(secret)
+    }
+
+    /// Learns a composed value (a whole `Authorization` header) that is masked anywhere, however short its parts are.
+    pub fn learn_composed(&self, value: &str) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.anywhere.extend(shapes(value));
+        // The credentials of the header, without `Basic` or `Bearer` in front.
+        if let Some((_, rest)) = value.split_once(' ')
+            && rest.len() >= SHORT
+        {
+            known.anywhere.extend(shapes(rest));
+        }
+        known.rebuild();
+    }
+
+    fn learn_form(&self, form: &str) {
+        if form.is_empty() {
+            return;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if form.chars().count() < SHORT {
+            known.whole.extend(shapes(form));
+        } else if known.anywhere.insert(form.to_owned()) {
+            known.anywhere.extend(shapes(form));
+            known.rebuild();
+        }
+    }
+
+    /// Cleans any value that can be written down, keys included. `open` names keys that are no secrets here.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn clean(&self, value: &impl Serialize, open: &[String]) -> Result<Clean, serde_json::Error> {
+        let mut value = serde_json::to_value(value)?;
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.walk(&mut value, open);
+        Ok(Clean(value))
+    }
+
+    /// Cleans raw text: learned secrets only, for there are no keys in it.
+    pub fn clean_text(&self, text: &str) -> Clean<String> {
+        Clean(self.0.read().unwrap_or_else(PoisonError::into_inner).text(text))
+    }
+
+    /// Cleans bytes: text as text, other bytes by the same shapes.
+    pub fn clean_bytes(&self, bytes: &[u8]) -> Clean<Vec<u8>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match &known.finder {
+            Some(finder) => {
+                let mut out = Vec::with_capacity(bytes.len());
+                finder.replace_all_with_bytes(bytes, &mut out, |_, _, out| {
+                    out.extend_from_slice(MASK.as_bytes());
+                    true
+                });
+                Clean(out)
+            }
+            None => Clean(bytes.to_vec()),
+        }
+    }
+}
+
+impl Known {
+    fn rebuild(&mut self) {
+        // Longest first, so that a secret that contains another leaves nothing of itself behind.
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.anywhere);
+        self.finder = finder.ok();
+    }
+
+    fn walk(&self, value: &mut Value, open: &[String]) {
+        match value {
+            Value::String(text) => {
+                let clean = self.text(text);
+                if clean != *text {
+                    *text = clean;
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item, open)),
+            Value::Object(map) => self.walk_map(map, open),
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => {
+                if self.whole.contains(&number.to_string()) || self.anywhere.contains(&number.to_string()) {
+                    *value = Value::String(MASK.into());
+                }
+            }
+        }
+    }
+
+    fn walk_map(&self, map: &mut serde_json::Map<String, Value>, open: &[String]) {
+        if map.keys().any(|key| self.text(key) != *key) {
+            *map = std::mem::take(map).into_iter().map(|(key, value)| (self.text(&key), value)).collect();
+        }
+        // `{name: password, value: …}` is a pair too: a header list or an environment list.
+        let named = ["name", "key"].iter().any(|n| map.get(*n).and_then(Value::as_str).is_some_and(is_secret_key));
+        for (key, value) in map.iter_mut() {
+            let secret = is_secret_key(key) || (named && key == "value");
+            if secret && !open.iter().any(|o| o == key) && !value.is_null() && !value.is_boolean() {
+                mask_leaves(value);
+            } else {
+                self.walk(value, open);
+            }
+        }
+    }
+
+    fn text(&self, text: &str) -> String {
+        if self.whole.contains(text) {
+            return MASK.to_owned();
+        }
+        match &self.finder {
+            Some(finder) if finder.is_match(text) => {
+                let mut out = String::with_capacity(text.len());
+                finder.replace_all_with(text, &mut out, |_, _, out| {
+                    out.push_str(MASK);
+                    true
+                });
+                out
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// Masks every text and number below, and keeps the shape.
+fn mask_leaves(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(mask_leaves),
+        Value::Object(map) => map.values_mut().for_each(mask_leaves),
+        Value::Null => {}
+        _ => *value = Value::String(MASK.into()),
+    }
+}
+
+/// Is a key of this name masked whatever it holds?
+pub fn is_secret_key(key: &str) -> bool {
+    let plain: String = key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    SECRET_KEYS.iter().any(|part| plain.contains(part))
+}
+
+/// Does this value hold a mask anywhere?
+pub fn is_masked(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(MASK),
+        Value::Array(items) => items.iter().any(is_masked),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains(MASK) || is_masked(value)),
+        _ => false,
+    }
+}
+
+/// The shapes in which a text travels.
+fn shapes(text: &str) -> Vec<String> {
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned();
+    let ascii = ascii_json(text);
+    let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let lower = lower_percent(&encoded);
+    let mut out = vec![text.to_owned(), json, ascii, lower, encoded, form];
+    out.extend(url_encoded(text));
+    out.extend([STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base| base.encode(text)));
+    out.retain(|shape| !shape.is_empty());
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// JSON with everything beyond ASCII written as `\u00fc`, in both cases of hex.
+fn ascii_json(text: &str) -> String {
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let mut out = String::new();
+    for c in json[1..json.len() - 1].chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
+fn lower_percent(encoded: &str) -> String {
+    let mut out = String::with_capacity(encoded.len());
+    let mut hex = 0;
+    for c in encoded.chars() {
+        out.push(if hex > 0 { c.to_ascii_lowercase() } else { c });
+        hex = if c == '%' { 2 } else { i32::max(hex - 1, 0) };
+    }
+    out
+}
+
+/// As a URL parser writes it in a password and in a query.
+fn url_encoded(text: &str) -> Vec<String> {
+    let Ok(mut url) = url::Url::parse("http://user@host/") else { return vec![] };
+    let password = url.set_password(Some(text)).ok().and_then(|()| url.password().map(str::to_owned));
+    url.set_query(Some(text));
+    url.set_path(text);
+    [password, url.query().map(str::to_owned), Some(url.path().trim_start_matches('/').to_owned())]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The password inside a DSN or URL, decoded.
+fn dsn_password(text: &str) -> Option<String> {
+    let url = url::Url::parse(text.trim()).ok()?;
+    let password = url.password()?;
+    Some(percent_encoding::percent_decode_str(password).decode_utf8_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn cleaned(redactor: &Redactor, value: &Value) -> Value {
+        redactor.clean(value, &[]).unwrap().into_inner()
+    }
+
+    #[test]
+    fn a_short_secret_does_not_blot_out_the_evidence() {
+        let redactor = Redactor::default();
+        redactor.learn("admin");
+        let seen = cleaned(&redactor, &json!({"a": "admin", "b": "the admin page"}));
+        assert_eq!(seen, json!({"a": MASK, "b": "the admin page"}));
+    }
+
+    #[test]
+    fn keys_named_like_secrets_are_masked_unless_opened() {
+        let redactor = Redactor::default();
+        let value = json!({"api_key": "x", "X-Api-Key": ["y"], "next_token": 7, "ok": 1, "tls": {"password": {"a": "b"}}});
+        let seen = redactor.clean(&value, &["next_token".into()]).unwrap().into_inner();
+        assert_eq!(seen, json!({"api_key": MASK, "X-Api-Key": [MASK], "next_token": 7, "ok": 1, "tls": {"password": {"a": MASK}}}));
+        assert_eq!(cleaned(&redactor, &json!([{"name": "DB_PASSWORD", "value": "x"}])), json!([{"name": "DB_PASSWORD", "value": MASK}]));
+    }
+
+    #[test]
+    fn the_password_inside_a_dsn_is_a_secret_of_its_own() {
+        let redactor = Redactor::default();
+        redactor.learn("postgres://bob:p%40ssw0rd-long@db:5432/app");
+        assert_eq!(cleaned(&redactor, &json!("it was p@ssw0rd-long!")), json!(format!("it was {MASK}!")));
+    }
+
+    #[test]
+    fn a_composed_header_is_masked_although_its_parts_are_short() {
+        let redactor = Redactor::default();
+        redactor.learn_composed("Basic YWRtaW46YWRtaW4=");
+        assert_eq!(cleaned(&redactor, &json!("sent YWRtaW46YWRtaW4=")), json!(format!("sent {MASK}")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_shape_of_a_secret_survives(secret in "[ -~äöüß€]{8,24}", around in "[a-z ]{0,5}") {
+            let redactor = Redactor::default();
+            redactor.learn(secret.clone());
+            for shape in shapes(&secret) {
+                let text = format!("{around}{shape}{around}");
+                let clean = redactor.clean(&json!({"t": text, "deep": [text]}), &[]).unwrap();
+                prop_assert!(!clean.get().to_string().contains(&shape) || MASK.contains(&shape), "{}", clean.get());
+                prop_assert!(!redactor.clean_text(&text).get().contains(&shape));
+            }
+        }
+    }
+}

@@ -4,3 +4,7 @@ pub mod redact;
 pub mod clock;
 pub mod model;
 pub mod diag;
+pub mod undo;
+pub mod environment;
+pub mod clients;
+pub mod steps;

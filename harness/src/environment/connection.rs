@@ -1,0 +1,45 @@
+//! A connection with its secrets resolved, and all of them together.
+
+use crate::redact::{Redactor, Secret};
+use std::collections::BTreeMap;
+
+/// One named system: where it is and how to log in. Every secret in it has been learned by the redactor.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    /// Its name in the environment file.
+    pub name: String,
+    /// Base URL, without a trailing slash.
+    pub url: Option<String>,
+    /// Basic authentication: user name and password.
+    pub basic: Option<(String, Secret)>,
+    /// A bearer token.
+    pub bearer: Option<Secret>,
+    /// Extra headers, in order of name.
+    pub headers: BTreeMap<String, Secret>,
+    /// TLS settings.
+    pub tls: Tls,
+}
+
+/// TLS settings of a connection; `ca`, `cert` and `key` hold PEM text.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Certificates to trust instead of the machine's.
+    pub ca: Option<String>,
+    /// The client's certificate chain.
+    pub cert: Option<String>,
+    /// The client's key.
+    pub key: Option<Secret>,
+    /// The name to expect in the server's certificate.
+    pub server_name: Option<String>,
+    /// Accept any certificate.
+    pub insecure: bool,
+}
+
+/// Every connection of an environment, and the redactor that knows their secrets.
+#[derive(Debug, Default)]
+pub struct Systems {
+    /// Connections by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// Knows what must not be written.
+    pub redactor: Redactor,
+}

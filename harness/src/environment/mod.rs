@@ -1,0 +1,5 @@
+//! The environment file: connections, secret references, roles.
+
+mod connection;
+
+pub use connection::{Connection, Systems, Tls};

@@ -1,0 +1,210 @@
+//! The kinds of steps: one file per kind, one line in a list.
+//!
+//! A kind is its settings: a struct that is read from the scenario and implements [`Check`] or [`Act`]. The macro below
+//! makes the enum, the dispatch, the list of names and examples and the schema from one line per kind.
+
+use crate::clients::{ClientError, Log};
+use crate::clock::Clock;
+use crate::environment::Systems;
+use crate::model::{Duration, Finding};
+use crate::undo::Final;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+/// All that a step may touch.
+#[derive(Debug, Clone)]
+pub struct Cx {
+    /// What time it is. Steps never sleep.
+    pub clock: Clock,
+    /// The connections of the environment.
+    pub systems: Arc<Systems>,
+    /// Which connection serves which role, where the step names one with `via`.
+    pub via: BTreeMap<String, String>,
+    /// Takes down every exchange with the world.
+    pub log: Log,
+    /// How much time is left for this attempt.
+    pub timeout: Duration,
+}
+
+/// Why a step saw nothing, or could not act.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// What was expected, what happened, where, and how to mend it.
+    pub message: String,
+    /// May another attempt succeed? A refused connection may; a 401 may not.
+    pub transient: bool,
+}
+
+impl From<ClientError> for StepError {
+    fn from(error: ClientError) -> Self {
+        Self { transient: error.is_transient(), message: error.to_string() }
+    }
+}
+
+/// Reads. Cannot change anything: it has no way to obtain a `Promise` or a `Final`.
+pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
+    /// The kind's name in scenario files, kebab-case.
+    const NAME: &'static str;
+    /// One example as it stands below `check:`; a test parses it.
+    const EXAMPLE: &'static str;
+    /// The number of the judging rules, raised when `judge` changes its mind.
+    const RULES: u32;
+    /// The roles it uses.
+    const ROLES: &'static [&'static str];
+    /// What it sees.
+    type Seen: Serialize + DeserializeOwned + JsonSchema + Send;
+    /// Looks at the world, once.
+    fn observe(&self, cx: &Cx) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
+    /// Judges what was seen at that time. No I/O.
+    fn judge(&self, seen: &Self::Seen, at: Timestamp) -> Vec<Finding>;
+    /// The setting that counts a list by itself, as a JSONPath: an `expect` on it is the author's word about zero.
+    fn counted(&self) -> Option<&'static str> {
+        None
+    }
+    /// A mistake in the settings that their types cannot say.
+    fn mistake(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Changes the world once, finally; then says what it saw of the change.
+pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
+    /// The kind's name in scenario files, kebab-case.
+    const NAME: &'static str;
+    /// One example as it stands below `act:`; a test parses it.
+    const EXAMPLE: &'static str;
+    /// The number of the judging rules, raised when `judge` changes its mind.
+    const RULES: u32;
+    /// The roles it uses.
+    const ROLES: &'static [&'static str];
+    /// What it sees.
+    type Seen: Serialize + DeserializeOwned + JsonSchema + Send;
+    /// The permissions that these settings need.
+    fn needs(&self) -> &'static [Permission];
+    /// Makes the change and returns what was seen of it. It is never cancelled and never tried again.
+    fn act(&self, cx: &Cx, leave: &Final) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
+    /// Judges what was seen at that time. No I/O.
+    fn judge(&self, seen: &Self::Seen, at: Timestamp) -> Vec<Finding>;
+    /// The setting that counts a list by itself, as a JSONPath.
+    fn counted(&self) -> Option<&'static str> {
+        None
+    }
+    /// A mistake in the settings that their types cannot say.
+    fn mistake(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a run may do besides reading. None implies another, none is on by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permission {
+    /// Run a program that a scenario or an environment names.
+    Exec,
+    /// Change a system.
+    Change,
+    /// Truncate, drop, prune.
+    Destroy,
+}
+
+/// What is known of a kind without settings.
+#[derive(Debug, Clone, Copy)]
+pub struct KindInfo {
+    /// Name in scenario files.
+    pub name: &'static str,
+    /// Example as it stands below `check:` or `act:`.
+    pub example: &'static str,
+    /// The number of its judging rules.
+    pub rules: u32,
+    /// The roles it uses.
+    pub roles: &'static [&'static str],
+}
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $list:ident : $tr:ident { $($variant:ident => $spec:path),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub enum $list { $(#[doc = "See the settings."] $variant(Box<$spec>)),+ }
+        impl $list {
+            /// Every kind of the list.
+            pub const KINDS: &'static [KindInfo] = &[$(KindInfo {
+                name: <$spec as $tr>::NAME, example: <$spec as $tr>::EXAMPLE,
+                rules: <$spec as $tr>::RULES, roles: <$spec as $tr>::ROLES,
+            }),+];
+            /// What is known of the kind.
+            pub fn info(&self) -> KindInfo {
+                let name = match self { $(Self::$variant(_) => <$spec as $tr>::NAME),+ };
+                Self::KINDS[Self::KINDS.iter().position(|kind| kind.name == name).unwrap_or_default()]
+            }
+            /// The judgement on a saved observation. One that cannot be read is undecided.
+            pub fn judge(&self, seen: &Value, at: Timestamp) -> Vec<Finding> {
+                match self { $(Self::$variant(kind) => match <$spec as $tr>::Seen::deserialize(seen) {
+                    Ok(seen) => kind.judge(&seen, at),
+                    Err(error) => vec![Finding::undecided("the observation can be read", "its documented shape", error.to_string())],
+                }),+ }
+            }
+            /// The list that the kind counts by itself.
+            pub fn counted(&self) -> Option<&'static str> { match self { $(Self::$variant(kind) => kind.counted()),+ } }
+            /// A mistake in the settings that their types cannot say.
+            pub fn mistake(&self) -> Option<String> { match self { $(Self::$variant(kind) => kind.mistake()),+ } }
+        }
+    };
+}
+
+fn seen_json(seen: &impl Serialize) -> Result<Value, StepError> {
+    let wrong = |error: serde_json::Error| StepError { message: format!("the observation is no JSON: {error}"), transient: false };
+    serde_json::to_value(seen).map_err(wrong)
+}
+
+macro_rules! checks { ($($variant:ident => $spec:path),+ $(,)?) => {
+    kinds! { /// A step that reads.
+        AnyCheck: Check { $($variant => $spec),+ } }
+    impl AnyCheck {
+        /// One look at the world, as JSON of the documented shape.
+        ///
+        /// # Errors
+        /// When nothing could be seen.
+        pub async fn observe(&self, cx: &Cx) -> Result<Value, StepError> {
+            match self { $(Self::$variant(kind) => seen_json(&Box::pin(kind.observe(cx)).await?)),+ }
+        }
+    }
+} }
+
+macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
+    kinds! { /// A step that changes the world.
+        AnyAct: Act { $($variant => $spec),+ } }
+    impl AnyAct {
+        /// Makes the change, once; what was seen of it as JSON of the documented shape.
+        ///
+        /// # Errors
+        /// When the change could not be made.
+        pub async fn act(&self, cx: &Cx, leave: &Final) -> Result<Value, StepError> {
+            match self { $(Self::$variant(kind) => seen_json(&Box::pin(kind.act(cx, leave)).await?)),+ }
+        }
+        /// The permissions that these settings need.
+        pub fn needs(&self) -> &'static [Permission] { match self { $(Self::$variant(kind) => kind.needs()),+ } }
+    }
+} }
+
+mod command;
+mod http;
+mod prometheus_query;
+mod prometheus_targets;
+
+checks! {
+    Http => http::Http,
+    PrometheusQuery => prometheus_query::PrometheusQuery,
+    PrometheusTargets => prometheus_targets::PrometheusTargets,
+}
+
+acts! {
+    Command => command::Command,
+}

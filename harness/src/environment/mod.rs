@@ -1,5 +1,11 @@
 //! The environment file: connections, secret references, roles.
+//!
+//! One file says where the systems are and how to log in. Secrets stand in it as references only; they are resolved
+//! for the connections that a run uses, before anything runs, and every one of them is learned by the redactor.
 
 mod connection;
+mod file;
+mod secret;
 
 pub use connection::{Connection, Systems, Tls};
+pub use file::Environment;

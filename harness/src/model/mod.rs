@@ -8,7 +8,7 @@ mod verdict;
 
 pub use event::{Event, FileHash, Line, Manifest, RunInfo, ScenarioInfo};
 pub use step::{Attempt, Duration, Exchange, StepRecord, sampled};
-pub use verdict::{Exit, Finding, Verdict};
+pub use verdict::{Exit, Finding, Permission, Verdict};
 
 /// The version of every format that Proofmark reads and writes.
 pub const FORMAT: &str = "v1";

@@ -156,6 +156,29 @@ impl TryFrom<u8> for Exit {
     }
 }
 
+/// What a run may do besides reading. None implies another, none is on by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permission {
+    /// Run a program that a scenario or an environment names.
+    Exec,
+    /// Change a system.
+    Change,
+    /// Truncate, drop, prune.
+    Destroy,
+}
+
+impl Permission {
+    /// The word that follows `--allow`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Permission::Exec => "exec",
+            Permission::Change => "change",
+            Permission::Destroy => "destroy",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

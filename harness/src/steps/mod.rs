@@ -6,7 +6,7 @@
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
 use crate::environment::Systems;
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, Permission};
 use crate::undo::Final;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -100,18 +100,6 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn mistake(&self) -> Option<String> {
         None
     }
-}
-
-/// What a run may do besides reading. None implies another, none is on by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Permission {
-    /// Run a program that a scenario or an environment names.
-    Exec,
-    /// Change a system.
-    Change,
-    /// Truncate, drop, prune.
-    Destroy,
 }
 
 /// What is known of a kind without settings.

@@ -7,3 +7,4 @@ pub mod diag;
 pub mod document;
 pub mod expect;
 pub mod environment;
+pub mod record;

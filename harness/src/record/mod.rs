@@ -1,0 +1,224 @@
+//! The only writer of evidence, and its reader. It takes nothing that has not passed the redactor.
+//!
+//! A step's file is written and closed before the event that names it; the manifest comes last. So whatever dies, what
+//! is on disk is a prefix of the truth.
+
+mod reader;
+
+pub use reader::{ReadError, Run, find, read};
+
+use crate::clock::Clock;
+use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict};
+use crate::redact::{Clean, Redactor};
+use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A top-level part of an observation larger than this is kept as a blob, in bytes of JSON.
+const INLINE: usize = 16 * 1024 * 1024;
+
+/// Evidence could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file system said no.
+    #[error("evidence could not be written to {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A value that cannot be written as JSON.
+    #[error("evidence could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Writes one run's folder. It holds the folder's lock for as long as it lives.
+#[derive(Debug)]
+pub struct Recorder {
+    /// The run's id and the folder's name.
+    pub run: String,
+    folder: PathBuf,
+    redactor: Redactor,
+    clock: Clock,
+    events: File,
+    seq: u64,
+    hashes: BTreeMap<String, String>,
+    stream: Sha256,
+    _lock: Option<Flock<File>>,
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError {
+    move |source| RecordError::Io { path: path.to_owned(), source }
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+impl Recorder {
+    /// Makes the folder of a new run below `root`.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written.
+    pub fn create(root: &Path, clock: &Clock, redactor: Redactor) -> Result<Self, RecordError> {
+        let run = run_id(clock);
+        let folder = root.join(&run);
+        fs::create_dir_all(root).map_err(io_error(root))?;
+        fs::create_dir(&folder).map_err(io_error(&folder))?;
+        let lock = File::open(&folder).ok().and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok());
+        let path = folder.join("events.jsonl");
+        let events = OpenOptions::new().create_new(true).append(true).open(&path).map_err(io_error(&path))?;
+        let (hashes, stream, clock) = (BTreeMap::new(), Sha256::new(), clock.clone());
+        Ok(Self { run, folder, redactor, clock, events, seq: 0, hashes, stream, _lock: lock })
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Cleans a value; `open` names keys that are no secrets here.
+    ///
+    /// # Errors
+    /// A value that is no JSON.
+    pub fn clean(&self, value: &impl Serialize, open: &[String]) -> Result<Clean, RecordError> {
+        Ok(self.redactor.clean(value, open)?)
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn info(&mut self, info: &RunInfo) -> Result<(), RecordError> {
+        let clean = self.redactor.clean(info, &[])?;
+        self.file("run.json", pretty(clean.get())?).map(drop)
+    }
+
+    /// Appends an event and hands back the line as it was written.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn event(&mut self, event: Event, open: &[String]) -> Result<Line, RecordError> {
+        let line = Line { seq: self.seq, at: self.clock.now(), event };
+        let clean = self.redactor.clean(&line, open)?;
+        let mut bytes = serde_json::to_vec(clean.get())?;
+        bytes.push(b'\n');
+        self.events.write_all(&bytes).map_err(io_error(&self.folder.join("events.jsonl")))?;
+        self.stream.update(&bytes);
+        self.seq += 1;
+        Ok(serde_json::from_value(clean.into_inner())?)
+    }
+
+    /// Writes a step's file, and returns its name and SHA-256.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn step(&mut self, scenario: &str, step: &str, record: &Clean) -> Result<(String, String), RecordError> {
+        let name = format!("{scenario}/{step}.json");
+        let hash = self.file(&name, pretty(record.get())?)?;
+        Ok((name, hash))
+    }
+
+    /// Writes a file that a step asked for with `evidence:`.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn answer(&mut self, scenario: &str, name: &str, bytes: &[u8], open: &[String]) -> Result<(), RecordError> {
+        let name = format!("{scenario}/{name}");
+        // JSON has keys that are masked whatever they hold; it is written anew only where something was masked.
+        if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+            let clean = self.redactor.clean(&value, open)?;
+            if *clean.get() != value {
+                return self.file(&name, pretty(clean.get())?).map(drop);
+            }
+        }
+        self.file(&name, self.redactor.clean_bytes(bytes).into_inner()).map(drop)
+    }
+
+    /// Moves the parts of an observation that are too large to inline into blobs. What is judged is what is kept: the
+    /// reference, on which no expectation can pass.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn outline(&mut self, observation: &mut Value) -> Result<(), RecordError> {
+        let Value::Object(parts) = observation else { return Ok(()) };
+        for part in parts.values_mut() {
+            let bytes = match &*part {
+                Value::String(text) if text.len() > INLINE => text.clone().into_bytes(),
+                Value::Array(_) | Value::Object(_) if !fits(part) => serde_json::to_vec(part)?,
+                _ => continue,
+            };
+            let hash = sha256(&bytes);
+            *part = serde_json::json!({ "blob": hash, "bytes": bytes.len() });
+            if !self.hashes.contains_key(&format!("blobs/{hash}")) {
+                self.file(&format!("blobs/{hash}"), bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the manifest and syncs the folder: the run is complete.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn seal(mut self, verdict: Verdict, exit: Exit) -> Result<PathBuf, RecordError> {
+        self.events.sync_all().map_err(io_error(&self.folder.join("events.jsonl")))?;
+        self.hashes.insert("events.jsonl".into(), hex::encode(self.stream.finalize_reset()));
+        let files = std::mem::take(&mut self.hashes);
+        let manifest = Manifest { proofmark: FORMAT.into(), run: self.run.clone(), verdict, exit, files };
+        self.file("manifest.json", pretty(&manifest)?)?;
+        let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        sync.map_err(io_error(&self.folder))?;
+        Ok(self.folder)
+    }
+
+    fn file(&mut self, name: &str, bytes: impl AsRef<[u8]>) -> Result<String, RecordError> {
+        let path = self.folder.join(name);
+        if let Some(parent) = path.parent()
+            && !self.hashes.keys().any(|known| Path::new(known).parent() == Path::new(name).parent())
+        {
+            fs::create_dir_all(parent).map_err(io_error(parent))?;
+        }
+        let mut file = OpenOptions::new().create_new(true).write(true).open(&path).map_err(io_error(&path))?;
+        file.write_all(bytes.as_ref()).map_err(io_error(&path))?;
+        let hash = sha256(bytes.as_ref());
+        self.hashes.insert(name.to_owned(), hash.clone());
+        Ok(hash)
+    }
+}
+
+fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Does the value fit inline? Counts as it goes, and keeps nothing.
+fn fits(value: &Value) -> bool {
+    struct Room(usize);
+    impl Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    serde_json::to_writer(Room(INLINE), value).is_ok()
+}
+
+/// `20260216T020000Z-x7k2q9`: sorts by time, and two at once differ.
+fn run_id(clock: &Clock) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let random: u32 = rand::random();
+    let tail: String = (0..6).map(|i| char::from(LETTERS[(random >> (5 * i) & 31) as usize])).collect();
+    format!("{}-{tail}", clock.now().strftime("%Y%m%dT%H%M%SZ"))
+}

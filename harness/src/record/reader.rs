@@ -1,0 +1,111 @@
+//! Reads a run's folder back, whole or cut short.
+
+use crate::model::{FORMAT, Line, Manifest, RunInfo};
+use serde::de::DeserializeOwned;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A run as it stands on disk.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// `run.json`, if it was written.
+    pub info: Option<RunInfo>,
+    /// The events, up to the first that is torn.
+    pub lines: Vec<Line>,
+    /// `manifest.json`, if the run came to its end.
+    pub manifest: Option<Manifest>,
+}
+
+/// A run that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing there.
+    #[error("there is no run `{0}`")]
+    Missing(String),
+    /// No run at all.
+    #[error("there is no run in {0}")]
+    Empty(PathBuf),
+    /// The file system said no.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{path} is damaged: {why}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Written by a newer program.
+    #[error("{0} was written in the format `{1}`, which is newer than this program: upgrade proofmark")]
+    Newer(PathBuf, String),
+}
+
+/// The folder of a run: a path, an id below `root`, or with nothing named the newest.
+///
+/// # Errors
+/// When there is no such run.
+pub fn find(name: Option<&str>, root: &Path) -> Result<PathBuf, ReadError> {
+    let Some(name) = name else {
+        let folders = fs::read_dir(root).map_err(|_| ReadError::Empty(root.to_owned()))?;
+        let runs = folders.flatten().map(|entry| entry.path()).filter(|path| path.join("events.jsonl").is_file());
+        return runs.max().ok_or_else(|| ReadError::Empty(root.to_owned()));
+    };
+    let candidates = [PathBuf::from(name), root.join(name)];
+    let found = candidates.into_iter().find(|path| path.join("events.jsonl").is_file() || path.join("run.json").is_file());
+    found.ok_or_else(|| ReadError::Missing(name.to_owned()))
+}
+
+/// Reads a run's folder.
+///
+/// # Errors
+/// A folder without events, a file that is damaged or of a newer format.
+pub fn read(folder: &Path) -> Result<Run, ReadError> {
+    let info: Option<RunInfo> = json(&folder.join("run.json"))?;
+    let manifest: Option<Manifest> = json(&folder.join("manifest.json"))?;
+    let path = folder.join("events.jsonl");
+    let text = fs::read(&path).map_err(|source| ReadError::Io { path: path.clone(), source })?;
+    let mut lines = vec![];
+    let mut pieces = text.split_inclusive(|byte| *byte == b'\n').peekable();
+    while let Some(piece) = pieces.next() {
+        match serde_json::from_slice::<Line>(piece) {
+            Ok(line) if piece.ends_with(b"\n") && line.seq == lines.len() as u64 => lines.push(line),
+            // A torn last line is what `kill -9` leaves; anything else was not written by us like this.
+            _ if pieces.peek().is_none() && manifest.is_none() => break,
+            Ok(_) => return Err(ReadError::Damaged { path, why: format!("line {} is out of order", lines.len() + 1) }),
+            Err(error) => {
+                return Err(ReadError::Damaged { path, why: format!("line {}: {error}", lines.len() + 1) });
+            }
+        }
+    }
+    Ok(Run { folder: folder.to_owned(), info, lines, manifest })
+}
+
+/// A JSON file with a format version; `None` where it is not there.
+fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReadError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ReadError::Io { path: path.to_owned(), source }),
+    };
+    let damaged = |error: serde_json::Error| ReadError::Damaged { path: path.to_owned(), why: error.to_string() };
+    let value: serde_json::Value = match serde_json::from_slice(&bytes) {
+        Ok(value) => value,
+        // `kill -9` while `run.json` or the manifest was being written: as if it were not there.
+        Err(error) if error.is_eof() => return Ok(None),
+        Err(error) => return Err(damaged(error)),
+    };
+    let version = value["proofmark"].as_str().unwrap_or_default();
+    if version != FORMAT {
+        return Err(ReadError::Newer(path.to_owned(), version.to_owned()));
+    }
+    serde_json::from_value(value).map(Some).map_err(damaged)
+}

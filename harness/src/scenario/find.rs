@@ -1,0 +1,72 @@
+//! Paths on the command line → scenario files and their ids.
+
+use crate::diag::{Diag, Place, Source};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A scenario file and its id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// The path, as it was reached from the command line.
+    pub path: PathBuf,
+    /// The path below the nearest folder `scenarios`; without one, below the folder that was named, or the stem.
+    pub id: String,
+    /// The folder that ids count from.
+    pub root: PathBuf,
+}
+
+/// Every scenario file that the paths name.
+///
+/// # Errors
+/// Paths that do not exist or cannot be read.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>, Vec<Diag>> {
+    let (mut found, mut wrong) = (BTreeSet::new(), vec![]);
+    for path in paths {
+        let missing = |error: std::io::Error| {
+            let source = Arc::new(Source { path: path.display().to_string(), text: String::new() });
+            let diag = Diag::at(Place { source, line: 0, column: 0 }, "unreadable-file", format!("cannot read it: {error}"));
+            diag.help("name a scenario file, or a folder of them")
+        };
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => match walk(path) {
+                Ok(files) => found.extend(files.into_iter().map(|file| identify(file, Some(path)))),
+                Err(error) => wrong.push(missing(error)),
+            },
+            Ok(_) => drop(found.insert(identify(path.clone(), None))),
+            Err(error) => wrong.push(missing(error)),
+        }
+    }
+    if wrong.is_empty() { Ok(found.into_iter().collect()) } else { Err(wrong) }
+}
+
+/// The file of a scenario that another one needs, beside it.
+pub(super) fn needed(root: &Path, id: &str) -> Option<Found> {
+    let file = ["yaml", "yml"].iter().map(|ending| root.join(format!("{id}.{ending}"))).find(|path| path.is_file())?;
+    Some(Found { path: file, id: id.to_owned(), root: root.to_owned() })
+}
+
+fn walk(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(walk(&path)?);
+        } else if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn identify(path: PathBuf, named: Option<&Path>) -> Found {
+    // The nearest folder `scenarios` may stand above the working directory.
+    let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+    let above = whole.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "scenarios"));
+    let named = named.and_then(|folder| std::path::absolute(folder).ok());
+    let parent = whole.parent().unwrap_or(Path::new("")).to_owned();
+    let root = above.map(Path::to_owned).or(named).unwrap_or(parent);
+    let below = whole.strip_prefix(&root).unwrap_or(&whole).with_extension("");
+    let id = below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+    Found { path, id, root }
+}

@@ -1,0 +1,219 @@
+//! The one judgement: the bytes of a step's file → findings. `run` calls it on what it keeps, `verify` on what it finds.
+//!
+//! It is a pure function: of the settings, the observations and the recorded times, and of nothing else.
+
+use super::step::{Doing, FIRST_OF};
+use crate::expect::{Count, Expect, JsonPath};
+use crate::model::{Attempt, Finding, StepRecord, Verdict};
+use crate::redact::is_masked;
+use crate::steps::{AnyAct, AnyCheck, KindInfo};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// What was concluded from a step's file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What was concluded.
+    pub findings: Vec<Finding>,
+    /// The candidate of `first-of` that decided.
+    pub chosen: Option<usize>,
+    /// The index of the attempt that decided.
+    pub deciding: Option<usize>,
+    /// Values for the captures, when everything passed.
+    pub captures: Vec<(String, Value)>,
+}
+
+impl Judged {
+    /// The fold of the findings.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::fold(self.findings.iter().map(|finding| finding.verdict))
+    }
+}
+
+/// Judges the bytes of a step's file.
+///
+/// # Errors
+/// Bytes that are no step's file.
+pub fn judge(bytes: &[u8]) -> Result<Judged, serde_json::Error> {
+    serde_json::from_slice::<StepRecord>(bytes).map(|record| judge_record(&record))
+}
+
+/// Judges a step's record as it was read back.
+pub fn judge_record(record: &StepRecord) -> Judged {
+    if record.reason.is_some() {
+        return Judged { findings: vec![], chosen: None, deciding: None, captures: vec![] };
+    }
+    if let ([Attempt { error: Some(why), .. }], Value::Null) = (record.attempts.as_slice(), &record.settings) {
+        return undecided("the step can be filled in", "settings of the kind, after templates", why);
+    }
+    let doing = match doing(record) {
+        Ok(doing) => doing,
+        Err(why) => return undecided("the settings can be read", "settings of the kind", &why),
+    };
+    let expect = match record.expect.iter().map(typed::<Expect>).collect::<Result<Vec<_>, _>>() {
+        Ok(expect) => expect,
+        Err(why) => return undecided("the expectations can be read", "entries of `expect`", &why),
+    };
+    let mut judged = last_round(record, &doing, &expect);
+    if let Some(hold) = record.hold
+        && judged.verdict() == Verdict::Passed
+    {
+        judged.findings.push(held(record, &doing, &expect, hold));
+    }
+    capture(record, &mut judged);
+    judged
+}
+
+fn undecided(what: &str, expected: &str, seen: &str) -> Judged {
+    Judged { findings: vec![Finding::undecided(what, expected, seen)], chosen: None, deciding: None, captures: vec![] }
+}
+
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    T::deserialize(value).map_err(|error| error.to_string())
+}
+
+fn doing(record: &StepRecord) -> Result<Doing, String> {
+    if record.kind == FIRST_OF {
+        return typed(&record.settings).map(Doing::Check);
+    }
+    let tagged = json!({ record.kind.as_str(): record.settings });
+    if AnyAct::KINDS.iter().any(|kind| kind.name == record.kind) {
+        return typed(&tagged).map(Doing::Act);
+    }
+    typed(&tagged).map(|check| Doing::Check(vec![check]))
+}
+
+impl Doing {
+    fn judge(&self, candidate: usize, seen: &Value, at: Timestamp) -> Vec<Finding> {
+        match self {
+            Doing::Act(act) => act.judge(seen, at),
+            Doing::Check(checks) => checks.get(candidate).map(|check| check.judge(seen, at)).unwrap_or_default(),
+        }
+    }
+
+    fn counted(&self, candidate: usize) -> Option<&'static str> {
+        match self {
+            Doing::Act(act) => act.counted(),
+            Doing::Check(checks) => checks.get(candidate).and_then(AnyCheck::counted),
+        }
+    }
+
+    fn info(&self, candidate: usize) -> Option<KindInfo> {
+        match self {
+            Doing::Act(act) => Some(act.info()),
+            Doing::Check(checks) => checks.get(candidate).map(AnyCheck::info),
+        }
+    }
+}
+
+/// What one attempt saw, wherever it is kept.
+fn seen<'a>(record: &'a StepRecord, attempt: &'a Attempt) -> Option<&'a Value> {
+    match (&attempt.observation, attempt.same_as) {
+        (Some(observation), _) => Some(observation),
+        (None, Some(-1)) => Some(&record.observation),
+        (None, Some(index)) => record.attempts.get(usize::try_from(index).ok()?)?.observation.as_ref(),
+        (None, None) => None,
+    }
+}
+
+/// Judges the candidates of the last round: the first whose own findings pass decides; `unverified` stops the search.
+fn last_round(record: &StepRecord, doing: &Doing, expect: &[Expect]) -> Judged {
+    let last = record.attempts.last().map_or(0, |attempt| attempt.round);
+    let round = record.attempts.iter().enumerate().filter(|(_, attempt)| attempt.round == last);
+    let mut all = vec![];
+    let mut deciding = None;
+    for (index, attempt) in round {
+        let candidate = attempt.candidate.unwrap_or_default();
+        deciding = Some(index);
+        let Some(observation) = seen(record, attempt) else {
+            let why = attempt.error.as_deref().unwrap_or("nothing was seen");
+            all.push(Finding::undecided("the system answered", "an answer that can be judged", why));
+            return Judged { findings: all, chosen: attempt.candidate, deciding, captures: vec![] };
+        };
+        let own = doing.judge(candidate, observation, attempt.at);
+        let verdict = Verdict::fold(own.iter().map(|finding| finding.verdict));
+        if record.kind != FIRST_OF || verdict != Verdict::Failed {
+            let own = if own.is_empty() && expect.is_empty() { nothing_judged(doing.info(candidate)) } else { own };
+            let findings = together(record, own, doing.counted(candidate), expect, observation, attempt.at);
+            return Judged { findings, chosen: attempt.candidate, deciding, captures: vec![] };
+        }
+        all.extend(own);
+    }
+    Judged { findings: all, chosen: None, deciding, captures: vec![] }
+}
+
+fn nothing_judged(kind: Option<KindInfo>) -> Vec<Finding> {
+    let name = kind.map_or("the kind", |kind| kind.name);
+    vec![Finding::undecided("something was judged", "at least one finding", format!("{name} judged nothing"))]
+}
+
+/// The kind's own findings and those of `expect`, with what may not pass by default taken back.
+fn together(
+    record: &StepRecord, mut own: Vec<Finding>, counted: Option<&str>, expect: &[Expect], seen: &Value, at: Timestamp,
+) -> Vec<Finding> {
+    if counted.is_some_and(|list| expect.iter().any(|expect| expect.counts(list))) {
+        own.retain(|finding| !Count::is_at_least_one(finding));
+    }
+    own.extend(expect.iter().map(|expect| expect.judge(seen, at)));
+    for finding in own.iter_mut().filter(|finding| Count::is_absence(finding)) {
+        let why = match &record.control {
+            Some((_, Verdict::Passed)) => continue,
+            Some((step, verdict)) => format!("its control `{step}` is {}, so seeing nothing shows nothing", verdict.word()),
+            None => "seeing nothing shows something only if it could be seen: name an earlier step that sees such a thing with \
+                     `control: STEP`"
+                .into(),
+        };
+        finding.verdict = Verdict::Unverified;
+        finding.help = Some(why);
+    }
+    own
+}
+
+/// Did it stay true for so long? The streak of passing looks at the end has to span it.
+fn held(record: &StepRecord, doing: &Doing, expect: &[Expect], hold: crate::model::Duration) -> Finding {
+    let last = record.attempts.last().map_or(0, |attempt| attempt.round);
+    let mut span = None;
+    for round in (1..=last).rev() {
+        let attempts: Vec<Attempt> = record.attempts.iter().filter(|a| a.round == round).cloned().collect();
+        let Some(first) = attempts.first().map(|a| a.at) else { break };
+        let inlined = attempts.into_iter().map(|mut attempt| {
+            attempt.observation = seen(record, &attempt).cloned();
+            attempt.same_as = None;
+            attempt
+        });
+        let alone = StepRecord { attempts: inlined.collect(), ..record.clone() };
+        if last_round(&alone, doing, expect).verdict() != Verdict::Passed {
+            break;
+        }
+        span = Some(first);
+    }
+    let end = record.attempts.last().map(|attempt| attempt.at);
+    let millis = span.zip(end).map_or(0, |(from, to)| to.as_millisecond() - from.as_millisecond());
+    let long = i128::from(millis) >= i128::try_from(hold.0.as_millis()).unwrap_or(i128::MAX);
+    Finding::judged("it stayed true", json!(hold), json!(format!("{millis}ms")), long)
+}
+
+/// Takes the captures. One that selects nothing, several values or a masked one leaves the step open.
+fn capture(record: &StepRecord, judged: &mut Judged) {
+    if judged.verdict() != Verdict::Passed || record.capture.is_empty() {
+        return;
+    }
+    let deciding = judged.deciding.and_then(|index| record.attempts.get(index));
+    let Some(observation) = deciding.and_then(|attempt| seen(record, attempt)) else { return };
+    for (name, path) in &record.capture {
+        let what = format!("capture {name}");
+        let expected = json!(format!("one value at {path}"));
+        let finding = match JsonPath::parse(path).map(|path| path.select(observation)).as_deref() {
+            Ok([value]) if is_masked(value) => Finding::undecided(what, expected, "a masked value")
+                .with_help("a secret is never captured; if it is none, name its key: `not-secret: [KEY]`"),
+            Ok([value]) => {
+                judged.captures.push((name.clone(), (*value).clone()));
+                Finding::judged(what, expected, (*value).clone(), true)
+            }
+            Ok(nodes) => Finding::undecided(what, expected, format!("{} values", nodes.len())),
+            Err(why) => Finding::undecided(what, expected, why.clone()),
+        };
+        judged.findings.push(finding);
+    }
+}

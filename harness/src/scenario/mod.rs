@@ -1,0 +1,13 @@
+//! The scenario file: read, checked, planned; and the one judgement.
+
+mod find;
+mod judge;
+mod plan;
+mod read;
+mod step;
+
+pub use find::{Found, find};
+pub use judge::{Judged, judge, judge_record};
+pub use plan::{Plan, Selection, plan};
+pub use read::{Scenario, read};
+pub use step::{Doing, Filled, Step};

@@ -1,0 +1,268 @@
+//! What would run, in which order, and everything that stands in its way: all mistakes of all files at once.
+
+use super::find::{Found, find, needed};
+use super::read::{Scenario, read};
+use super::step::Step;
+use crate::diag::{Diag, near_miss};
+use crate::environment::Environment;
+use crate::model::{Permission, ScenarioInfo};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What was selected on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// Scenarios with one of these tags; empty: all.
+    pub tags: Vec<String>,
+    /// Scenario ids, or `id#step`; empty: all.
+    pub only: Vec<String>,
+    /// Values in the place of those in `vars`.
+    pub vars: BTreeMap<String, String>,
+}
+
+/// Scenarios in the order in which they run: what another needs comes before it, else by id.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The scenarios.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// Reads and checks everything that the selection names.
+///
+/// # Errors
+/// Every mistake of every file, and a selection that is empty.
+pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec<Diag>> {
+    let found = find(&selection.paths)?;
+    let mut wrong = vec![];
+    let mut all = BTreeMap::new();
+    for file in &found {
+        load(file, selection, run, &mut all, &mut wrong);
+    }
+    pull_in(selection, run, &mut all, &mut wrong);
+    if !wrong.is_empty() {
+        wrong.sort();
+        return Err(wrong);
+    }
+    let named: BTreeSet<String> = found.into_iter().map(|file| file.id).collect();
+    let chosen = choose(selection, &named, &all)?;
+    let unknown: Vec<&String> = selection.vars.keys().filter(|var| !all.values().any(|s| s.vars.contains_key(*var))).collect();
+    if let Some(var) = unknown.first() {
+        let known = all.values().flat_map(|scenario| scenario.vars.keys()).map(String::as_str);
+        let near = near_miss(var, known).map_or("a scenario lists its values in `vars:`".into(), |n| format!("did you mean `{n}`?"));
+        return Err(vec![Diag::new("unknown-var", format!("no scenario has a var `{var}`")).help(near)]);
+    }
+    order(chosen, all).map(|scenarios| Plan { scenarios })
+}
+
+fn load(
+    file: &Found, selection: &Selection, run: &Map<String, Value>, all: &mut BTreeMap<String, Scenario>, wrong: &mut Vec<Diag>,
+) {
+    match read(file, &selection.vars, run) {
+        Ok(scenario) => {
+            if let Some(other) = all.get(&file.id).filter(|other| other.found.path != file.path) {
+                let message = format!("two files have the scenario id `{}`: the other is {}", file.id, other.found.path.display());
+                wrong.push(scenario.document.diag(&scenario.document.root, "duplicate-id", message));
+            }
+            all.insert(file.id.clone(), scenario);
+        }
+        Err(diags) => wrong.extend(diags),
+    }
+}
+
+/// Loads the files of needed scenarios that were not named, until nothing is missing.
+fn pull_in(selection: &Selection, run: &Map<String, Value>, all: &mut BTreeMap<String, Scenario>, wrong: &mut Vec<Diag>) {
+    let mut asked = BTreeSet::new();
+    loop {
+        let needs = all.values().flat_map(|s| s.needs.iter().map(move |need| (s, need)));
+        let next = needs.filter(|(_, (id, _))| !all.contains_key(id)).find(|(s, (id, _))| asked.insert((s.id.clone(), id.clone())));
+        let Some((scenario, (id, node))) = next else { return };
+        if let Some(file) = needed(&scenario.found.root, id) {
+            load(&file, selection, run, all, wrong);
+        } else {
+            let near = near_miss(id, all.keys().map(String::as_str));
+            let help = near.map_or("`needs` holds ids of scenarios".into(), |near| format!("did you mean `{near}`?"));
+            wrong.push(scenario.document.diag(node, "unknown-scenario", format!("there is no scenario `{id}`")).help(help));
+        }
+    }
+}
+
+/// The ids that were selected, with the steps that `id#step` names.
+type Chosen = BTreeMap<String, Option<BTreeSet<String>>>;
+
+fn choose(selection: &Selection, named: &BTreeSet<String>, all: &BTreeMap<String, Scenario>) -> Result<Chosen, Vec<Diag>> {
+    let mut chosen = Chosen::new();
+    let mut wrong = vec![];
+    for only in &selection.only {
+        let (id, step) = only.split_once('#').map_or((only.as_str(), None), |(id, step)| (id, Some(step)));
+        let Some(scenario) = all.get(id) else {
+            let near = near_miss(id, all.keys().map(String::as_str));
+            let help = near.map_or("`proofmark list` shows them".into(), |near| format!("did you mean `{near}`?"));
+            wrong.push(Diag::new("unknown-scenario", format!("there is no scenario `{id}`")).help(help));
+            continue;
+        };
+        match step {
+            None => drop(chosen.insert(id.to_owned(), None)),
+            Some(step) if scenario.steps.iter().any(|s| s.id == step) => {
+                if let Some(steps) = chosen.entry(id.to_owned()).or_insert_with(|| Some(BTreeSet::new())) {
+                    steps.insert(step.to_owned());
+                }
+            }
+            Some(step) => {
+                let near = near_miss(step, scenario.steps.iter().map(|s| s.id.as_str()));
+                let help = near.map_or("`proofmark plan` shows the steps".into(), |near| format!("did you mean `{id}#{near}`?"));
+                wrong.push(Diag::new("unknown-step", format!("`{id}` has no step `{step}`")).help(help));
+            }
+        }
+    }
+    if selection.only.is_empty() {
+        chosen.extend(named.iter().map(|id| (id.clone(), None)));
+    }
+    let tagged = |id: &String| all.get(id).is_some_and(|s| selection.tags.iter().any(|tag| s.tags.contains(tag)));
+    chosen.retain(|id, _| selection.tags.is_empty() || tagged(id));
+    if wrong.is_empty() && chosen.is_empty() {
+        let help = match selection.tags.as_slice() {
+            [] => "name a scenario file, or a folder that holds `.yaml` files".to_owned(),
+            tags => format!("no scenario has the tag {}", tags.join(" or ")),
+        };
+        wrong.push(Diag::new("empty-selection", "nothing is selected, so nothing would be checked").help(help));
+    }
+    if wrong.is_empty() { Ok(chosen) } else { Err(wrong) }
+}
+
+/// Needed ones first. Depth first, so that a circle is seen and named.
+fn order(chosen: Chosen, mut all: BTreeMap<String, Scenario>) -> Result<Vec<Scenario>, Vec<Diag>> {
+    let (mut done, mut wrong) = (vec![], vec![]);
+    for id in chosen.keys() {
+        visit(id, &all, &mut vec![], &mut done, &mut wrong);
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let mut out: Vec<Scenario> = done.iter().filter_map(|id| all.remove(id)).collect();
+    for scenario in &mut out {
+        if let Some(Some(steps)) = chosen.get(&scenario.id) {
+            keep_only(scenario, steps.clone());
+        }
+    }
+    Ok(out)
+}
+
+fn visit(id: &str, all: &BTreeMap<String, Scenario>, path: &mut Vec<String>, done: &mut Vec<String>, wrong: &mut Vec<Diag>) {
+    if done.iter().any(|other| other == id) {
+        return;
+    }
+    let Some(scenario) = all.get(id) else { return };
+    path.push(id.to_owned());
+    for (need, node) in &scenario.needs {
+        if let Some(start) = path.iter().position(|other| other == need) {
+            let circle = [&path[start..], std::slice::from_ref(need)].concat().join(" → ");
+            let diag = scenario.document.diag(node, "circular-needs", format!("scenarios need each other: {circle}"));
+            if !wrong.iter().any(|other| other.code == "circular-needs") {
+                wrong.push(diag.help("take one of them out of `needs`"));
+            }
+            continue;
+        }
+        visit(need, all, path, done, wrong);
+    }
+    path.pop();
+    done.push(id.to_owned());
+}
+
+/// The named steps, and the earlier ones whose captures or sight they stand on.
+fn keep_only(scenario: &mut Scenario, mut keep: BTreeSet<String>) {
+    for step in scenario.steps.iter().rev() {
+        if keep.contains(&step.id) {
+            let makes = |other: &&Step| other.capture.keys().any(|capture| step.uses.contains(capture));
+            keep.extend(scenario.steps.iter().filter(makes).map(|other| other.id.clone()));
+            keep.extend(step.control.clone());
+        }
+    }
+    scenario.steps.retain(|step| keep.contains(&step.id));
+}
+
+impl Plan {
+    /// The connections that the selected steps use, by name.
+    ///
+    /// # Errors
+    /// Every connection that the environment does not have.
+    pub fn connections(&self, environment: &Environment) -> Result<BTreeSet<String>, Vec<Diag>> {
+        let known: BTreeSet<&str> = environment.names().collect();
+        let (mut used, mut wrong) = (BTreeSet::new(), vec![]);
+        for (scenario, step) in self.steps() {
+            for (role, name) in step.connections() {
+                if known.contains(name.as_str()) {
+                    used.insert(name);
+                    continue;
+                }
+                let help = match near_miss(&name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add it below `connections:` in the environment file (`--env FILE`), as `{name}: {{ url: … }}`"),
+                };
+                let message = format!("the step `{}` needs the connection `{name}` for the role `{role}`", step.id);
+                wrong.push(scenario.document.diag(&step.doing, "unknown-connection", message).help(help));
+            }
+        }
+        if wrong.is_empty() { Ok(used) } else { Err(wrong) }
+    }
+
+    /// The permissions that are needed and not given, or forbidden.
+    ///
+    /// # Errors
+    /// Each step with the flag that it needs.
+    pub fn permissions(&self, allow: &BTreeSet<Permission>, forbid: &BTreeSet<Permission>) -> Result<(), Vec<Diag>> {
+        let mut wrong = vec![];
+        for (scenario, step) in self.steps() {
+            for need in &step.needs {
+                let word = need.word();
+                let (message, help) = if forbid.contains(need) {
+                    (format!("the step `{}` needs `{word}`, which this environment forbids", step.id), "no flag overrides that".to_owned())
+                } else if allow.contains(need) {
+                    continue;
+                } else {
+                    (format!("the step `{}` needs the permission `{word}`", step.id), format!("add `--allow {word}`"))
+                };
+                wrong.push(scenario.document.diag(&step.doing, "missing-permission", message).help(help));
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// Every step with its scenario.
+    pub fn steps(&self) -> impl Iterator<Item = (&Scenario, &Step)> {
+        self.scenarios.iter().flat_map(|scenario| scenario.steps.iter().map(move |step| (scenario, step)))
+    }
+}
+
+impl Step {
+    /// The roles that it uses, each with the name of the connection that serves it.
+    pub fn connections(&self) -> Vec<(String, String)> {
+        let roles: BTreeSet<&str> = self.kinds.iter().flat_map(|kind| kind.roles.iter().copied()).collect();
+        let mut out: Vec<(String, String)> = vec![];
+        for role in &roles {
+            let name = self.via.get(*role).or(self.via.get("")).map_or(*role, String::as_str);
+            out.push(((*role).to_owned(), name.to_owned()));
+        }
+        // A kind without a role of its own takes what `via` names: a path below that connection.
+        let named = self.via.iter().filter(|(role, _)| !roles.contains(role.as_str()) && (!role.is_empty() || roles.is_empty()));
+        out.extend(named.map(|(role, name)| (if role.is_empty() { "via".to_owned() } else { role.clone() }, name.clone())));
+        out
+    }
+}
+
+impl Scenario {
+    /// As evidence lists it.
+    pub fn info(&self) -> ScenarioInfo {
+        ScenarioInfo {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            claim: self.claim.clone(),
+            does_not_prove: self.does_not_prove.clone(),
+            file: self.document.source.path.clone(),
+            sha256: self.sha256.clone(),
+            steps: self.steps.iter().map(|step| (step.id.clone(), step.title.clone())).collect(),
+        }
+    }
+}

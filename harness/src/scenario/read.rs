@@ -1,0 +1,288 @@
+//! A file → a scenario, with all of its mistakes at once.
+
+use super::find::Found;
+use super::step::{self, Doing, Step, Via};
+use crate::diag::{Diag, near_miss};
+use crate::document::{self, Document, Kind, Late, Node, Scope};
+use crate::expect::{Expect, JsonPath};
+use crate::model::Duration;
+use crate::record::sha256;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A scenario that was read and checked.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The path below the nearest folder `scenarios`.
+    pub id: String,
+    /// Where it was found.
+    pub found: Found,
+    /// Its text and tree.
+    pub document: Document,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// What it is called.
+    pub title: String,
+    /// What it claims.
+    pub claim: String,
+    /// What it does not prove.
+    pub does_not_prove: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Ids of the scenarios that must have passed first, with their places.
+    pub needs: Vec<(String, Node)>,
+    /// Values for templates, after `--var`.
+    pub vars: Map<String, Value>,
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+}
+
+const KEYS: &[&str] = &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"];
+const STEP_KEYS: &[&str] = &[
+    "id", "title", "check", "act", "via", "within", "every", "hold", "timeout", "expect", "capture", "control",
+    "evidence", "not-secret",
+];
+
+/// Collects mistakes while a map is read.
+struct Reader<'a> {
+    document: &'a Document,
+    wrong: Vec<Diag>,
+}
+
+impl Reader<'_> {
+    fn optional<T: DeserializeOwned>(&mut self, map: &Node, key: &str) -> Option<T> {
+        let node = map.get(key)?;
+        self.document.typed(node).map_err(|diag| self.wrong.push(diag)).ok()
+    }
+
+    fn required<T: DeserializeOwned + Default>(&mut self, map: &Node, key: &'static str) -> T {
+        match map.get(key) {
+            Some(_) => self.optional(map, key).unwrap_or_default(),
+            None => {
+                let diag = self.document.diag(map, "missing-key", format!("the key `{key}` is missing"));
+                self.wrong.push(diag);
+                T::default()
+            }
+        }
+    }
+
+    fn say(&mut self, node: &Node, code: &'static str, message: impl Into<String>) {
+        self.wrong.push(self.document.diag(node, code, message));
+    }
+
+    fn say_help(&mut self, node: &Node, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
+        self.wrong.push(self.document.diag(node, code, message).help(help));
+    }
+}
+
+/// Reads one scenario file. `overrides` are the `--var`s; `run` is what templates may name of the run.
+///
+/// # Errors
+/// Every mistake in the file.
+pub fn read(found: &Found, overrides: &BTreeMap<String, String>, run: &Map<String, Value>) -> Result<Scenario, Vec<Diag>> {
+    let document = document::text(&found.path).and_then(document::parse).map_err(|diag| vec![diag])?;
+    let root = &document.root;
+    if !matches!(root.kind, Kind::Map(_)) {
+        let diag = document.diag(root, "wrong-type", "a scenario file is a map: `proofmark: v1`, `title`, `claim`, `steps`");
+        return Err(vec![diag]);
+    }
+    let mut reader = Reader { document: &document, wrong: vec![] };
+    let format = document.format(root);
+    if format.as_ref().is_some_and(|diag| diag.code == "newer-format") {
+        return Err(format.into_iter().collect());
+    }
+    reader.wrong.extend(format);
+    reader.wrong.extend(document.unknown_keys(root, KEYS));
+    let vars = vars(&mut reader, root, overrides);
+    let scope = Scope { vars: vars.clone(), run: run.clone(), captures: None };
+    let needs = reader.optional::<Vec<String>>(root, "needs").unwrap_or_default();
+    let places = root.get("needs").map(Node::items).unwrap_or_default();
+    let mut scenario = Scenario {
+        id: found.id.clone(),
+        found: found.clone(),
+        sha256: sha256(document.source.text.as_bytes()),
+        title: reader.required(root, "title"),
+        claim: reader.required(root, "claim"),
+        does_not_prove: reader.optional(root, "does-not-prove"),
+        tags: reader.optional(root, "tags").unwrap_or_default(),
+        needs: needs.into_iter().zip(places.iter().cloned()).collect(),
+        vars,
+        steps: vec![],
+        document: document.clone(),
+    };
+    scenario.steps = steps(&mut reader, root, &scope);
+    if reader.wrong.is_empty() { Ok(scenario) } else { Err(reader.wrong) }
+}
+
+/// `vars`, with `--var` in the place of those it names. Text stays text; anything else is read as YAML.
+fn vars(reader: &mut Reader<'_>, root: &Node, overrides: &BTreeMap<String, String>) -> Map<String, Value> {
+    let mut vars: Map<String, Value> = reader.optional(root, "vars").unwrap_or_default();
+    for (name, text) in overrides {
+        if let Some(value) = vars.get_mut(name) {
+            let typed = if value.is_string() { None } else { serde_saphyr::from_str(text).ok() };
+            *value = typed.unwrap_or_else(|| Value::String(text.clone()));
+        }
+    }
+    vars
+}
+
+fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
+    let Some((key, list)) = root.entry("steps") else {
+        reader.say(root, "missing-key", "the key `steps` is missing");
+        return vec![];
+    };
+    if list.items().is_empty() {
+        reader.say_help(key, "no-steps", "a scenario without steps proves nothing", "add at least one step below `steps:`");
+        return vec![];
+    }
+    let mut out: Vec<Step> = vec![];
+    let mut files = BTreeSet::new();
+    for node in list.items() {
+        let Some(step) = one(reader, node, scope, &out) else { continue };
+        for file in [Some(format!("{}.json", step.id)), step.evidence.clone()].into_iter().flatten() {
+            if !files.insert(file.clone()) {
+                let at = node.get("evidence").or(node.get("id")).unwrap_or(node);
+                reader.say(at, "duplicate-name", format!("the evidence file `{file}` would be written twice"));
+            }
+        }
+        out.push(step);
+    }
+    out
+}
+
+fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> Option<Step> {
+    if !matches!(node.kind, Kind::Map(_)) {
+        reader.say(node, "wrong-type", "a step is a map: `{ id: …, check: { … } }`");
+        return None;
+    }
+    reader.wrong.extend(reader.document.unknown_keys(node, STEP_KEYS));
+    let id: String = reader.required(node, "id");
+    if let Some(place) = node.get("id") {
+        identifier(reader, place, &id);
+        if before.iter().any(|step| step.id == id) {
+            reader.say(place, "duplicate-id", format!("the step id `{id}` is used twice"));
+        }
+    }
+    let mut step = settings(reader, node, id);
+    doing(reader, node, scope, &mut step);
+    for expect in node.get("expect").map(Node::items).unwrap_or_default() {
+        let mut filled = expect.clone();
+        reader.wrong.extend(reader.document.fill(&mut filled, scope));
+        if let Err(diag) = reader.document.typed::<Expect>(&filled) {
+            reader.wrong.push(diag);
+        }
+        step.expect.push(filled);
+    }
+    if let Some(place) = node.get("expect").filter(|place| !matches!(place.kind, Kind::Seq(_))) {
+        reader.say(place, "wrong-type", "`expect` is a list of entries: `- { at: \"$.samples\", count: { min: 1 } }`");
+    }
+    captures_used(reader, &mut step, before);
+    control(reader, node, &step, before);
+    Some(step)
+}
+
+fn identifier(reader: &mut Reader<'_>, place: &Node, id: &str) {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if id.is_empty() || !id.chars().all(good) || id.starts_with('.') {
+        reader.say_help(place, "bad-id", format!("`{id}` is no id"), "an id has letters, digits, `-`, `_` and `.`; it names a file");
+    }
+}
+
+fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
+    let evidence: Option<String> = reader.optional(node, "evidence");
+    if let (Some(name), Some(place)) = (&evidence, node.get("evidence"))
+        && (name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.'))
+    {
+        reader.say(place, "bad-name", format!("`{name}` is no file name; it is kept beside the step's own file"));
+    }
+    let within = reader.optional(node, "within");
+    let hold = reader.optional(node, "hold");
+    let every: Option<Duration> = reader.optional(node, "every");
+    if let (Some(place), None, None) = (node.get("every"), within, hold) {
+        reader.say_help(place, "bad-settings", "`every` says how often, but not for how long", "add `within:` or `hold:`");
+    }
+    if let Some(place) = node.get("every").filter(|_| every == Some(Duration::secs(0))) {
+        reader.say(place, "bad-settings", "`every` must be longer than nothing");
+    }
+    Step {
+        title: reader.optional(node, "title"),
+        doing: Node { kind: Kind::Null, late: Late::No, ..*node },
+        acts: node.get("act").is_some(),
+        expect: vec![],
+        capture: reader.optional::<BTreeMap<String, JsonPath>>(node, "capture").unwrap_or_default(),
+        control: reader.optional(node, "control"),
+        within,
+        every: every.unwrap_or(Duration::secs(1)),
+        hold,
+        timeout: reader.optional(node, "timeout").unwrap_or(Duration::secs(30)),
+        via: reader.optional::<Via>(node, "via").map(|via| via.0).unwrap_or_default(),
+        evidence,
+        not_secret: reader.optional(node, "not-secret").unwrap_or_default(),
+        kinds: vec![],
+        needs: vec![],
+        uses: vec![],
+        id,
+    }
+}
+
+fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
+    let doing = match (node.entry("check"), node.entry("act")) {
+        (Some((_, check)), None) => check,
+        (None, Some((_, act))) => act,
+        (Some(_), Some((key, _))) => {
+            return reader.say_help(key, "two-kinds", "a step checks or acts, not both", "make two steps of it");
+        }
+        (None, None) => {
+            let diag = reader.document.diag(node, "missing-key", "the step does nothing");
+            return reader.wrong.push(diag.help("add `check: { KIND: { … } }` or `act: { KIND: { … } }`"));
+        }
+    };
+    if step.acts && let Some(place) = node.entry("within").or(node.entry("hold")) {
+        let help = "put a check with `within` after it";
+        reader.say_help(&place.0, "bad-settings", "an act is made once and never tried again", help);
+    }
+    step.doing = doing.clone();
+    let unfilled = reader.wrong.len();
+    reader.wrong.extend(reader.document.fill(&mut step.doing, scope));
+    if reader.wrong.len() > unfilled {
+        return;
+    }
+    match step::doing_of(reader.document, &step.doing, step.acts) {
+        Ok((Doing::Act(act), _)) => {
+            step.needs = act.needs().to_vec();
+            step.kinds = vec![act.info()];
+        }
+        Ok((Doing::Check(checks), _)) => step.kinds = checks.iter().map(crate::steps::AnyCheck::info).collect(),
+        Err(wrong) => reader.wrong.extend(wrong),
+    }
+}
+
+fn captures_used(reader: &mut Reader<'_>, step: &mut Step, before: &[Step]) {
+    let made: BTreeSet<&str> = before.iter().flat_map(|step| step.capture.keys().map(String::as_str)).collect();
+    let names = step.expect.iter().chain([&step.doing]).flat_map(Node::names).collect::<Vec<_>>();
+    for name in names {
+        let Some(capture) = name.path.strip_prefix("captures.") else { continue };
+        let capture = capture.split('.').next().unwrap_or_default();
+        if made.contains(capture) {
+            step.uses.push(capture.to_owned());
+            continue;
+        }
+        let node = Node { line: name.line, col: name.col, kind: Kind::Null, late: Late::No };
+        let help = match near_miss(capture, made.iter().copied()) {
+            Some(near) => format!("did you mean `captures.{near}`?"),
+            None => "add `capture: { NAME: JSONPATH }` to an earlier step".to_owned(),
+        };
+        reader.say_help(&node, "unknown-capture", format!("no earlier step captures `{capture}`"), help);
+    }
+}
+
+fn control(reader: &mut Reader<'_>, node: &Node, step: &Step, before: &[Step]) {
+    if let (Some(control), Some(place)) = (&step.control, node.get("control"))
+        && !before.iter().any(|step| step.id == *control)
+    {
+        let near = near_miss(control, before.iter().map(|step| step.id.as_str()));
+        let help = near.map_or("a control is an earlier step of this scenario".into(), |near| format!("did you mean `{near}`?"));
+        reader.say_help(place, "unknown-step", format!("no earlier step is called `{control}`"), help);
+    }
+}

@@ -1,0 +1,216 @@
+//! One step as it is written, and as it is once its templates are filled in.
+
+use crate::diag::Diag;
+use crate::document::{Document, Node, Scope};
+use crate::expect::{Expect, JsonPath};
+use crate::model::{Duration, Permission};
+use crate::steps::{AnyAct, AnyCheck, KindInfo};
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A step that was read and checked. What may hold templates is kept as nodes and filled in when it runs.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its id, used once in the scenario.
+    pub id: String,
+    /// What it is about.
+    pub title: Option<String>,
+    /// `check` or `act`, with the kind and its settings.
+    pub doing: Node,
+    /// Is it an act?
+    pub acts: bool,
+    /// The entries of `expect`.
+    pub expect: Vec<Node>,
+    /// Name to path, in order of name.
+    pub capture: BTreeMap<String, JsonPath>,
+    /// The step that shows that what is counted could be seen.
+    pub control: Option<String>,
+    /// Polls for so long.
+    pub within: Option<Duration>,
+    /// Pause between two looks.
+    pub every: Duration,
+    /// Has to stay true for so long.
+    pub hold: Option<Duration>,
+    /// Bounds one attempt.
+    pub timeout: Duration,
+    /// Which connection serves which role; the key is empty for "the one role".
+    pub via: BTreeMap<String, String>,
+    /// The name under which the answer is kept as it came.
+    pub evidence: Option<String>,
+    /// Keys that are no secrets here.
+    pub not_secret: Vec<String>,
+    /// The kinds that it may run, as far as they are known without captures.
+    pub kinds: Vec<KindInfo>,
+    /// The permissions that it needs.
+    pub needs: Vec<Permission>,
+    /// The captures that it uses.
+    pub uses: Vec<String>,
+}
+
+/// What a step does, typed.
+#[derive(Debug, Clone)]
+pub enum Doing {
+    /// Reads; the candidates of `first-of`, or one.
+    Check(Vec<AnyCheck>),
+    /// Changes the world.
+    Act(AnyAct),
+}
+
+/// A step with its templates filled in.
+#[derive(Debug, Clone)]
+pub struct Filled {
+    /// What it does.
+    pub doing: Doing,
+    /// Was it written as `first-of`?
+    pub first_of: bool,
+    /// What is expected on top of what the kind judges by itself.
+    pub expect: Vec<Expect>,
+}
+
+/// The key that wraps candidates.
+pub const FIRST_OF: &str = "first-of";
+
+impl Step {
+    /// Fills in the templates and reads the result into types.
+    ///
+    /// # Errors
+    /// Every template that cannot be filled in, and every value of the wrong type, at its place.
+    pub fn fill(&self, document: &Document, scope: &Scope) -> Result<Filled, Vec<Diag>> {
+        let mut wrong = vec![];
+        let mut doing = self.doing.clone();
+        wrong.extend(document.fill(&mut doing, scope));
+        let mut expect = vec![];
+        for node in &self.expect {
+            let mut node = node.clone();
+            wrong.extend(document.fill(&mut node, scope));
+            match document.typed::<Expect>(&node) {
+                Ok(typed) => expect.push(typed),
+                Err(diag) => wrong.push(diag),
+            }
+        }
+        match doing_of(document, &doing, self.acts) {
+            Ok((doing, first_of)) if wrong.is_empty() => Ok(Filled { doing, first_of, expect }),
+            Ok(_) => Err(wrong),
+            Err(diags) => {
+                wrong.extend(diags);
+                Err(wrong)
+            }
+        }
+    }
+}
+
+/// Reads `check:` or `act:` into kinds.
+pub(super) fn doing_of(document: &Document, node: &Node, acts: bool) -> Result<(Doing, bool), Vec<Diag>> {
+    if let Some(candidates) = node.get(FIRST_OF) {
+        return first_of(document, node, candidates, acts).map(|checks| (Doing::Check(checks), true));
+    }
+    let typed = if acts {
+        document.typed(node).map(Doing::Act)
+    } else {
+        document.typed(node).map(|check| Doing::Check(vec![check]))
+    };
+    let doing = typed.map_err(|diag| vec![other_list(diag, acts)])?;
+    let mistake = match &doing {
+        Doing::Act(act) => act.mistake(),
+        Doing::Check(checks) => checks.iter().find_map(AnyCheck::mistake),
+    };
+    match mistake {
+        Some(mistake) => Err(vec![document.diag(settings(node), "bad-settings", mistake)]),
+        None => Ok((doing, false)),
+    }
+}
+
+fn settings(node: &Node) -> &Node {
+    node.entries().first().map_or(node, |(kind, _)| kind)
+}
+
+fn first_of(document: &Document, node: &Node, candidates: &Node, acts: bool) -> Result<Vec<AnyCheck>, Vec<Diag>> {
+    if acts {
+        return Err(vec![document.diag(node, "bad-settings", "`first-of` chooses among checks, not acts")]);
+    }
+    if node.entries().len() > 1 {
+        return Err(vec![document.diag(node, "two-kinds", "`first-of` stands alone: put the other kind into its list")]);
+    }
+    if candidates.items().is_empty() {
+        return Err(vec![document.diag(candidates, "wrong-type", "`first-of` needs a list of kinds with their settings")]);
+    }
+    let (mut checks, mut wrong) = (vec![], vec![]);
+    for item in candidates.items() {
+        match document.typed::<AnyCheck>(item) {
+            Ok(check) => match check.mistake() {
+                Some(mistake) => wrong.push(document.diag(settings(item), "bad-settings", mistake)),
+                None => checks.push(check),
+            },
+            Err(diag) => wrong.push(other_list(diag, false)),
+        }
+    }
+    if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
+}
+
+/// A kind that stands in the other list is not misspelt, it is in the wrong place.
+fn other_list(diag: Diag, acts: bool) -> Diag {
+    if diag.code != "unknown-name" {
+        return diag;
+    }
+    let word = diag.message.split('`').nth(1).unwrap_or_default().to_owned();
+    let (other, key) = if acts { (AnyCheck::KINDS, "check") } else { (AnyAct::KINDS, "act") };
+    if other.iter().any(|kind| kind.name == word) {
+        let which = if acts { "reads: it is a check" } else { "changes the world: it is an act" };
+        return Diag { message: format!("`{word}` {which}"), help: Some(format!("write it below `{key}:`")), ..diag };
+    }
+    let message = diag.message.replace("unknown name", "unknown kind");
+    Diag { code: "unknown-kind", message, ..diag }
+}
+
+impl Filled {
+    /// The kinds, in order.
+    pub fn kinds(&self) -> Vec<KindInfo> {
+        match &self.doing {
+            Doing::Check(checks) => checks.iter().map(AnyCheck::info).collect(),
+            Doing::Act(act) => vec![act.info()],
+        }
+    }
+
+    /// The name that evidence gives it.
+    pub fn kind(&self) -> String {
+        match (&self.doing, self.first_of) {
+            (_, true) => FIRST_OF.to_owned(),
+            (Doing::Act(act), _) => act.info().name.to_owned(),
+            (Doing::Check(checks), _) => checks.first().map(|check| check.info().name.to_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// The settings as evidence keeps them: those of the one kind, or a list of `{kind: settings}`.
+    pub fn settings(&self) -> Value {
+        let written = match &self.doing {
+            Doing::Act(act) => json!(act),
+            Doing::Check(checks) if self.first_of => return json!(checks),
+            Doing::Check(checks) => json!(checks.first()),
+        };
+        written.as_object().and_then(|map| map.values().next()).cloned().unwrap_or_default()
+    }
+}
+
+/// `via: name`, or `via: {role: name}`.
+pub(super) struct Via(pub(super) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Via {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Via;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the name of a connection, or `{ role: name }`")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Via, E> {
+                Ok(Via([(String::new(), name.to_owned())].into()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Via, A::Error> {
+                BTreeMap::deserialize(de::value::MapAccessDeserializer::new(map)).map(Via)
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}

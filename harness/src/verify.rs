@@ -1,0 +1,149 @@
+//! Hashes and judgements made again, offline, from a run's folder alone.
+
+use crate::model::{Event, Exit, StepRecord, Verdict};
+use crate::record::{Run, sha256};
+use crate::scenario::judge;
+use crate::steps::{AnyAct, AnyCheck};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What verification found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Files whose hash was made again and is the same.
+    pub files: usize,
+    /// Steps that were judged again with the same findings.
+    pub steps: usize,
+    /// What is not as it was kept.
+    pub different: Vec<String>,
+    /// What could not be compared: a run without its end, judging rules of another number.
+    pub open: Vec<String>,
+}
+
+impl Verified {
+    /// 0 the same, 5 different, 3 incomplete or judged by other rules.
+    pub fn exit(&self) -> Exit {
+        match (self.different.is_empty(), self.open.is_empty()) {
+            (false, _) => Exit::Evidence,
+            (true, false) => Exit::Unverified,
+            (true, true) => Exit::Passed,
+        }
+    }
+}
+
+/// Makes every hash and every judgement of a run again.
+pub fn verify(run: &Run) -> Verified {
+    let mut out = Verified::default();
+    hashes(run, &mut out);
+    let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
+    for line in &run.lines {
+        if let Event::StepEnded { scenario, verdict, .. } = &line.event {
+            verdicts.entry(scenario).or_default().push(*verdict);
+            step(run, &line.event, &mut out);
+        }
+    }
+    fold(run, &verdicts, &mut out);
+    out
+}
+
+fn hashes(run: &Run, out: &mut Verified) {
+    let Some(manifest) = &run.manifest else {
+        return out.open.push("the run has no manifest.json: it did not come to its end".into());
+    };
+    let mut found = vec![];
+    if let Err(error) = walk(&run.folder, &run.folder, &mut found) {
+        out.different.push(format!("the folder cannot be read: {error}"));
+    }
+    for (name, hash) in &manifest.files {
+        match std::fs::read(run.folder.join(name)) {
+            Ok(bytes) if sha256(&bytes) == *hash => out.files += 1,
+            Ok(_) => out.different.push(format!("{name}: its SHA-256 is not the one in the manifest")),
+            Err(error) => out.different.push(format!("{name}: the manifest names it, but {error}")),
+        }
+    }
+    let extra = found.iter().filter(|name| !manifest.files.contains_key(*name));
+    out.different.extend(extra.map(|name| format!("{name}: the manifest does not name it")));
+}
+
+/// Files below a run's folder, without the manifest and what stands outside of it.
+fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+        if name == "manifest.json" || name == "private" {
+            continue;
+        }
+        if path.is_dir() { walk(root, &path, found)? } else { found.push(name) }
+    }
+    Ok(())
+}
+
+/// One step: the hash that its event names, and the judgement on its bytes.
+fn step(run: &Run, event: &Event, out: &mut Verified) {
+    let Event::StepEnded { scenario, step, verdict, file, sha256: hash, findings, .. } = event else { return };
+    let name = format!("{scenario}#{step}");
+    let bytes = match std::fs::read(run.folder.join(file)) {
+        Ok(bytes) => bytes,
+        Err(error) => return out.different.push(format!("{name}: {file} cannot be read: {error}")),
+    };
+    if sha256(&bytes) != *hash {
+        return out.different.push(format!("{name}: {file} is not the file that its event names"));
+    }
+    let record: StepRecord = match serde_json::from_slice(&bytes) {
+        Ok(record) => record,
+        Err(error) => return out.different.push(format!("{name}: {file} is no step's file: {error}")),
+    };
+    if let Some((kind, was, now)) = record.rules.iter().find_map(other_rules) {
+        let message = format!("{name}: hashes hold; {kind} was judged by rules {was}, this program has {now}");
+        return out.open.push(message);
+    }
+    let same = match judge(&bytes) {
+        Ok(_) if record.reason.is_some() => record.findings.is_empty() && record.verdict != Verdict::Passed,
+        Ok(judged) => judged.findings == record.findings && judged.verdict() == record.verdict,
+        Err(_) => false,
+    };
+    if !same {
+        out.different.push(format!("{name}: judged again, it does not come to the same findings"));
+    } else if *findings != record.findings || *verdict != record.verdict {
+        out.different.push(format!("{name}: its event says something else than its file"));
+    } else {
+        out.steps += 1;
+    }
+}
+
+/// A kind whose rules have another number here, with both numbers.
+fn other_rules((kind, was): (&String, &u32)) -> Option<(String, u32, String)> {
+    let known = AnyCheck::KINDS.iter().chain(AnyAct::KINDS).find(|known| known.name == *kind);
+    match known {
+        Some(known) if known.rules == *was => None,
+        Some(known) => Some((kind.clone(), *was, known.rules.to_string())),
+        None => Some((kind.clone(), *was, "none".into())),
+    }
+}
+
+/// The verdicts above the steps.
+fn fold(run: &Run, verdicts: &BTreeMap<&str, Vec<Verdict>>, out: &mut Verified) {
+    let mut scenarios = vec![];
+    for line in &run.lines {
+        match &line.event {
+            Event::ScenarioEnded { scenario, verdict, reason, .. } => {
+                let steps = verdicts.get(scenario.as_str()).cloned().unwrap_or_default();
+                if reason.is_none() && Verdict::fold(steps) != *verdict {
+                    out.different.push(format!("{scenario}: its verdict does not follow from its steps"));
+                }
+                if reason.is_some() && *verdict == Verdict::Passed {
+                    out.different.push(format!("{scenario}: it was not run, yet it passed"));
+                }
+                scenarios.push(*verdict);
+            }
+            Event::RunEnded { verdict, exit, .. } => {
+                let manifest = run.manifest.as_ref();
+                let same = manifest.is_none_or(|manifest| manifest.verdict == *verdict && manifest.exit == *exit);
+                if Verdict::fold(scenarios.iter().copied()) != *verdict || !same {
+                    out.different.push("the run's verdict does not follow from its scenarios".into());
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The report as one HTML file: no network, no script, readable on a phone, on paper, in the dark.
+//!
+//! Here the report becomes the words of the page; `report.html.hbs` beside this file sets them. Every text goes
+//! through the template engine's HTML escaping, which is never switched off.
+
+use super::{RenderError, Report, ScenarioReport, StepReport, words};
+use crate::model::{Finding, Verdict};
+use handlebars::Handlebars;
+use serde::Serialize;
+use serde_json::Value;
+
+const TEMPLATE: &str = include_str!("report.html.hbs");
+/// Longest value, in characters, that the page shows; the evidence file holds the whole.
+const WIDTH: usize = 4000;
+
+/// The whole page.
+///
+/// # Errors
+/// When the template does not fit its data; a test renders every part of it.
+pub fn render(report: &Report) -> Result<String, RenderError> {
+    let mut engine = Handlebars::new();
+    engine.set_strict_mode(true);
+    engine.register_template_string("report", TEMPLATE).map_err(Box::new)?;
+    Ok(engine.render("report", &Page::of(report)).map_err(Box::new)?)
+}
+
+/// A verdict as the page shows it: its word is also the name of its style.
+#[derive(Serialize)]
+struct Stamp {
+    word: &'static str,
+    mark: &'static str,
+}
+
+impl Stamp {
+    fn of(verdict: Verdict) -> Self {
+        Self { word: verdict.word(), mark: words::mark(verdict) }
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    title: String,
+    stamp: Stamp,
+    headline: String,
+    counts: Vec<Count>,
+    facts: Vec<Fact>,
+    exit: u8,
+    meaning: &'static str,
+    again: &'static str,
+    next: Vec<Fact>,
+    groups: Vec<Group>,
+    scenarios: Vec<Scenario>,
+    proofmark: String,
+}
+
+/// A labelled line.
+#[derive(Serialize)]
+struct Fact {
+    name: String,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct Count {
+    stamp: Stamp,
+    number: usize,
+}
+
+/// The steps that ended alike and did not pass.
+#[derive(Serialize)]
+struct Group {
+    title: &'static str,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Scenario {
+    stamp: Stamp,
+    id: String,
+    title: String,
+    claim: Option<String>,
+    does_not_prove: Option<String>,
+    reason: Option<String>,
+    seconds: String,
+    tally: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    stamp: Stamp,
+    scenario: String,
+    id: String,
+    title: String,
+    kind: Option<String>,
+    reason: Option<String>,
+    seconds: String,
+    rounds: Option<String>,
+    file: Option<String>,
+    sha256: Option<String>,
+    open: bool,
+    findings: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    stamp: Stamp,
+    what: String,
+    expected: String,
+    seen: String,
+    help: Option<String>,
+}
+
+impl Page {
+    fn of(report: &Report) -> Self {
+        let (meaning, again) = words::meaning(report);
+        let tally = report.counts.steps;
+        let counts = words::ORDER.into_iter().filter(|verdict| tally.get(*verdict) > 0);
+        Self {
+            title: words::line(&report.run),
+            stamp: Stamp::of(report.verdict),
+            headline: words::headline(report),
+            counts: counts.map(|v| Count { stamp: Stamp::of(v), number: tally.get(v) }).collect(),
+            facts: facts(report),
+            exit: report.exit.code(),
+            meaning,
+            again,
+            next: next(report),
+            groups: groups(report),
+            scenarios: report.scenarios.iter().map(|scenario| Scenario::of(report, scenario)).collect(),
+            proofmark: report.proofmark.clone(),
+        }
+    }
+}
+
+/// What to do next; the reader of the page needs not be sent to it.
+fn next(report: &Report) -> Vec<Fact> {
+    let next = words::next(report).into_iter().filter(|(name, _)| !name.ends_with("--format html"));
+    next.map(|(name, why)| Fact { name, value: why.to_owned() }).collect()
+}
+
+fn facts(report: &Report) -> Vec<Fact> {
+    let started = report.started.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    let facts = [
+        ("Run", Some(report.run.clone())),
+        ("Started", started),
+        ("Took", Some(words::seconds(report.seconds))),
+        ("Exit", Some(format!("{}: {}", report.exit.code(), words::meaning(report).0))),
+        ("Operator", report.operator.clone()),
+        ("Host", report.host.clone()),
+        ("Environment", report.environment.clone()),
+        ("Commit", report.commit.clone()),
+        ("Command", report.command.as_ref().map(|command| format!("proofmark {command}"))),
+        ("Version", report.version.clone()),
+        ("Interrupted by", report.interrupted_by.clone()),
+        ("Complete", (!report.complete).then(|| "no".to_owned())),
+    ];
+    let known = facts.into_iter().filter_map(|(name, value)| Some((name, words::line(&value?))));
+    let told = known.filter(|(_, value)| !value.is_empty());
+    told.map(|(name, value)| Fact { name: name.to_owned(), value }).collect()
+}
+
+fn groups(report: &Report) -> Vec<Group> {
+    let titles = [
+        (Verdict::Failed, "What failed"),
+        (Verdict::Unverified, "What could not be decided"),
+        (Verdict::Skipped, "What was skipped"),
+    ];
+    let group = |(verdict, title)| {
+        let steps = report.scenarios.iter().flat_map(|scenario| {
+            let same = scenario.steps.iter().filter(move |step| step.verdict == verdict);
+            same.map(|step| Step::of(report, scenario, step, true))
+        });
+        Group { title, steps: steps.collect() }
+    };
+    titles.into_iter().map(group).filter(|group| !group.steps.is_empty()).collect()
+}
+
+impl Scenario {
+    fn of(report: &Report, scenario: &ScenarioReport) -> Self {
+        let some = |text: &str| (!text.is_empty()).then(|| words::lines(text));
+        Self {
+            stamp: Stamp::of(scenario.verdict),
+            id: words::line(&scenario.id),
+            title: words::line(&scenario.title),
+            claim: some(&scenario.claim),
+            does_not_prove: scenario.does_not_prove.as_deref().and_then(some),
+            reason: scenario.reason.as_deref().and_then(some),
+            seconds: words::seconds(scenario.seconds),
+            tally: words::tally(super::Tally::of(scenario.steps.iter().map(|step| step.verdict))),
+            steps: scenario.steps.iter().map(|step| Step::of(report, scenario, step, false)).collect(),
+        }
+    }
+}
+
+impl Step {
+    /// A step; told `briefly` with only the findings that did not pass.
+    fn of(report: &Report, scenario: &ScenarioReport, step: &StepReport, briefly: bool) -> Self {
+        let shown = step.findings.iter().filter(|finding| !briefly || finding.verdict != Verdict::Passed);
+        let mut findings: Vec<Row> = shown.map(Row::of).collect();
+        if briefly {
+            findings.sort_by_key(|row| row.stamp.word != Verdict::Failed.word());
+        }
+        let bare = findings.is_empty() && step.verdict != Verdict::Passed;
+        let reason = step.reason.as_deref().map(words::lines);
+        Self {
+            stamp: Stamp::of(step.verdict),
+            scenario: words::line(&scenario.id),
+            id: words::line(&step.id),
+            title: words::line(step.title.as_deref().unwrap_or(&step.id)),
+            kind: step.kind.as_deref().map(words::line),
+            reason: reason.or_else(|| bare.then(|| words::why(step, WIDTH))),
+            seconds: words::seconds(step.seconds),
+            rounds: (step.rounds > 1).then(|| words::count(step.rounds as usize, "round")),
+            file: step.file.as_deref().map(|file| words::line(&format!("{}/{file}", report.run))),
+            sha256: step.sha256.as_deref().map(words::line),
+            open: matches!(step.verdict, Verdict::Failed | Verdict::Unverified) && step.file.is_some(),
+            findings,
+        }
+    }
+}
+
+impl Row {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            stamp: Stamp::of(finding.verdict),
+            what: words::lines(&finding.what),
+            expected: shown(&finding.expected),
+            seen: shown(&finding.seen),
+            help: finding.help.as_deref().map(words::lines),
+        }
+    }
+}
+
+/// A value as the page shows it: what is nested is indented.
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Array(_) | Value::Object(_) => {
+            serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+        }
+        plain => plain.to_string(),
+    };
+    words::cut(&words::lines(&text), WIDTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_verdict_comes_first_then_what_failed_then_everything() {
+        let page = render(&sample::failed()).unwrap();
+        let order = [
+            "class=\"stamp failed\"",
+            "What failed",
+            "connection refused",
+            "What could not be decided",
+            "What was skipped",
+            "All scenarios",
+            "A failed Velero backup shows in Prometheus.",
+            "That a Velero backup can be restored.",
+            "every rule is healthy",
+            "exit 1",
+        ];
+        let mut rest = page.split_once("<body").unwrap().1;
+        for text in order {
+            rest = rest.split_once(text).unwrap_or_else(|| panic!("{text} is not where it should be")).1;
+        }
+        for text in
+            ["anna", "runner-1", "environments/homelab.yaml", "2026-02-16 02:00:00 UTC", "60f4ed0c1d2e"]
+        {
+            assert!(page.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_fetched_and_nothing_runs() {
+        let page = render(&sample::failed()).unwrap();
+        for forbidden in ["<script", "<link", "src=", "@import", "url(", "http://", "https://", "{{"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let page = render(&sample::hostile()).unwrap();
+        assert!(!page.contains("<script") && !page.contains("<img"));
+        assert!(page.contains("&lt;script&gt;"));
+        assert!(!page.contains(['\u{0}', '\u{1b}', '\u{202e}']));
+        // As many tags as the same page without attacks: no text opened or closed one. (An interruption adds a fact.)
+        let mut tame = sample::hostile();
+        let text = serde_json::to_string(&tame).unwrap().replace(['<', '>'], " ");
+        tame = serde_json::from_str(&text).unwrap();
+        assert_eq!(page.matches('<').count(), render(&tame).unwrap().matches('<').count());
+    }
+
+    #[test]
+    fn an_incomplete_run_says_so_at_the_top() {
+        let page = render(&sample::incomplete()).unwrap();
+        assert!(page.contains("The run is incomplete"));
+        assert!(page.contains("class=\"stamp unverified\""));
+    }
+
+    /// Writes the pages to look at them: `cargo test -p proofmark --lib -- --ignored pages_to_look_at`.
+    #[test]
+    #[ignore = "makes files for a person's eyes"]
+    fn pages_to_look_at() {
+        let dir = std::env::temp_dir().join("proofmark-pages");
+        for (name, report) in
+            [("failed", sample::failed()), ("passed", sample::passed()), ("incomplete", sample::incomplete())]
+        {
+            super::super::write(&Report { run: name.to_owned(), ..report }, &dir).unwrap();
+        }
+    }
+}

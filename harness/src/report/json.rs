@@ -1,0 +1,45 @@
+//! The report as data: a [`Report`] in indented JSON.
+
+use super::{RenderError, Report};
+
+/// The whole report, with a newline at its end.
+///
+/// # Errors
+/// When the JSON writer refuses it.
+pub fn render(report: &Report) -> Result<String, RenderError> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// The JSON schema of the report, for those who read it with a machine.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        for report in [sample::failed(), sample::incomplete()] {
+            assert_eq!(serde_json::from_str::<Report>(&render(&report).unwrap()).unwrap(), report);
+        }
+    }
+
+    #[test]
+    fn keys_are_kebab_case_and_the_exit_is_its_number() {
+        let json: serde_json::Value = serde_json::from_str(&render(&sample::failed()).unwrap()).unwrap();
+        assert_eq!(json["exit"], 1);
+        assert_eq!(json["verdict"], "failed");
+        assert!(json["scenarios"][0]["does-not-prove"].is_string());
+        assert!(json["counts"]["steps"]["failed"].is_number());
+        let schema = schema();
+        let properties = schema.get("properties").unwrap().as_object().unwrap();
+        for key in json.as_object().unwrap().keys() {
+            assert!(properties.contains_key(key), "{key}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The report for people in a terminal: the verdict, then what failed and what to do about it, then the rest.
+
+use super::{Report, ScenarioReport, StepReport, words};
+use crate::model::{Event, Finding, Verdict};
+use anstyle::{AnsiColor, Style};
+use std::fmt::Write as _;
+
+/// Longest piece of text, in characters, that is shown of a title, a value, a reason.
+const WIDTH: usize = 160;
+/// How many findings of a step are shown; its file holds all.
+const FINDINGS: usize = 5;
+
+/// The whole report.
+pub fn render(report: &Report, colour: bool) -> String {
+    let mut page = Page { out: String::new(), colour };
+    page.head(report);
+    for verdict in [Verdict::Failed, Verdict::Unverified, Verdict::Skipped] {
+        page.steps(report, verdict);
+    }
+    page.scenarios(report);
+    page.next(report);
+    page.out
+}
+
+/// The line of one step that ended, for progress: mark, `scenario#step`, kind, time, and why it did not pass.
+pub fn step_line(scenario: &str, step: &StepReport, colour: bool) -> String {
+    let page = Page { out: String::new(), colour };
+    let mark = page.paint(words::mark(step.verdict), of(step.verdict));
+    let name = words::line(&format!("{scenario}#{}", step.id));
+    let kind = words::line(step.kind.as_deref().unwrap_or_default());
+    let mut why = match step.verdict {
+        Verdict::Passed => words::count(step.findings.len(), "finding"),
+        _ => words::cut(&words::why(step, WIDTH), 2 * WIDTH),
+    };
+    if step.rounds > 1 {
+        let _ = write!(why, " ({} rounds)", step.rounds);
+    }
+    let quiet = page.paint(&format!("{kind}  {}", words::seconds(step.seconds)), DIM);
+    format!("  {mark} {name}  {quiet}  {why}")
+}
+
+/// The line that an event is worth while a run goes on: a step's end, a skipped scenario, an interruption.
+pub fn event_line(event: &Event, colour: bool) -> Option<String> {
+    let page = Page { out: String::new(), colour };
+    match event {
+        Event::StepEnded { .. } => {
+            StepReport::ended(event).map(|(scenario, step)| step_line(scenario, &step, colour))
+        }
+        Event::ScenarioEnded { scenario, verdict: Verdict::Skipped, reason: Some(reason), .. } => {
+            let mark = page.paint(words::mark(Verdict::Skipped), of(Verdict::Skipped));
+            Some(format!("  {mark} {}  {}", words::line(scenario), words::cut(&words::line(reason), WIDTH)))
+        }
+        Event::Interrupted { by } => {
+            let mark = page.paint("!", of(Verdict::Unverified));
+            Some(format!("  {mark} interrupted by {}: what is left is skipped", words::line(by)))
+        }
+        _ => None,
+    }
+}
+
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+fn of(verdict: Verdict) -> Style {
+    let colour = match verdict {
+        Verdict::Passed => AnsiColor::Green,
+        Verdict::Failed => AnsiColor::Red,
+        Verdict::Unverified => AnsiColor::Yellow,
+        Verdict::Skipped => return DIM,
+    };
+    colour.on_default().bold()
+}
+
+struct Page {
+    out: String,
+    colour: bool,
+}
+
+impl Page {
+    fn paint(&self, text: &str, style: Style) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text.trim_end());
+        self.out.push('\n');
+    }
+
+    fn head(&mut self, report: &Report) {
+        let word = self.paint(&report.verdict.word().to_uppercase(), of(report.verdict));
+        self.line(&format!("{word}  {}", words::headline(report)));
+        let (code, (meaning, _)) = (report.exit.code(), words::meaning(report));
+        let facts = [
+            (!report.run.is_empty()).then(|| format!("run {}", words::line(&report.run))),
+            Some(words::seconds(report.seconds)),
+            Some(format!("exit {code}: {meaning}")),
+        ];
+        let facts = facts.into_iter().flatten().collect::<Vec<_>>().join("  ");
+        let facts = self.paint(&facts, DIM);
+        self.line(&facts);
+    }
+
+    /// The steps that ended so. Those of which there is nothing to show but a reason share a block, one line each.
+    fn steps(&mut self, report: &Report, verdict: Verdict) {
+        let all = report.scenarios.iter().flat_map(|s| s.steps.iter().map(move |step| (s, step)));
+        let mut first = true;
+        for (scenario, step) in all.filter(|(_, step)| step.verdict == verdict) {
+            if first || !terse(step) {
+                self.out.push('\n');
+            }
+            first = false;
+            self.step(report, scenario, step);
+        }
+        // A scenario can be skipped or undecided by itself: nothing in it was listed, or the run said worse of it.
+        for scenario in &report.scenarios {
+            if scenario.verdict == verdict && scenario.steps.iter().all(|step| step.verdict != verdict) {
+                let reason =
+                    scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did");
+                let name = self.paint(&words::line(&scenario.id), BOLD);
+                let mark = self.paint(words::mark(verdict), of(verdict));
+                self.line(&format!("\n{mark} {name}  {}", words::cut(&words::line(reason), WIDTH)));
+            }
+        }
+    }
+
+    fn step(&mut self, report: &Report, scenario: &ScenarioReport, step: &StepReport) {
+        let mark = self.paint(words::mark(step.verdict), of(step.verdict));
+        let name = self.paint(&words::line(&format!("{}#{}", scenario.id, step.id)), BOLD);
+        let title = words::cut(&words::line(step.title.as_deref().unwrap_or_default()), WIDTH);
+        if terse(step) {
+            let why = words::why(step, WIDTH);
+            self.line(&format!("{mark} {name}  {}", self.paint(&why, DIM)));
+            return;
+        }
+        self.line(&format!("{mark} {name}  {title}"));
+        let mut open: Vec<&Finding> = step.findings.iter().filter(|f| f.verdict != Verdict::Passed).collect();
+        open.sort_by_key(|finding| finding.verdict != Verdict::Failed);
+        for finding in open.iter().take(FINDINGS) {
+            self.finding(finding);
+        }
+        if open.len() > FINDINGS {
+            self.line(&format!("    … and {} more", open.len() - FINDINGS));
+        }
+        if step.reason.is_some() || open.is_empty() {
+            let reason = step.reason.as_deref().map(|reason| words::cut(&words::line(reason), WIDTH));
+            self.line(&format!("    {}", reason.unwrap_or_else(|| words::why(step, WIDTH))));
+        }
+        if let Some(file) = &step.file {
+            let path = words::line(&format!("{}/{file}", report.run));
+            self.field("evidence", &path);
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        let what = words::cut(&words::line(&finding.what), WIDTH);
+        let open = if finding.verdict == Verdict::Unverified { " (not decided)" } else { "" };
+        self.line(&format!("    {what}{open}"));
+        self.field("expected", &words::value(&finding.expected, WIDTH));
+        let seen = self.paint(&words::value(&finding.seen, WIDTH), of(finding.verdict));
+        self.field("seen", &seen);
+        if let Some(help) = &finding.help {
+            self.field("help", &words::line(help));
+        }
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        let name = self.paint(&format!("{name:<8}"), DIM);
+        self.line(&format!("      {name}  {value}"));
+    }
+
+    fn scenarios(&mut self, report: &Report) {
+        if report.scenarios.is_empty() {
+            return;
+        }
+        let width = |text: fn(&ScenarioReport) -> String| {
+            report.scenarios.iter().map(|s| text(s).chars().count()).max().unwrap_or(0).min(60)
+        };
+        let (id, tally) = (width(|s| words::line(&s.id)), width(tallied));
+        let time = width(|s| words::seconds(s.seconds));
+        self.out.push('\n');
+        for scenario in &report.scenarios {
+            let mark = self.paint(words::mark(scenario.verdict), of(scenario.verdict));
+            let title = words::cut(&words::line(&scenario.title), WIDTH / 2);
+            let (name, seconds) = (words::line(&scenario.id), words::seconds(scenario.seconds));
+            let row = format!("{name:<id$}  {:<tally$}  {seconds:>time$}", tallied(scenario));
+            self.line(&format!("{mark} {row}  {}", self.paint(&title, DIM)));
+        }
+        let (scenarios, steps) = (report.counts.scenarios, report.counts.steps);
+        let scenarios =
+            format!("{}: {}", words::count(scenarios.total(), "scenario"), words::tally(scenarios));
+        let steps = format!("{}: {}", words::count(steps.total(), "step"), words::tally(steps));
+        self.line(&format!("\n{scenarios}\n{steps}"));
+    }
+
+    fn next(&mut self, report: &Report) {
+        let next = words::next(report);
+        let width = next.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
+        self.out.push('\n');
+        for (at, (what, why)) in next.iter().enumerate() {
+            let label = if at == 0 { "next:" } else { "" };
+            let why = self.paint(why, DIM);
+            self.line(&format!("{label:<5} {what:<width$}  {why}"));
+        }
+    }
+}
+
+/// Whether a step was skipped or never ended, so that its reason is all there is.
+fn terse(step: &StepReport) -> bool {
+    step.verdict == Verdict::Skipped || step.file.is_none()
+}
+
+fn tallied(scenario: &ScenarioReport) -> String {
+    match scenario.steps.is_empty() {
+        true => scenario.verdict.word().to_owned(),
+        false => words::tally(super::Tally::of(scenario.steps.iter().map(|step| step.verdict))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

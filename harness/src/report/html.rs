@@ -89,7 +89,8 @@ struct Scenario {
 #[derive(Serialize)]
 struct Step {
     stamp: Stamp,
-    scenario: String,
+    /// `scenario#step`, or the scenario alone where it is not about one step.
+    name: String,
     id: String,
     title: String,
     kind: Option<String>,
@@ -169,7 +170,10 @@ fn groups(report: &Report) -> Vec<Group> {
     let group = |(verdict, title)| {
         let steps = report.scenarios.iter().flat_map(|scenario| {
             let same = scenario.steps.iter().filter(move |step| step.verdict == verdict);
-            same.map(|step| Step::of(report, scenario, step, true))
+            let alone =
+                scenario.verdict == verdict && scenario.steps.iter().all(|step| step.verdict != verdict);
+            let whole = alone.then(|| Step::whole(scenario));
+            same.map(|step| Step::of(report, scenario, step, true)).chain(whole)
         });
         Group { title, steps: steps.collect() }
     };
@@ -194,6 +198,25 @@ impl Scenario {
 }
 
 impl Step {
+    /// A scenario that is as it is by itself: it lists no step, or is worse than each of them.
+    fn whole(scenario: &ScenarioReport) -> Self {
+        let reason = scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did");
+        Self {
+            stamp: Stamp::of(scenario.verdict),
+            name: words::line(&scenario.id),
+            id: String::new(),
+            title: words::line(&scenario.title),
+            kind: None,
+            reason: Some(words::lines(reason)),
+            seconds: words::seconds(scenario.seconds),
+            rounds: None,
+            file: None,
+            sha256: None,
+            open: false,
+            findings: Vec::new(),
+        }
+    }
+
     /// A step; told `briefly` with only the findings that did not pass.
     fn of(report: &Report, scenario: &ScenarioReport, step: &StepReport, briefly: bool) -> Self {
         let shown = step.findings.iter().filter(|finding| !briefly || finding.verdict != Verdict::Passed);
@@ -205,7 +228,7 @@ impl Step {
         let reason = step.reason.as_deref().map(words::lines);
         Self {
             stamp: Stamp::of(step.verdict),
-            scenario: words::line(&scenario.id),
+            name: words::line(&format!("{}#{}", scenario.id, step.id)),
             id: words::line(&step.id),
             title: words::line(step.title.as_deref().unwrap_or(&step.id)),
             kind: step.kind.as_deref().map(words::line),
@@ -293,6 +316,17 @@ mod tests {
         let text = serde_json::to_string(&tame).unwrap().replace(['<', '>'], " ");
         tame = serde_json::from_str(&text).unwrap();
         assert_eq!(page.matches('<').count(), render(&tame).unwrap().matches('<').count());
+    }
+
+    #[test]
+    fn a_scenario_that_is_worse_than_its_steps_is_among_what_failed() {
+        let mut report = sample::passed();
+        report.verdict = Verdict::Failed;
+        report.scenarios[0].verdict = Verdict::Failed;
+        report.scenarios[0].reason = Some("the world did not come back".to_owned());
+        let page = render(&report).unwrap();
+        let (_, failed) = page.split_once("What failed").unwrap();
+        assert!(failed.split_once("All scenarios").unwrap().0.contains("the world did not come back"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ const MESSAGE: usize = 160;
 /// Longest value, in characters, in a body.
 const BODY: usize = 4000;
 
-/// The whole report as JUnit XML.
+/// The whole report as `JUnit` XML.
 ///
 /// # Errors
 /// When the XML writer refuses it.

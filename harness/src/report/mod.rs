@@ -1,4 +1,4 @@
-//! A rendering of evidence: events are folded into a [`Report`], which becomes text, HTML, JUnit or JSON.
+//! A rendering of evidence: events are folded into a [`Report`], which becomes text, HTML, `JUnit` or JSON.
 //!
 //! A report says what the evidence says and nothing else: [`fold`] is pure, reads only events and `run.json`, and
 //! concludes every verdict again from the findings up. It knows findings, never the kinds of steps that made them.
@@ -195,7 +195,7 @@ pub enum Format {
     Text,
     /// One file for a browser, a phone, paper.
     Html,
-    /// JUnit XML, for CI.
+    /// `JUnit` XML, for CI.
     Junit,
     /// The report as data.
     Json,

@@ -107,6 +107,13 @@ pub(super) fn headline(report: &Report) -> String {
     if !report.complete {
         return "The run is incomplete: its end, or part of its events, is missing.".to_owned();
     }
+    // What these exits mean weighs more than any count, also where every finding passed.
+    if report.exit == Exit::Owed {
+        return "A change could not be put back; `proofmark recover` says what is owed.".to_owned();
+    }
+    if report.exit == Exit::Evidence {
+        return "Evidence could not be written, or does not verify.".to_owned();
+    }
     let (steps, scenarios) = (report.counts.steps, report.counts.scenarios);
     let where_ = format!("in {}", count(scenarios.total(), "scenario"));
     match (report.verdict, &report.interrupted_by) {

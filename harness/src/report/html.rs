@@ -89,7 +89,12 @@ struct Scenario {
 #[derive(Serialize)]
 struct Step {
     stamp: Stamp,
+<<<<<<< HEAD
     scenario: String,
+=======
+    /// `scenario#step`, or the scenario alone where it is not about one step.
+    name: String,
+>>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     id: String,
     title: String,
     kind: Option<String>,
@@ -169,7 +174,14 @@ fn groups(report: &Report) -> Vec<Group> {
     let group = |(verdict, title)| {
         let steps = report.scenarios.iter().flat_map(|scenario| {
             let same = scenario.steps.iter().filter(move |step| step.verdict == verdict);
+<<<<<<< HEAD
             same.map(|step| Step::of(report, scenario, step, true))
+=======
+            let alone =
+                scenario.verdict == verdict && scenario.steps.iter().all(|step| step.verdict != verdict);
+            let whole = alone.then(|| Step::whole(scenario));
+            same.map(|step| Step::of(report, scenario, step, true)).chain(whole)
+>>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
         });
         Group { title, steps: steps.collect() }
     };
@@ -194,6 +206,28 @@ impl Scenario {
 }
 
 impl Step {
+<<<<<<< HEAD
+=======
+    /// A scenario that is as it is by itself: it lists no step, or is worse than each of them.
+    fn whole(scenario: &ScenarioReport) -> Self {
+        let reason = scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did");
+        Self {
+            stamp: Stamp::of(scenario.verdict),
+            name: words::line(&scenario.id),
+            id: String::new(),
+            title: words::line(&scenario.title),
+            kind: None,
+            reason: Some(words::lines(reason)),
+            seconds: words::seconds(scenario.seconds),
+            rounds: None,
+            file: None,
+            sha256: None,
+            open: false,
+            findings: Vec::new(),
+        }
+    }
+
+>>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     /// A step; told `briefly` with only the findings that did not pass.
     fn of(report: &Report, scenario: &ScenarioReport, step: &StepReport, briefly: bool) -> Self {
         let shown = step.findings.iter().filter(|finding| !briefly || finding.verdict != Verdict::Passed);
@@ -205,7 +239,11 @@ impl Step {
         let reason = step.reason.as_deref().map(words::lines);
         Self {
             stamp: Stamp::of(step.verdict),
+<<<<<<< HEAD
             scenario: words::line(&scenario.id),
+=======
+            name: words::line(&format!("{}#{}", scenario.id, step.id)),
+>>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
             id: words::line(&step.id),
             title: words::line(step.title.as_deref().unwrap_or(&step.id)),
             kind: step.kind.as_deref().map(words::line),
@@ -296,6 +334,20 @@ mod tests {
     }
 
     #[test]
+<<<<<<< HEAD
+=======
+    fn a_scenario_that_is_worse_than_its_steps_is_among_what_failed() {
+        let mut report = sample::passed();
+        report.verdict = Verdict::Failed;
+        report.scenarios[0].verdict = Verdict::Failed;
+        report.scenarios[0].reason = Some("the world did not come back".to_owned());
+        let page = render(&report).unwrap();
+        let (_, failed) = page.split_once("What failed").unwrap();
+        assert!(failed.split_once("All scenarios").unwrap().0.contains("the world did not come back"));
+    }
+
+    #[test]
+>>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     fn an_incomplete_run_says_so_at_the_top() {
         let page = render(&sample::incomplete()).unwrap();
         assert!(page.contains("The run is incomplete"));

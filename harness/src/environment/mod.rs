@@ -2,4 +2,4 @@
 
 mod connection;
 
-pub use connection::{Connection, Systems, Tls};
+pub use connection::{Connection, HttpClients, Systems, Tls};

@@ -73,7 +73,13 @@ impl Diag {
     /// The diagnostic as one line of data.
     pub fn line(&self) -> DiagLine<'_> {
         let at = self.place.as_ref().map(ToString::to_string);
-        DiagLine { event: "diagnostic", code: self.code, at, message: &self.message, help: self.help.as_deref() }
+        DiagLine {
+            event: "diagnostic",
+            code: self.code,
+            at,
+            message: &self.message,
+            help: self.help.as_deref(),
+        }
     }
 
     /// The diagnostic as people read it: file, line, column, the line itself with a caret, and advice.

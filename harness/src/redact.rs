@@ -21,8 +21,20 @@ const SHORT: usize = 8;
 
 /// Parts of key names that mark a secret, compared without case, `-` and `_`.
 const SECRET_KEYS: [&str; 14] = [
-    "token", "secret", "password", "passwd", "passphrase", "pwd", "authorization", "cookie", "apikey", "privatekey",
-    "databaseurl", "credential", "accesskey", "dsn",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "authorization",
+    "cookie",
+    "apikey",
+    "privatekey",
+    "databaseurl",
+    "credential",
+    "accesskey",
+    "dsn",
 ];
 
 /// A secret value. It has no `Serialize` and no `Display`; `Debug` shows the mask.
@@ -181,7 +193,8 @@ impl Known {
             *map = std::mem::take(map).into_iter().map(|(key, value)| (self.text(&key), value)).collect();
         }
         // `{name: password, value: …}` is a pair too: a header list or an environment list.
-        let named = ["name", "key"].iter().any(|n| map.get(*n).and_then(Value::as_str).is_some_and(is_secret_key));
+        let named =
+            ["name", "key"].iter().any(|n| map.get(*n).and_then(Value::as_str).is_some_and(is_secret_key));
         for (key, value) in map.iter_mut() {
             let secret = is_secret_key(key) || (named && key == "value");
             if secret && !open.iter().any(|o| o == key) && !value.is_null() && !value.is_boolean() {
@@ -321,8 +334,14 @@ mod tests {
         let redactor = Redactor::default();
         let value = json!({"api_key": "x", "X-Api-Key": ["y"], "next_token": 7, "ok": 1, "tls": {"password": {"a": "b"}}});
         let seen = redactor.clean(&value, &["next_token".into()]).unwrap().into_inner();
-        assert_eq!(seen, json!({"api_key": MASK, "X-Api-Key": [MASK], "next_token": 7, "ok": 1, "tls": {"password": {"a": MASK}}}));
-        assert_eq!(cleaned(&redactor, &json!([{"name": "DB_PASSWORD", "value": "x"}])), json!([{"name": "DB_PASSWORD", "value": MASK}]));
+        assert_eq!(
+            seen,
+            json!({"api_key": MASK, "X-Api-Key": [MASK], "next_token": 7, "ok": 1, "tls": {"password": {"a": MASK}}})
+        );
+        assert_eq!(
+            cleaned(&redactor, &json!([{"name": "DB_PASSWORD", "value": "x"}])),
+            json!([{"name": "DB_PASSWORD", "value": MASK}])
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A connection with its secrets resolved, and all of them together.
 
 use crate::redact::{Redactor, Secret};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 /// One named system: where it is and how to log in. Every secret in it has been learned by the redactor.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +22,7 @@ pub struct Connection {
 }
 
 /// TLS settings of a connection; `ca`, `cert` and `key` hold PEM text.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates to trust instead of the machine's.
     pub ca: Option<String>,
@@ -42,4 +43,16 @@ pub struct Systems {
     pub connections: BTreeMap<String, Connection>,
     /// Knows what must not be written.
     pub redactor: Redactor,
+    /// HTTP clients that are already built.
+    pub http: HttpClients,
+}
+
+/// One HTTP client for each way of talking TLS, so that connections stay open between requests. They live as long as
+/// the environment, for a client's open connections belong to the runtime that opened them.
+#[derive(Debug, Default)]
+pub struct HttpClients {
+    /// Clients by their TLS settings; `None` is plain HTTP. There are few: a list is searched fast enough.
+    pub built: Mutex<Vec<(Option<Tls>, reqwest::Client)>>,
+    /// `Authorization` values that the redactor has learned.
+    pub learned: Mutex<BTreeSet<String>>,
 }

@@ -7,5 +7,4 @@ mod connection;
 mod file;
 mod secret;
 
-pub use connection::{Connection, Systems, Tls};
-pub use file::Environment;
+pub use connection::{Connection, HttpClients, Systems, Tls};

@@ -131,7 +131,8 @@ impl Duration {
 impl std::str::FromStr for Duration {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no duration; write a whole number and a unit: 500ms, 1s, 2m, 25h, 7d");
+        let wrong =
+            || format!("`{text}` is no duration; write a whole number and a unit: 500ms, 1s, 2m, 25h, 7d");
         let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let number: u64 = text[..unit].parse().map_err(|_| wrong())?;
         let millis = match &text[unit..] {
@@ -211,7 +212,8 @@ mod tests {
         for text in ["0ms", "500ms", "1s", "90s", "2m", "25h", "7d"] {
             assert_eq!(text.parse::<Duration>().unwrap().to_string(), text);
         }
-        for wrong in ["", "1", "s", "1.5s", "-1s", "1 s", "1w", "99999999999999999999d", "9999999999999999d"] {
+        for wrong in ["", "1", "s", "1.5s", "-1s", "1 s", "1w", "99999999999999999999d", "9999999999999999d"]
+        {
             assert!(wrong.parse::<Duration>().is_err(), "{wrong}");
         }
     }

@@ -64,7 +64,12 @@ pub struct Finding {
 
 impl Finding {
     /// A finding that passes exactly when `ok`.
-    pub fn judged(what: impl Into<String>, expected: impl Into<Value>, seen: impl Into<Value>, ok: bool) -> Self {
+    pub fn judged(
+        what: impl Into<String>,
+        expected: impl Into<Value>,
+        seen: impl Into<Value>,
+        ok: bool,
+    ) -> Self {
         let verdict = if ok { Verdict::Passed } else { Verdict::Failed };
         Self { what: what.into(), expected: expected.into(), seen: seen.into(), verdict, help: None }
     }
@@ -112,7 +117,11 @@ impl Exit {
         (Exit::Failed, "at least one finding failed", "yes"),
         (Exit::Usage, "wrong usage, scenario or environment; nothing was touched", "after a mend"),
         (Exit::Unverified, "nothing failed, something is unverified", "yes"),
-        (Exit::Owed, "a change could not be put back; `proofmark recover` says what is owed", "recover first"),
+        (
+            Exit::Owed,
+            "a change could not be put back; `proofmark recover` says what is owed",
+            "recover first",
+        ),
         (Exit::Evidence, "evidence could not be written, or does not verify", "look first"),
         (Exit::Interrupted, "interrupted (Ctrl-C or SIGTERM); promises were kept first", "yes"),
     ];

@@ -3,6 +3,7 @@
 //! A kind is its settings: a struct that is read from the scenario and implements [`Check`] or [`Act`]. The macro below
 //! makes the enum, the dispatch, the list of names and examples and the schema from one line per kind.
 
+use crate::clients::http::Wire;
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
 use crate::environment::Systems;
@@ -32,6 +33,35 @@ pub struct Cx {
     pub timeout: Duration,
 }
 
+impl Cx {
+    /// The way to the system that serves a role: the connection that `via` names for it, else the one of its own name.
+    ///
+    /// # Errors
+    /// When the environment has no such connection.
+    pub fn wire(&self, role: &str) -> Result<Wire<'_>, StepError> {
+        let name = self.via.get(role).map_or(role, String::as_str);
+        let connection = self.systems.connections.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.systems.connections.keys().map(String::as_str).collect();
+            StepError::lasting(format!(
+                "there is no connection `{name}` for the role `{role}` (known: {}); write `connections: {{ {name}: {{ url: … }} }}` into the environment file, or name another with `via`",
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            ))
+        })?;
+        Ok(Wire { connection: Some(connection), ..self.open_wire() })
+    }
+
+    /// The way to an absolute URL, without any login.
+    pub fn open_wire(&self) -> Wire<'_> {
+        Wire {
+            clock: &self.clock,
+            systems: &self.systems,
+            log: &self.log,
+            connection: None,
+            timeout: self.timeout.0,
+        }
+    }
+}
+
 /// Why a step saw nothing, or could not act.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -40,6 +70,13 @@ pub struct StepError {
     pub message: String,
     /// May another attempt succeed? A refused connection may; a 401 may not.
     pub transient: bool,
+}
+
+impl StepError {
+    /// An error that no second attempt mends.
+    pub fn lasting(message: impl Into<String>) -> Self {
+        Self { message: message.into(), transient: false }
+    }
 }
 
 impl From<ClientError> for StepError {
@@ -102,6 +139,20 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     }
 }
 
+/// What a run may do besides reading. None implies another, none is on by default.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permission {
+    /// Run a program that a scenario or an environment names.
+    Exec,
+    /// Change a system.
+    Change,
+    /// Truncate, drop, prune.
+    Destroy,
+}
+
 /// What is known of a kind without settings.
 #[derive(Debug, Clone, Copy)]
 pub struct KindInfo {
@@ -148,7 +199,10 @@ macro_rules! kinds {
 }
 
 fn seen_json(seen: &impl Serialize) -> Result<Value, StepError> {
-    let wrong = |error: serde_json::Error| StepError { message: format!("the observation is no JSON: {error}"), transient: false };
+    let wrong = |error: serde_json::Error| StepError {
+        message: format!("the observation is no JSON: {error}"),
+        transient: false,
+    };
     serde_json::to_value(seen).map_err(wrong)
 }
 
@@ -183,6 +237,7 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 } }
 
 mod command;
+pub mod count;
 mod http;
 mod prometheus_query;
 mod prometheus_targets;

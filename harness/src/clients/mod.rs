@@ -1,0 +1,49 @@
+//! How the world is talked to: one module per protocol. A client knows addresses, logins, limits and the shape of
+//! answers; it does not know what it is used for. Every exchange is taken down in a [`Log`], the failed ones too.
+
+mod error;
+pub mod http;
+pub mod prometheus;
+mod tls;
+
+pub use error::ClientError;
+
+use crate::model::Exchange;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The exchanges of an attempt. Cheap to clone; clones share what was taken down.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Entries>>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    exchanges: Vec<Exchange>,
+    answer: Option<Arc<Vec<u8>>>,
+}
+
+impl Log {
+    /// Takes one exchange down.
+    pub fn push(&self, exchange: Exchange) {
+        self.entries().exchanges.push(exchange);
+    }
+
+    /// Hands over all exchanges since the last call, oldest first.
+    pub fn take(&self) -> Vec<Exchange> {
+        std::mem::take(&mut self.entries().exchanges)
+    }
+
+    /// Keeps an answer as it came, in place of an earlier one.
+    pub fn keep(&self, answer: Arc<Vec<u8>>) {
+        self.entries().answer = Some(answer);
+    }
+
+    /// Hands over the last answer as it came, unredacted: what `evidence:` asks for. A command's is its standard
+    /// output. `None` when nothing was answered since the last call.
+    pub fn take_answer(&self) -> Option<Arc<Vec<u8>>> {
+        self.entries().answer.take()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

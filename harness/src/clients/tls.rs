@@ -1,0 +1,186 @@
+//! Builds HTTP clients, each with its own idea of which certificates to trust.
+
+use super::ClientError;
+use crate::environment::{HttpClients, Tls};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::fmt::Display;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The client for these TLS settings, built once; `None` is plain HTTP.
+pub(super) fn client(clients: &HttpClients, tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
+    let mut built = clients.built.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, client)) = built.iter().find(|(known, _)| known.as_ref() == tls) {
+        return Ok(client.clone());
+    }
+    let client = build(tls)?;
+    built.push((tls.cloned(), client.clone()));
+    Ok(client)
+}
+
+fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable("the TLS library", &error))?;
+    // Plain HTTP trusts nobody: reading the machine's certificates takes time and is not needed.
+    let config = match tls {
+        None => config.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+        Some(tls) => {
+            let verifier = verifier(tls, &provider)?;
+            let config = config.dangerous().with_custom_certificate_verifier(verifier);
+            match (&tls.cert, &tls.key) {
+                (None, None) => config.with_no_client_auth(),
+                (Some(cert), Some(key)) => {
+                    let chain = certificates(cert, "tls.cert")?;
+                    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
+                    let key = key
+                        .map_err(|_| ClientError::Unusable("`tls.key` holds no private key in PEM".into()))?;
+                    let config = config.with_client_auth_cert(chain, key);
+                    config.map_err(|error| unusable("`tls.cert` with `tls.key`", &error))?
+                }
+                _ => return Err(ClientError::Unusable("`tls.cert` and `tls.key` need each other".into())),
+            }
+        }
+    };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .user_agent(concat!("proofmark/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT)
+        .build()
+        .map_err(|error| unusable("the HTTP client", &error))
+}
+
+fn unusable(what: &str, error: &dyn Display) -> ClientError {
+    ClientError::Unusable(format!("{what} cannot be used: {error}"))
+}
+
+fn certificates(pem: &str, key: &str) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let found = found.map_err(|error| ClientError::Unusable(format!("`{key}` is no PEM text: {error}")))?;
+    if found.is_empty() {
+        return Err(ClientError::Unusable(format!("`{key}` holds no certificate in PEM")));
+    }
+    Ok(found)
+}
+
+fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
+    if tls.insecure {
+        return Ok(Arc::new(Anyone(provider.clone())));
+    }
+    let inner: Arc<dyn ServerCertVerifier> = match &tls.ca {
+        None => {
+            let machine = rustls_platform_verifier::Verifier::new(provider.clone());
+            Arc::new(machine.map_err(|error| unusable("the machine's certificate store", &error))?)
+        }
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(pem, "tls.ca")? {
+                roots.add(certificate).map_err(|error| unusable("a certificate in `tls.ca`", &error))?;
+            }
+            let built =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+            built.map_err(|error| unusable("`tls.ca`", &error))?
+        }
+    };
+    let Some(name) = &tls.server_name else { return Ok(inner) };
+    let name = ServerName::try_from(name.clone()).map_err(|error| unusable("`tls.server-name`", &error))?;
+    Ok(Arc::new(Named { inner, name }))
+}
+
+/// Accepts any certificate: `insecure: true`.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Expects another name in the certificate than the one in the URL: behind a forward the URL says 127.0.0.1.
+#[derive(Debug)]
+struct Named {
+    inner: Arc<dyn ServerCertVerifier>,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.inner.verify_server_cert(end, between, &self.name, ocsp, now)
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, signed)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, signed)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}

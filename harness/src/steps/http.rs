@@ -1,0 +1,270 @@
+//! `http` as a check: asks for a page and judges its status. Only methods that read: GET, HEAD, OPTIONS.
+
+use super::{Check, Cx, StepError};
+use crate::clients::http::{Answer, Call, MAX_BYTES, fetch};
+use crate::environment::Tls as ConnectionTls;
+use crate::model::Finding;
+use jiff::Timestamp;
+use reqwest::Method;
+use schemars::JsonSchema;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Asks for an absolute URL, or for a path below the connection that `via` names. Redirects are followed, at most ten.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Http {
+    /// What to get: an absolute URL, or a path that begins with `/`. Instead of `method` and `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub get: Option<String>,
+    /// `GET`, `HEAD` or `OPTIONS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Where to, as in `get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Headers to send; they win over those of the connection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Text to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// TLS settings in place of the connection's. A client certificate belongs into a connection, for it is secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// The status there should be: a number or a list of numbers. Any 2xx if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Statuses>,
+    /// The largest answer, in bytes after decompression; 134217728 (128 MiB) if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+}
+
+/// What to trust.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Tls {
+    /// Certificates to trust instead of the machine's, as PEM text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The name to expect in the server's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Accept any certificate.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// One status or several, as `200` or `[200, 404]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statuses(pub Vec<u16>);
+
+impl Serialize for Statuses {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => s.serialize_u16(*one),
+            several => s.collect_seq(several),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        // Named so that the document layer can offer a sample (200) for a template that is not filled in yet.
+        d.deserialize_newtype_struct("$status", OneOrList)
+    }
+}
+
+struct OneOrList;
+
+impl<'de> Visitor<'de> for OneOrList {
+    type Value = Statuses;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an HTTP status (100 to 599) or a list of them")
+    }
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Statuses, E> {
+        let status = u16::try_from(number).ok().filter(|status| (100..600).contains(status));
+        status
+            .map(|status| Statuses(vec![status]))
+            .ok_or_else(|| E::custom(format!("{number} is no HTTP status")))
+    }
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Statuses, E> {
+        let positive = u64::try_from(number).map_err(|_| E::custom(format!("{number} is no HTTP status")))?;
+        self.visit_u64(positive)
+    }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Statuses, E> {
+        let number = text
+            .parse()
+            .map_err(|_| E::custom(format!("`{text}` is no HTTP status; write a number: 200")))?;
+        self.visit_u64(number)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
+        let mut statuses = Vec::new();
+        while let Some(Statuses(more)) = list.next_element()? {
+            statuses.extend(more);
+        }
+        if statuses.is_empty() {
+            return Err(A::Error::custom("a list of statuses needs at least one"));
+        }
+        Ok(Statuses(statuses))
+    }
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Statuses, D::Error> {
+        d.deserialize_any(OneOrList)
+    }
+}
+
+impl JsonSchema for Statuses {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Statuses".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let status = serde_json::json!({ "type": "integer", "minimum": 100, "maximum": 599 });
+        schemars::json_schema!({ "oneOf": [status, { "type": "array", "items": status, "minItems": 1 }] })
+    }
+}
+
+/// What was answered. It has either `json` or `text`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Seen {
+    /// The address that answered, after redirects.
+    pub url: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Headers with lower-case names; several of one name are joined with `, `.
+    pub headers: BTreeMap<String, String>,
+    /// The body, if it is JSON: by its content type, or as an object or array whatever the content type says.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub json: Option<Value>,
+    /// The body, if it is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Whether the body is UTF-8. If not, `text` has U+FFFD in place of what is not.
+    pub utf8: bool,
+    /// Seconds from the first request to the end of the answer.
+    pub seconds: f64,
+}
+
+/// Tells `json: null` from no `json`.
+fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(d).map(Some)
+}
+
+impl Check for Http {
+    const NAME: &'static str = "http";
+    const EXAMPLE: &'static str = "http: { get: https://example.org/healthz, status: 200 }";
+    const RULES: u32 = 1;
+    /// Only where `via` names a connection for it: an absolute URL needs none.
+    const ROLES: &'static [&'static str] = &["http"];
+    type Seen = Seen;
+
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let (method, target) = self.request().map_err(StepError::lasting)?;
+        let wire = match (target.starts_with('/'), cx.via.contains_key("http")) {
+            (true, true) => cx.wire("http")?,
+            (false, false) => cx.open_wire(),
+            (true, false) => {
+                let message = format!(
+                    "`{target}` is a path, but no connection says below what: name one with `via`, or write an absolute URL"
+                );
+                return Err(StepError::lasting(message));
+            }
+            (false, true) => {
+                let message = format!(
+                    "`via` names a connection, but `{target}` is absolute and would get its login: write a path below the connection, or leave `via` out"
+                );
+                return Err(StepError::lasting(message));
+            }
+        };
+        let tls = self.tls.as_ref().map(|tls| ConnectionTls {
+            ca: tls.ca.clone(),
+            server_name: tls.server_name.clone(),
+            insecure: tls.insecure,
+            ..ConnectionTls::default()
+        });
+        let (headers, body) = (self.headers.clone(), self.body.clone());
+        let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);
+        let call = Call { method, headers, body, tls, max_bytes, ..Call::get(target) };
+        Ok(seen(&fetch(wire, &call).await?))
+    }
+
+    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+        let (expected, ok) = match &self.status {
+            None => ("2xx".to_owned(), (200..300).contains(&seen.status)),
+            Some(Statuses(list)) => {
+                let words: Vec<_> = list.iter().map(u16::to_string).collect();
+                (words.join(" or "), list.contains(&seen.status))
+            }
+        };
+        let help = match seen.status {
+            401 | 403 => "the login is missing, wrong, or not allowed here",
+            404 => "is the path right, with the server's path prefix if there is one?",
+            _ => "`status` says which other statuses are right",
+        };
+        vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let target = match self.request() {
+            Ok((_, target)) => target,
+            Err(mistake) => return Some(mistake),
+        };
+        let login =
+            url::Url::parse(target).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
+        if login {
+            return Some("a URL must not hold a login: put it into a connection of the environment file, and name that with `via`".into());
+        }
+        if self.max_bytes == Some(0) {
+            return Some("`max-bytes: 0` allows no answer".into());
+        }
+        None
+    }
+}
+
+impl Http {
+    /// The method and where to, or what is wrong with them.
+    fn request(&self) -> Result<(Method, &str), String> {
+        match (&self.get, &self.method, &self.url) {
+            (Some(get), None, None) => Ok((Method::GET, get)),
+            (None, Some(method), Some(url)) => match method.as_str() {
+                "GET" => Ok((Method::GET, url)),
+                "HEAD" => Ok((Method::HEAD, url)),
+                "OPTIONS" => Ok((Method::OPTIONS, url)),
+                other => Err(format!(
+                    "a check only reads: `method` is GET, HEAD or OPTIONS (in capitals), not `{other}`"
+                )),
+            },
+            _ => Err("write either `get: URL`, or `method` with `url`".into()),
+        }
+    }
+}
+
+fn seen(answer: &Answer) -> Seen {
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in &answer.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let joined = headers.entry(name.as_str().to_owned()).or_default();
+        if !joined.is_empty() {
+            joined.push_str(", ");
+        }
+        joined.push_str(&value);
+    }
+    let body = answer.body.as_slice();
+    let said = answer.content_type().to_ascii_lowercase().contains("json");
+    let looks = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    let json = (said || looks).then(|| serde_json::from_slice(body).ok()).flatten();
+    let text = json.is_none().then(|| String::from_utf8_lossy(body).into_owned());
+    let utf8 = json.is_some() || std::str::from_utf8(body).is_ok();
+    Seen {
+        url: answer.url.clone(),
+        status: answer.status,
+        headers,
+        json,
+        text,
+        utf8,
+        seconds: answer.seconds,
+    }
+}

@@ -53,13 +53,15 @@ struct Side {
     name: &'static str,
     program: PathBuf,
     args: Vec<String>,
+    /// So many files of steps it must have kept.
+    kept: usize,
     taken: Vec<Taken>,
 }
 
 impl Side {
     fn new(name: &'static str, program: impl Into<PathBuf>, args: &[&str]) -> Self {
         let args = args.iter().map(ToString::to_string).collect();
-        Self { name, program: program.into(), args, taken: Vec::new() }
+        Self { name, program: program.into(), args, kept: 0, taken: Vec::new() }
     }
 
     /// Runs it once below `/usr/bin/time`, in a folder of its own that goes away.
@@ -74,6 +76,8 @@ impl Side {
         let seconds = clock.elapsed().as_secs_f64();
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} failed: {}", self.name, told.get(..2_000).unwrap_or(&told));
+        let kept = files(&folder.path().join("evidence"), "json");
+        assert!(kept >= self.kept, "{} kept {kept} files instead of {} and some", self.name, self.kept);
         Taken { seconds, peak_kib: fs::read_to_string(peak).unwrap().trim().parse().unwrap() }
     }
 
@@ -90,6 +94,17 @@ impl Side {
     fn print(&self) {
         println!("  {:<10} {:>8.1} ms   peak {:>3} MiB", self.name, self.median() * 1_000.0, self.peak_mib());
     }
+}
+
+/// How many files of this kind lie below the folder.
+fn files(folder: &Path, extension: &str) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let count = |path: PathBuf| {
+        let fits = path.extension().is_some_and(|it| it == extension);
+        if path.is_dir() { files(&path, extension) } else { usize::from(fits) }
+    };
+    paths.map(count).sum()
 }
 
 fn measure(sides: &mut [Side]) {
@@ -121,6 +136,7 @@ fn thousand_checks(world: &World, folder: &Path) {
         "reports",
     ];
     let mut sides = vec![Side::new("proofmark", env!("CARGO_BIN_EXE_proofmark"), &run)];
+    sides[0].kept = MANY;
 
     let hurl = PathBuf::from(std::env::var_os("HURL").unwrap_or_else(|| "hurl".into()));
     let found = Command::new(&hurl).arg("--version").output();

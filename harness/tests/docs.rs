@@ -24,8 +24,10 @@ fn exit_codes_stand_in_the_documents_as_in_the_program() {
             .skip(2)
             .take_while(|line| line.starts_with('|'))
             .collect();
-        let table: Vec<String> =
-            Exit::TABLE.iter().map(|(exit, means, again)| format!("| {} | {means} | {again} |", exit.code())).collect();
+        let table: Vec<String> = Exit::TABLE
+            .iter()
+            .map(|(exit, means, again)| format!("| {} | {means} | {again} |", exit.code()))
+            .collect();
         assert_eq!(rows, table, "{name}");
     }
 }
@@ -54,13 +56,19 @@ fn examples(name: &str) -> Vec<String> {
 #[test]
 fn example_scenarios_are_valid() {
     for name in ["README.md", "docs/guide.md"] {
-        let scenarios: Vec<String> = examples(name).into_iter().filter(|text| text.contains("steps:")).collect();
+        let scenarios: Vec<String> =
+            examples(name).into_iter().filter(|text| text.contains("steps:")).collect();
         assert!(!scenarios.is_empty(), "{name}");
         for (number, text) in scenarios.iter().enumerate() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(format!("example-{number}.yaml"));
             fs::write(&path, text).unwrap();
-            assert_cmd::Command::cargo_bin("proofmark").unwrap().arg("validate").arg(&path).assert().success();
+            assert_cmd::Command::cargo_bin("proofmark")
+                .unwrap()
+                .arg("validate")
+                .arg(&path)
+                .assert()
+                .success();
         }
     }
 }

@@ -1,0 +1,36 @@
+# What people and CI call. The work itself is done by cargo and by the program; this only names it.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test quick bench fmt
+
+HURL_VERSION := 8.0.1
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proofmark-bench
+
+help: ## Show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: setup ## Run the demo: a world where all is well, then a broken one
+	cargo build --release --locked -p proofmark
+	target/release/proofmark demo
+
+setup: ## Install what is missing of Debian's packages: Prometheus, a C compiler
+	@scripts/setup prometheus=prometheus promtool=prometheus cc=gcc
+
+test: setup ## Format, lints, all tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked
+
+quick: ## Check everything, run the tests of the library; under a minute when warm
+	cargo check --workspace --all-targets --locked
+	cargo test --locked -p proofmark --lib
+
+bench: setup ## Measure the line beside hurl, both in one run
+	@scripts/setup time=time
+	@test -x $(CACHE)/bin/hurl || { \
+	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \
+	  cargo install hurl --version $(HURL_VERSION) --locked --root $(CACHE); }
+	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line
+
+fmt: ## Format all code
+	cargo fmt --all

@@ -1,0 +1,210 @@
+//! The line measured: `make bench` runs the same work through Proofmark and through hurl, in turn, on one real
+//! Prometheus, and prints medians, their ratio and peak memory beside the bounds they should keep.
+//!
+//! Nothing here fails on a slow machine: it prints, and people judge.
+
+#![expect(clippy::unwrap_used, reason = "a measurement stops at the first thing that is not as it should be")]
+#![expect(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench prints what it measured, writes its own input, and is told by the environment where hurl is"
+)]
+
+use proofmark::clock::Clock;
+use proofmark::lab::{World, WorldSpec, embedded};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// So many checks in the one scenario, and so many files for `validate`.
+const MANY: usize = 1_000;
+
+/// So often each side runs, after once to warm up.
+const ROUNDS: usize = 7;
+
+fn main() {
+    // `cargo test --benches` asks for nothing to be measured.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(World::start(&WorldSpec::parse(embedded::WORLD).unwrap())).unwrap();
+    // The first scrapes have to be there before they are asked for a thousand times.
+    runtime.block_on(Clock::real().sleep(Duration::from_secs(8)));
+    let folder = tempfile::tempdir().unwrap();
+    println!("Medians of {ROUNDS} rounds, both sides in turn, one warm-up before.\n");
+    thousand_checks(&world, folder.path());
+    thousand_files(folder.path());
+    version();
+    runtime.block_on(world.stop());
+}
+
+/// What one run took.
+struct Taken {
+    seconds: f64,
+    peak_kib: u64,
+}
+
+/// One side of a comparison: how to start it, and what it took.
+struct Side {
+    name: &'static str,
+    program: PathBuf,
+    args: Vec<String>,
+    /// So many files of steps it must have kept.
+    kept: usize,
+    taken: Vec<Taken>,
+}
+
+impl Side {
+    fn new(name: &'static str, program: impl Into<PathBuf>, args: &[&str]) -> Self {
+        let args = args.iter().map(ToString::to_string).collect();
+        Self { name, program: program.into(), args, kept: 0, taken: Vec::new() }
+    }
+
+    /// Runs it once below `/usr/bin/time`, in a folder of its own that goes away.
+    fn once(&self) -> Taken {
+        let folder = tempfile::tempdir().unwrap();
+        let peak = folder.path().join("peak");
+        let mut command = Command::new("/usr/bin/time");
+        command.args(["-f", "%M", "-o"]).arg(&peak).arg(&self.program).args(&self.args);
+        command.current_dir(folder.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
+        let clock = Clock::real();
+        let output = command.output().unwrap();
+        let seconds = clock.elapsed().as_secs_f64();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} failed: {}", self.name, told.get(..2_000).unwrap_or(&told));
+        let kept = files(&folder.path().join("evidence"), "json");
+        assert!(kept >= self.kept, "{} kept {kept} files instead of {} and some", self.name, self.kept);
+        Taken { seconds, peak_kib: fs::read_to_string(peak).unwrap().trim().parse().unwrap() }
+    }
+
+    fn median(&self) -> f64 {
+        let mut seconds: Vec<f64> = self.taken.iter().map(|taken| taken.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    }
+
+    fn peak_mib(&self) -> u64 {
+        self.taken.iter().map(|taken| taken.peak_kib).max().unwrap_or_default() / 1024
+    }
+
+    fn print(&self) {
+        println!("  {:<10} {:>8.1} ms   peak {:>3} MiB", self.name, self.median() * 1_000.0, self.peak_mib());
+    }
+}
+
+/// How many files of this kind lie below the folder.
+fn files(folder: &Path, extension: &str) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let count = |path: PathBuf| {
+        let fits = path.extension().is_some_and(|it| it == extension);
+        if path.is_dir() { files(&path, extension) } else { usize::from(fits) }
+    };
+    paths.map(count).sum()
+}
+
+fn measure(sides: &mut [Side]) {
+    for side in sides.iter() {
+        side.once();
+    }
+    for _ in 0..ROUNDS {
+        for side in sides.iter_mut() {
+            let taken = side.once();
+            side.taken.push(taken);
+        }
+    }
+}
+
+/// One scenario of a thousand queries with three expectations each, evidence kept; hurl does the same thousand.
+fn thousand_checks(world: &World, folder: &Path) {
+    let scenario = folder.join("thousand.yaml");
+    fs::write(&scenario, scenario_text(MANY)).unwrap();
+    let environment = world.environment();
+    let environment = environment.to_str().unwrap();
+    let run = [
+        "run",
+        scenario.to_str().unwrap(),
+        "--env",
+        environment,
+        "--evidence",
+        "evidence",
+        "--reports",
+        "reports",
+    ];
+    let mut sides = vec![Side::new("proofmark", env!("CARGO_BIN_EXE_proofmark"), &run)];
+    sides[0].kept = MANY;
+
+    let hurl = PathBuf::from(std::env::var_os("HURL").unwrap_or_else(|| "hurl".into()));
+    let found = Command::new(&hurl).arg("--version").output();
+    if let Ok(version) = &found {
+        let file = folder.join("thousand.hurl");
+        fs::write(&file, hurl_text(&world.addresses()["prometheus"], MANY)).unwrap();
+        let args = ["--test", "--report-json", "json", "--report-junit", "junit.xml", file.to_str().unwrap()];
+        sides.push(Side::new("hurl", hurl, &args));
+        let version = String::from_utf8_lossy(&version.stdout);
+        println!("{}", version.lines().next().unwrap_or_default());
+    }
+    println!("{MANY} checks with three expectations each, evidence and reports kept:");
+    measure(&mut sides);
+    sides.iter().for_each(Side::print);
+    match sides.as_slice() {
+        [own, other] => {
+            println!("  ratio {:.2} (bound 1.00), peak bound 64 MiB\n", own.median() / other.median());
+        }
+        _ => println!("  hurl is not installed, so there is no ratio: `make bench` installs it\n"),
+    }
+}
+
+/// `validate` of a thousand files.
+fn thousand_files(folder: &Path) {
+    let files = folder.join("files");
+    fs::create_dir(&files).unwrap();
+    for number in 0..MANY {
+        fs::write(files.join(format!("f{number:04}.yaml")), scenario_text(3)).unwrap();
+    }
+    let mut sides =
+        [Side::new("validate", env!("CARGO_BIN_EXE_proofmark"), &["validate", files.to_str().unwrap()])];
+    println!("validate of {MANY} files with three steps each:");
+    measure(&mut sides);
+    sides[0].print();
+    println!("  bound 500 ms\n");
+}
+
+fn version() {
+    let mut sides = [Side::new("--version", env!("CARGO_BIN_EXE_proofmark"), &["--version"])];
+    println!("--version:");
+    measure(&mut sides);
+    sides[0].print();
+    println!("  bound 10 ms");
+}
+
+fn scenario_text(steps: usize) -> String {
+    let mut text =
+        "proofmark: v1\ntitle: Many queries\nclaim: Prometheus scrapes itself.\nsteps:\n".to_owned();
+    for step in 0..steps {
+        let _ = write!(
+            text,
+            "  - id: s{step}\n    check:\n      prometheus-query: {{ query: 'up{{job=\"prometheus\"}}' }}\n    expect:\n      \
+             - {{ at: $.samples, count: {{ equals: 1 }} }}\n      - {{ at: '$.samples[0].value', equals: 1 }}\n      \
+             - {{ at: '$.samples[0].labels.job', equals: prometheus }}\n"
+        );
+    }
+    text
+}
+
+fn hurl_text(prometheus: &str, entries: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..entries {
+        let _ = write!(
+            text,
+            "GET {prometheus}/api/v1/query?query=up%7Bjob%3D%22prometheus%22%7D\nHTTP 200\n[Asserts]\n\
+             jsonpath \"$.data.result\" count == 1\njsonpath \"$.data.result[0].value[1]\" == \"1\"\n\
+             jsonpath \"$.data.result[0].metric.job\" == \"prometheus\"\n\n"
+        );
+    }
+    text
+}

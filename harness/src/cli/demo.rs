@@ -1,0 +1,269 @@
+//! `proofmark demo`: a world where all is well, then the same files in one that is broken on purpose.
+//!
+//! The runs are made by this same program as a child process, as a user would start it. Green alone proves nothing, so
+//! the demo succeeds only if the second run failed exactly where the twins say, and nowhere else.
+
+use crate::diag::Diag;
+use crate::lab::{Break, LabError, Outcome, Twin, World, WorldSpec, embedded};
+use crate::model::Exit;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a run may take to write its evidence after it was interrupted.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Where the demo leaves what it made.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Folder for the evidence of both runs
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub evidence: PathBuf,
+    /// Folder for the reports of both runs
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub reports: PathBuf,
+}
+
+/// Everything that has to be ended, however the demo ends.
+#[derive(Default)]
+struct Stage {
+    run: Option<Child>,
+    world: Option<World>,
+}
+
+/// How a part of the demo came to an early end.
+enum Stop {
+    /// Something could not be set up or read.
+    Lab(LabError),
+    /// A run ended in a way that is no verdict: usage, evidence, interrupted.
+    Run(u8),
+}
+
+impl From<LabError> for Stop {
+    fn from(error: LabError) -> Self {
+        Self::Lab(error)
+    }
+}
+
+/// Plays the demo. 0: the first run passed and the second failed exactly as named; 1: not so; 3: the world could not be
+/// set up; 130: interrupted. A run that ended in another way passes its exit code on.
+pub async fn conduct(options: &Options) -> Exit {
+    let mut stage = Stage::default();
+    let interrupted = interruption();
+    let end = tokio::select! {
+        biased;
+        signal = interrupted => Err(signal),
+        end = play(options, &mut stage) => Ok(end),
+    };
+    if let Err(signal) = end {
+        say("\nInterrupted: stopping everything that was started.");
+        stage.interrupt(signal).await;
+    }
+    if let Some(world) = stage.world.take() {
+        world.stop().await;
+    }
+    match end {
+        Err(_) => Exit::Interrupted,
+        Ok(Ok(exit)) => exit,
+        Ok(Err(Stop::Run(code))) => Exit::try_from(code).unwrap_or(Exit::Failed),
+        Ok(Err(Stop::Lab(error))) => {
+            let _ = writeln!(anstream::stderr(), "{}", Diag::from(&error).render(true));
+            Exit::Unverified
+        }
+    }
+}
+
+async fn play(options: &Options, stage: &mut Stage) -> Result<Exit, Stop> {
+    say("Proofmark's demo: a small shop, watched by a real Prometheus. Nothing outside of it is touched.\n");
+    let spec = WorldSpec::parse(embedded::WORLD)?;
+    let twins = twins_of_the_demo()?;
+    let twins: Vec<&Twin> = twins.iter().collect();
+    let world = World::start(&spec).await?;
+    let environment = world.environment();
+    let scenarios = scenarios(world.folder()).await?;
+    say("1. A world where all is well");
+    for (name, address) in world.addresses() {
+        say(&format!("   {name:<12}{address}"));
+    }
+    stage.world = Some(world);
+
+    let first = run(options, stage, &scenarios, &environment).await?;
+    let mut wrong = first.outcome.not_passed(&embedded_ids());
+    if wrong.is_empty() {
+        say("   Everything passed, as it should.\n");
+    } else {
+        report_wrong("   This world is well, but:", &wrong);
+    }
+
+    say("2. The same files, in a world that is broken on purpose");
+    for twin in &twins {
+        say(&format!("   - {}", twin.title));
+    }
+    if let Some(world) = stage.world.as_mut() {
+        let breaks: Vec<Break> = twins.iter().flat_map(|twin| twin.breaks.clone()).collect();
+        world.suffer(&breaks).await?;
+    }
+    let second = run(options, stage, &scenarios, &environment).await?;
+    say("3. What had to fail, and what did");
+    for line in second.outcome.failures(&twins) {
+        say(&format!("   {line}"));
+    }
+    let differences = second.outcome.differences(&twins);
+    if differences.is_empty() {
+        say("   Every failure that was named, and no other.\n");
+    } else {
+        report_wrong("   Not as named:", &differences);
+    }
+    wrong.extend(differences);
+    say(&format!("All is well   {}\nBroken        {}", first.shown(options), second.shown(options)));
+    Ok(if wrong.is_empty() { Exit::Passed } else { Exit::Failed })
+}
+
+/// One run, as its reports tell it.
+struct Told {
+    id: String,
+    outcome: Outcome,
+}
+
+impl Told {
+    fn shown(&self, options: &Options) -> String {
+        let evidence = options.evidence.join(&self.id);
+        let report = options.reports.join(format!("{}.html", self.id));
+        format!("{}  {}", evidence.display(), report.display())
+    }
+}
+
+/// Runs the scenarios with this same program, as a user would, and reads the report that it leaves.
+async fn run(
+    options: &Options,
+    stage: &mut Stage,
+    scenarios: &Path,
+    environment: &Path,
+) -> Result<Told, Stop> {
+    let before = reports(&options.reports).await?;
+    let mut args = vec!["run".into(), scenarios.as_os_str().to_owned()];
+    args.extend(["--env".into(), environment.as_os_str().to_owned(), "--allow".into(), "exec".into()]);
+    args.extend(["--evidence".into(), options.evidence.as_os_str().to_owned()]);
+    args.extend(["--reports".into(), options.reports.as_os_str().to_owned()]);
+    let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    say(&format!("   proofmark {}\n", shown.join(" ")));
+
+    let program = std::env::current_exe().map_err(LabError::io("looking for this program's own file"))?;
+    let child = Command::new(program)
+        .args(&args)
+        .stdin(Stdio::null())
+        .process_group(0) // so that an interruption reaches it once, through us
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(LabError::io("starting a run"))?;
+    let status = stage.run.insert(child).wait().await.map_err(LabError::io("waiting for a run"))?;
+    stage.run = None;
+    say("");
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Evidence.code());
+    if ![Exit::Passed, Exit::Failed, Exit::Unverified].map(Exit::code).contains(&code) {
+        return Err(Stop::Run(code));
+    }
+    let after = reports(&options.reports).await?;
+    let Some(id) = after.difference(&before).last() else {
+        let folder = options.reports.display();
+        return Err(LabError::Wrong(format!("the run left no report in {folder}")).into());
+    };
+    let path = options.reports.join(format!("{id}.json"));
+    let text = tokio::fs::read_to_string(&path)
+        .await
+        .map_err(LabError::io(format!("reading {}", path.display())))?;
+    Ok(Told { id: id.clone(), outcome: Outcome::parse(&text)? })
+}
+
+/// The ids of the runs that have a JSON report in this folder.
+async fn reports(folder: &Path) -> Result<BTreeSet<String>, LabError> {
+    let mut found = BTreeSet::new();
+    let mut entries = match tokio::fs::read_dir(folder).await {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(LabError::io(format!("reading {}", folder.display()))(error)),
+    };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        if let Some(id) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")) {
+            found.insert(id.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// The folder to run: the checkout's own, if it holds the very files of this program; else a copy that goes away.
+async fn scenarios(folder: &Path) -> Result<PathBuf, LabError> {
+    let own = Path::new("scenarios/demo");
+    let same =
+        |(name, text): &(&str, &str)| std::fs::read_to_string(own.join(name)).is_ok_and(|it| it == *text);
+    if embedded::SCENARIOS.iter().all(same) {
+        return Ok(own.to_path_buf());
+    }
+    let copy = folder.join("scenarios").join("demo");
+    tokio::fs::create_dir_all(&copy).await.map_err(LabError::io("copying the demo's scenarios"))?;
+    for (name, text) in embedded::SCENARIOS {
+        tokio::fs::write(copy.join(name), text)
+            .await
+            .map_err(LabError::io("copying the demo's scenarios"))?;
+    }
+    Ok(copy)
+}
+
+fn twins_of_the_demo() -> Result<Vec<Twin>, LabError> {
+    let twins: Result<Vec<Twin>, LabError> =
+        embedded::TWINS.iter().map(|(name, text)| Twin::parse(name, text)).collect();
+    Ok(twins?.into_iter().filter(|twin| twin.in_demo).collect())
+}
+
+fn embedded_ids() -> Vec<String> {
+    let stem = |name: &str| format!("demo/{}", name.trim_end_matches(".yaml"));
+    embedded::SCENARIOS.iter().map(|(name, _)| stem(name)).collect()
+}
+
+impl Stage {
+    /// Passes the signal on to the run, and lets it write its evidence.
+    async fn interrupt(&mut self, signal: Signal) {
+        let Some(mut run) = self.run.take() else { return };
+        if let Some(pid) = run.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+        if tokio::time::timeout(PATIENCE, run.wait()).await.is_err() {
+            let _ = run.kill().await;
+        }
+    }
+}
+
+/// Ends with the first SIGINT or SIGTERM; waits for ever where none can be listened for.
+fn interruption() -> impl Future<Output = Signal> {
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => Signal::SIGINT,
+            _ = terminate.recv() => Signal::SIGTERM,
+        }
+    }
+}
+
+fn report_wrong(title: &str, wrong: &[String]) {
+    say(title);
+    for line in wrong {
+        say(&format!("   - {line}"));
+    }
+    say("");
+}
+
+/// A reader that went away is no reason to leave the world unstopped.
+fn say(line: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}

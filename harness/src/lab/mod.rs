@@ -1,0 +1,76 @@
+//! Throwaway systems and the environment that reaches them: real programs as child processes, in folders that go away.
+//!
+//! A [`World`] is described by a file, started, broken on purpose by a [`Twin`], and stopped. Everything listens on
+//! 127.0.0.1 only, on ports that were free, and ends with the value that holds it.
+
+pub mod embedded;
+
+mod app;
+mod process;
+mod prometheus;
+mod twin;
+mod world;
+
+pub use app::{AppSpec, Metric};
+pub use process::{Process, has};
+pub use prometheus::Prometheus;
+pub use twin::{Break, Failure, Outcome, Twin};
+pub use world::{World, WorldSpec};
+
+use crate::diag::Diag;
+
+/// Why a throwaway system could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The program is not on this machine.
+    #[error("`{0}` is not installed, or not on PATH")]
+    Missing(String),
+    /// The program ended before it was ready.
+    #[error("`{program}` ended before it was ready: {said}")]
+    Ended {
+        /// Its name.
+        program: String,
+        /// The last that it wrote.
+        said: String,
+    },
+    /// The program did not become ready in time.
+    #[error("`{program}` did not say that it was ready within {seconds} s; it said: {said}")]
+    Late {
+        /// Its name.
+        program: String,
+        /// How long was waited.
+        seconds: u64,
+        /// The last that it wrote.
+        said: String,
+    },
+    /// A file, a socket or a process could not be had.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system answered.
+        error: std::io::Error,
+    },
+    /// The description of a world, a twin or a report does not fit.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl LabError {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Io { what, error }
+    }
+}
+
+impl From<&LabError> for Diag {
+    fn from(error: &LabError) -> Self {
+        let diag = Diag::new("lab", error.to_string());
+        match error {
+            LabError::Missing(program) => {
+                diag.help(format!("`make demo` installs it; by hand: apt-get install {program}"))
+            }
+            _ => diag,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the documents promise is what the program does: the table of exit codes, and every example file.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test writes its own input")]
+
+use proofmark::model::Exit;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn document(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[test]
+fn exit_codes_stand_in_the_documents_as_in_the_program() {
+    for name in ["README.md", "docs/exit-codes.md"] {
+        let text = document(name);
+        let rows: Vec<&str> = text
+            .lines()
+            .skip_while(|line| !line.starts_with("| exit |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let table: Vec<String> = Exit::TABLE
+            .iter()
+            .map(|(exit, means, again)| format!("| {} | {means} | {again} |", exit.code()))
+            .collect();
+        assert_eq!(rows, table, "{name}");
+    }
+}
+
+/// The YAML examples of a document, without the indentation that a list gives them.
+fn examples(name: &str) -> Vec<String> {
+    let (mut found, mut open) = (Vec::new(), None);
+    for line in document(name).lines() {
+        let text = line.trim_start();
+        match &mut open {
+            None if text == "```yaml" => open = Some((line.len() - text.len(), String::new())),
+            None => {}
+            Some((_, example)) if text == "```" => {
+                found.push(std::mem::take(example));
+                open = None;
+            }
+            Some((indent, example)) => {
+                example.push_str(line.get(*indent..).unwrap_or_default());
+                example.push('\n');
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn example_scenarios_are_valid() {
+    for name in ["README.md", "docs/guide.md"] {
+        let scenarios: Vec<String> =
+            examples(name).into_iter().filter(|text| text.contains("steps:")).collect();
+        assert!(!scenarios.is_empty(), "{name}");
+        for (number, text) in scenarios.iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(format!("example-{number}.yaml"));
+            fs::write(&path, text).unwrap();
+            assert_cmd::Command::cargo_bin("proofmark")
+                .unwrap()
+                .arg("validate")
+                .arg(&path)
+                .assert()
+                .success();
+        }
+    }
+}
+
+#[test]
+fn the_shortest_example_has_eight_lines() {
+    let shortest = examples("README.md").into_iter().find(|text| text.contains("steps:")).unwrap();
+    assert_eq!(shortest.lines().count(), 8);
+}

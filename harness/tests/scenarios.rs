@@ -1,0 +1,240 @@
+//! Every shipped scenario in a world where all is well, and every twin in its broken world, as a test named by id.
+//!
+//! The program itself is run, as a user runs it. What this machine does not have is ignored with the reason as the
+//! test's kind, and never counted as passed.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use proofmark::lab::{self, Outcome, Twin, World, WorldSpec};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// What a test of a scenario asks of its file; the program reads the rest.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Shipped {
+    claim: String,
+    does_not_prove: Option<String>,
+}
+
+/// A scenario or a twin: its id, its folder below the root, its text.
+struct Found {
+    id: String,
+    folder: String,
+    text: String,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The tests wait for worlds to settle rather than compute.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let runtime = Arc::new(Runtime::new().unwrap());
+    let scenarios = files("scenarios");
+    let (specs, twins): (Vec<Found>, Vec<Found>) =
+        files("fixtures/twins").into_iter().partition(|found| found.id.ends_with("/world"));
+    let specs: BTreeMap<String, WorldSpec> =
+        specs.into_iter().map(|found| (found.folder, WorldSpec::parse(&found.text).unwrap())).collect();
+    let twins: Vec<(Found, Twin)> = twins
+        .into_iter()
+        .map(|found| {
+            let twin = Twin::parse(&found.id, &found.text).unwrap();
+            (found, twin)
+        })
+        .collect();
+
+    let mut trials: Vec<Trial> = scenarios.iter().map(|found| shipped(found, &twins)).collect();
+    let missing = (!lab::has("prometheus")).then_some("ignored: prometheus is not installed, see make setup");
+    // Started here and not in a test, because every scenario of a folder shares it.
+    let wells: BTreeMap<&String, Option<Arc<World>>> = specs
+        .iter()
+        .map(|(folder, spec)| {
+            let wanted = missing.is_none() && !arguments.list;
+            (folder, wanted.then(|| Arc::new(runtime.block_on(World::start(spec)).unwrap())))
+        })
+        .collect();
+    for found in &scenarios {
+        let well = wells.get(&found.folder);
+        let reason = match well {
+            None => Some("ignored: its systems cannot be had here"),
+            Some(_) => missing,
+        };
+        trials.push(passes(found, well.cloned().flatten(), reason));
+    }
+    for (found, twin) in twins {
+        trials.push(fails(&found, twin, specs.get(&found.folder).cloned(), missing, &runtime));
+    }
+    if let Some(spec) = specs.values().next().cloned() {
+        trials.push(leaves_nothing(spec, missing, &runtime));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    for world in wells.into_values().flatten().filter_map(Arc::into_inner) {
+        runtime.block_on(world.stop());
+    }
+    conclusion.exit_code()
+}
+
+/// A shipped scenario says what it does not prove, and has a twin.
+fn shipped(found: &Found, twins: &[(Found, Twin)]) -> Trial {
+    let has_twin = twins.iter().any(|(_, twin)| twin.twin_of == found.id);
+    let (id, text) = (found.id.clone(), found.text.clone());
+    Trial::test(format!("shipped {id}"), move || {
+        let shipped: Shipped = serde_saphyr::from_str(&text)?;
+        let limits = shipped.does_not_prove.as_deref().unwrap_or_default();
+        ensure(!shipped.claim.trim().is_empty() && !limits.trim().is_empty(), || {
+            "it needs `claim` and `does-not-prove`".into()
+        })?;
+        ensure(has_twin, || "no twin in fixtures/twins names it, so nothing shows that it can fail".into())
+    })
+}
+
+/// In a world where all is well it passes, and its evidence judges the same again.
+fn passes(found: &Found, world: Option<Arc<World>>, reason: Option<&str>) -> Trial {
+    let (id, folder) = (found.id.clone(), found.folder.clone());
+    let trial = Trial::test(format!("passes {id}"), move || {
+        let world = world.ok_or("its world was not started")?;
+        let (code, outcome) = run(&world, &folder, &id)?;
+        let wrong = outcome.not_passed(&[id]);
+        ensure(code == 0 && wrong.is_empty(), || format!("exit {code}; {}", wrong.join("; ")))
+    });
+    ignored(trial, reason)
+}
+
+/// In the twin's world the same file fails where the twin says, and nowhere else.
+fn fails(
+    found: &Found,
+    twin: Twin,
+    spec: Option<WorldSpec>,
+    reason: Option<&str>,
+    runtime: &Arc<Runtime>,
+) -> Trial {
+    let (folder, runtime) = (found.folder.clone(), Arc::clone(runtime));
+    let trial = Trial::test(format!("twin {} of {}", found.id, twin.twin_of), move || {
+        let spec = spec.ok_or("there is no world.yaml beside it")?;
+        let world = runtime.block_on(async {
+            let mut world = World::start(&spec).await?;
+            world.suffer(&twin.breaks).await.map(|()| world)
+        })?;
+        let result = run(&world, &folder, &twin.twin_of);
+        runtime.block_on(world.stop());
+        let (code, outcome) = result?;
+        let wrong = outcome.differences(&[&twin]);
+        ensure(code == 1 && wrong.is_empty(), || format!("exit {code}; {}", wrong.join("; ")))
+    });
+    ignored(trial, reason)
+}
+
+/// A world that ended, in order or not, leaves no folder and no open port behind.
+fn leaves_nothing(spec: WorldSpec, reason: Option<&str>, runtime: &Arc<Runtime>) -> Trial {
+    let runtime = Arc::clone(runtime);
+    let trial = Trial::test("lab: a world leaves nothing behind", move || {
+        for in_order in [true, false] {
+            let world = runtime.block_on(World::start(&spec))?;
+            let folder = world.folder().to_path_buf();
+            let addresses: Vec<String> = world.addresses().values().cloned().collect();
+            let open = |url: &String| std::net::TcpStream::connect(url.trim_start_matches("http://")).is_ok();
+            ensure(addresses.iter().all(open), || format!("not all of {addresses:?} are open"))?;
+            let guard = runtime.enter();
+            if in_order {
+                runtime.block_on(world.stop());
+            } else {
+                drop(world);
+            }
+            drop(guard);
+            // A killed process needs a moment until the kernel has closed its sockets.
+            let mut looks = 0;
+            while addresses.iter().any(open) && looks < 1_000_000 {
+                std::thread::yield_now();
+                looks += 1;
+            }
+            ensure(!folder.exists(), || format!("{} is still there", folder.display()))?;
+            ensure(!addresses.iter().any(open), || format!("one of {addresses:?} is still open"))?;
+        }
+        Ok(())
+    });
+    ignored(trial, reason)
+}
+
+fn ignored(trial: Trial, reason: Option<&str>) -> Trial {
+    match reason {
+        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
+        None => trial,
+    }
+}
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(message().into()) }
+}
+
+/// Runs one scenario, and what it needs, as a user would; then has the evidence judged again.
+fn run(world: &World, folder: &str, id: &str) -> Result<(i32, Outcome), Failed> {
+    let kept = tempfile::tempdir()?;
+    let (evidence, reports) = (kept.path().join("evidence"), kept.path().join("reports"));
+    let ran = proofmark()
+        .arg("run")
+        .arg(Path::new("scenarios").join(folder))
+        .args(["--only", id, "--allow", "exec", "--env"])
+        .arg(world.environment())
+        .arg("--evidence")
+        .arg(&evidence)
+        .arg("--reports")
+        .arg(&reports)
+        .output()?;
+    let told = || format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    let report = fs::read_dir(&reports)
+        .ok()
+        .and_then(|entries| {
+            entries
+                .filter_map(Result::ok)
+                .map(|it| it.path())
+                .find(|it| it.extension() == Some("json".as_ref()))
+        })
+        .ok_or_else(|| format!("it left no report:\n{}", told()))?;
+    let outcome = Outcome::parse(&fs::read_to_string(report)?)?;
+    let verified = proofmark().arg("verify").arg("--evidence").arg(&evidence).output()?;
+    ensure(verified.status.success(), || {
+        format!("its evidence does not verify: {}", String::from_utf8_lossy(&verified.stdout))
+    })?;
+    let code = ran.status.code().ok_or("it was killed")?;
+    if code > 1 {
+        return Err(format!("exit {code}:\n{}", told()).into());
+    }
+    Ok((code, outcome))
+}
+
+fn proofmark() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proofmark"));
+    command.current_dir(root());
+    command
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every YAML file below a folder of the checkout, sorted by id.
+fn files(below: &str) -> Vec<Found> {
+    let top = root().join(below);
+    let mut found = Vec::new();
+    let mut folders = vec![top.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml") {
+                let relative = path.strip_prefix(&top).unwrap().with_extension("");
+                let id = relative.to_str().unwrap().to_owned();
+                let folder = relative.parent().and_then(Path::to_str).unwrap_or_default().to_owned();
+                found.push(Found { id, folder, text: fs::read_to_string(&path).unwrap() });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found
+}

@@ -80,7 +80,9 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> std::io::Result<
 
 /// One step: the hash that its event names, and the judgement on its bytes.
 fn step(run: &Run, event: &Event, out: &mut Verified) {
-    let Event::StepEnded { scenario, step, verdict, file, sha256: hash, findings, .. } = event else { return };
+    let Event::StepEnded { scenario, step, verdict, file, sha256: hash, findings, .. } = event else {
+        return;
+    };
     let name = format!("{scenario}#{step}");
     let bytes = match std::fs::read(run.folder.join(file)) {
         Ok(bytes) => bytes,
@@ -94,7 +96,8 @@ fn step(run: &Run, event: &Event, out: &mut Verified) {
         Err(error) => return out.different.push(format!("{name}: {file} is no step's file: {error}")),
     };
     if let Some((kind, was, now)) = record.rules.iter().find_map(other_rules) {
-        let message = format!("{name}: hashes hold; {kind} was judged by rules {was}, this program has {now}");
+        let message =
+            format!("{name}: hashes hold; {kind} was judged by rules {was}, this program has {now}");
         return out.open.push(message);
     }
     let same = match judge(&bytes) {
@@ -138,7 +141,8 @@ fn fold(run: &Run, verdicts: &BTreeMap<&str, Vec<Verdict>>, out: &mut Verified) 
             }
             Event::RunEnded { verdict, exit, .. } => {
                 let manifest = run.manifest.as_ref();
-                let same = manifest.is_none_or(|manifest| manifest.verdict == *verdict && manifest.exit == *exit);
+                let same =
+                    manifest.is_none_or(|manifest| manifest.verdict == *verdict && manifest.exit == *exit);
                 if Verdict::fold(scenarios.iter().copied()) != *verdict || !same {
                     out.different.push("the run's verdict does not follow from its scenarios".into());
                 }

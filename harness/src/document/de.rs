@@ -136,7 +136,9 @@ impl<'de> Deserializer<'de> for &'de Node {
             Kind::Uint(uint) => v.visit_u64(*uint),
             // JSON has no word for these; the strings that Prometheus uses stand for them everywhere.
             Kind::Float(float) if float.is_nan() => v.visit_str("NaN"),
-            Kind::Float(float) if float.is_infinite() => v.visit_str(if *float > 0.0 { "+Inf" } else { "-Inf" }),
+            Kind::Float(float) if float.is_infinite() => {
+                v.visit_str(if *float > 0.0 { "+Inf" } else { "-Inf" })
+            }
             Kind::Float(float) => v.visit_f64(*float),
             Kind::Str(text) => v.visit_borrowed_str(text),
             Kind::Seq(items) => v.visit_seq(de::value::SeqDeserializer::new(items.iter())),
@@ -177,7 +179,11 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, v: V) -> Result<V::Value, Mistake> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        v: V,
+    ) -> Result<V::Value, Mistake> {
         match (self.late, sample(name)) {
             (Late::Unknown, Some(sample)) => v.visit_str(sample),
             _ => v.visit_newtype_struct(self).map_err(|mistake| mistake.at(self)),
@@ -185,7 +191,10 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
-        self, _: &'static str, names: &'static [&'static str], v: V,
+        self,
+        _: &'static str,
+        names: &'static [&'static str],
+        v: V,
     ) -> Result<V::Value, Mistake> {
         match &self.kind {
             Kind::Str(_) if self.late == Late::Unknown => {
@@ -194,14 +203,21 @@ impl<'de> Deserializer<'de> for &'de Node {
             Kind::Str(text) => v.visit_enum(text.as_str().into_deserializer()),
             Kind::Map(entries) if entries.len() == 1 => {
                 let access = Entries { rest: entries.iter(), value: None };
-                v.visit_enum(de::value::MapAccessDeserializer::new(access)).map_err(|m: Mistake| m.at(&entries[0].0))
+                v.visit_enum(de::value::MapAccessDeserializer::new(access))
+                    .map_err(|m: Mistake| m.at(&entries[0].0))
             }
             Kind::Map(entries) if entries.len() > 1 => {
-                let both = format!("`{}` and `{}`", entries[0].0.as_str().unwrap_or("?"), entries[1].0.as_str().unwrap_or("?"));
-                let mistake = Mistake::new("two-kinds", format!("exactly one kind is expected here, found {both}"));
+                let both = format!(
+                    "`{}` and `{}`",
+                    entries[0].0.as_str().unwrap_or("?"),
+                    entries[1].0.as_str().unwrap_or("?")
+                );
+                let mistake =
+                    Mistake::new("two-kinds", format!("exactly one kind is expected here, found {both}"));
                 Err(Mistake { help: Some("make two steps of it".into()), ..mistake }.at(&entries[1].0))
             }
-            _ => Err(Mistake::new("wrong-type", "expected one kind with its settings: `kind: { … }`".into()).at(self)),
+            _ => Err(Mistake::new("wrong-type", "expected one kind with its settings: `kind: { … }`".into())
+                .at(self)),
         }
     }
 

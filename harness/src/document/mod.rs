@@ -52,7 +52,8 @@ pub fn text(path: &Path) -> Result<Arc<Source>, Diag> {
         Err(error) => {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(at(format!("the file is not UTF-8: line {line} holds a byte that is no text")).help("save it as UTF-8"))
+            Err(at(format!("the file is not UTF-8: line {line} holds a byte that is no text"))
+                .help("save it as UTF-8"))
         }
     }
 }
@@ -69,7 +70,8 @@ pub fn parse(source: Arc<Source>) -> Result<Document, Diag> {
             let (line, column) = location.map_or((0, 0), |l| (u64::from(l.line()), u64::from(l.column())));
             let message = error.without_snippet().to_string();
             let message = message.lines().next().unwrap_or_default();
-            let message = message.split(" at line ").next().unwrap_or_default().trim_end_matches(['.', ' ']).to_owned();
+            let message =
+                message.split(" at line ").next().unwrap_or_default().trim_end_matches(['.', ' ']).to_owned();
             let code = if message.contains("duplicate") { "duplicate-key" } else { "bad-yaml" };
             Err(Diag::at(Place { source, line, column }, code, message))
         }
@@ -103,9 +105,17 @@ impl Document {
         match node.as_str() {
             Some(FORMAT) => None,
             seen => {
-                let newer = seen.and_then(|s| s.strip_prefix('v')).and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n > 1);
-                let message = format!("this program reads the format `{FORMAT}`, not `{}`", seen.unwrap_or("?"));
-                let help = if newer { "the file is newer than the program: upgrade proofmark" } else { "write `proofmark: v1`" };
+                let newer = seen
+                    .and_then(|s| s.strip_prefix('v'))
+                    .and_then(|n| n.parse::<u32>().ok())
+                    .is_some_and(|n| n > 1);
+                let message =
+                    format!("this program reads the format `{FORMAT}`, not `{}`", seen.unwrap_or("?"));
+                let help = if newer {
+                    "the file is newer than the program: upgrade proofmark"
+                } else {
+                    "write `proofmark: v1`"
+                };
                 Some(self.diag(node, if newer { "newer-format" } else { "bad-format" }, message).help(help))
             }
         }

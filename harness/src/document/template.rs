@@ -1,7 +1,7 @@
 //! Templates: handlebars in strict mode without HTML escaping, over `vars`, `captures` and `run`.
 
-use super::node::{Kind, Late, Node};
 use super::Document;
+use super::node::{Kind, Late, Node};
 use crate::diag::{Diag, near_miss};
 use handlebars::Handlebars;
 use regex::Regex;
@@ -16,9 +16,11 @@ static HANDLEBARS: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
 });
 
 #[expect(clippy::expect_used, reason = "the patterns are constants and a test reads them")]
-static EXPRESSION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(\\?)\{\{([^{}]*)\}\}").expect("a constant"));
+static EXPRESSION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(\\?)\{\{([^{}]*)\}\}").expect("a constant"));
 #[expect(clippy::expect_used, reason = "the patterns are constants and a test reads them")]
-static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[a-z]+\.[\w.-]+|^\s*[\w.-]+\s*$").expect("a constant"));
+static NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b[a-z]+\.[\w.-]+|^\s*[\w.-]+\s*$").expect("a constant"));
 
 /// The values that templates may name.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +67,8 @@ impl Node {
             Kind::Seq(items) => items.iter().for_each(|item| item.collect(out)),
             Kind::Map(entries) => entries.iter().for_each(|(_, value)| value.collect(out)),
             Kind::Str(text) if self.late == Late::Unknown => {
-                let names = expressions(text).flat_map(|inner| NAME.find_iter(inner).map(|m| m.as_str().trim()));
+                let names =
+                    expressions(text).flat_map(|inner| NAME.find_iter(inner).map(|m| m.as_str().trim()));
                 out.extend(names.map(|path| Name { path: path.to_owned(), line: self.line, col: self.col }));
             }
             _ => {}
@@ -74,7 +77,11 @@ impl Node {
 }
 
 fn expressions(text: &str) -> impl Iterator<Item = &str> {
-    EXPRESSION.captures_iter(text).filter(|found| found[1].is_empty()).filter_map(|found| found.get(2)).map(|m| m.as_str())
+    EXPRESSION
+        .captures_iter(text)
+        .filter(|found| found[1].is_empty())
+        .filter_map(|found| found.get(2))
+        .map(|m| m.as_str())
 }
 
 impl Document {
@@ -90,7 +97,9 @@ impl Document {
         let here = Node { kind: Kind::Null, ..*node };
         match &mut node.kind {
             Kind::Seq(items) => items.iter_mut().for_each(|item| self.fill_in(item, values, scope, wrong)),
-            Kind::Map(entries) => entries.iter_mut().for_each(|(_, value)| self.fill_in(value, values, scope, wrong)),
+            Kind::Map(entries) => {
+                entries.iter_mut().for_each(|(_, value)| self.fill_in(value, values, scope, wrong))
+            }
             Kind::Str(text) if here.late == Late::Unknown => match render(text, values, scope) {
                 Ok(Some(filled)) => *node = here.holding(&filled),
                 Ok(None) => {}
@@ -108,7 +117,8 @@ type Wrong = (&'static str, String, Option<String>);
 
 /// The value of a template; `None` while it names a capture that is not known yet.
 fn render(text: &str, values: &Value, scope: &Scope) -> Result<Option<Value>, Wrong> {
-    let names: Vec<&str> = expressions(text).flat_map(|inner| NAME.find_iter(inner).map(|m| m.as_str().trim())).collect();
+    let names: Vec<&str> =
+        expressions(text).flat_map(|inner| NAME.find_iter(inner).map(|m| m.as_str().trim())).collect();
     for name in &names {
         known(name, values)?;
     }
@@ -127,7 +137,11 @@ fn render(text: &str, values: &Value, scope: &Scope) -> Result<Option<Value>, Wr
     let rendered = HANDLEBARS.render_template(text, values);
     rendered.map(|text| Some(Value::String(text))).map_err(|error| {
         let reason = error.reason().to_string();
-        ("bad-template", format!("the template cannot be filled in: {}", reason.lines().next().unwrap_or_default()), None)
+        (
+            "bad-template",
+            format!("the template cannot be filled in: {}", reason.lines().next().unwrap_or_default()),
+            None,
+        )
     })
 }
 
@@ -139,9 +153,15 @@ fn known(name: &str, values: &Value) -> Result<(), Wrong> {
         "captures" => Ok(()),
         "vars" | "run" if values.pointer(&format!("/{}", name.replace('.', "/"))).is_some() => Ok(()),
         "vars" | "run" => {
-            let names: Vec<&str> = values[root].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-            let near = near_miss(rest, names.iter().copied()).map(|near| format!("did you mean `{root}.{near}`? "));
-            let all = if names.is_empty() { format!("`{root}` is empty here") } else { format!("known: {}", names.join(", ")) };
+            let names: Vec<&str> =
+                values[root].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+            let near =
+                near_miss(rest, names.iter().copied()).map(|near| format!("did you mean `{root}.{near}`? "));
+            let all = if names.is_empty() {
+                format!("`{root}` is empty here")
+            } else {
+                format!("known: {}", names.join(", "))
+            };
             unknown(format!("nothing is called `{name}`"), near.unwrap_or_default() + &all)
         }
         _ => unknown(

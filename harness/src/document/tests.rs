@@ -41,7 +41,10 @@ fn a_whole_expression_keeps_its_type_and_text_reads_as_the_type_asked_for() {
     assert_eq!(filled("equals: \"{{ vars.n }}\"", &known).unwrap().equals, Some(json!(204)));
     assert_eq!(filled("equals: \"{{ vars.list }}\"", &known).unwrap().equals, Some(json!([1, "a"])));
     assert_eq!(filled("query: \"{{ vars.n }}\"", &known).unwrap().query, Some("204".into()));
-    assert_eq!(filled("query: 'a<b>&{{ vars.t }} \\{{x}}'", &known).unwrap().query, Some("a<b>&204 {{x}}".into()));
+    assert_eq!(
+        filled("query: 'a<b>&{{ vars.t }} \\{{x}}'", &known).unwrap().query,
+        Some("a<b>&204 {{x}}".into())
+    );
 }
 
 #[test]
@@ -61,19 +64,25 @@ fn unknown_names_and_keys_name_the_near_miss() {
     assert!(wrong.help.unwrap().contains("did you mean `vars.job`?"));
     let wrong = filled("qeury: up", &scope(&json!({}), None)).unwrap_err();
     assert!(wrong.help.unwrap().contains("did you mean `query`?"));
-    assert_eq!(filled("query: \"{{ job }}\"", &scope(&json!({}), None)).unwrap_err().code, "unknown-template-name");
+    assert_eq!(
+        filled("query: \"{{ job }}\"", &scope(&json!({}), None)).unwrap_err().code,
+        "unknown-template-name"
+    );
 }
 
 #[test]
 fn yaml_is_strict() {
     assert_eq!(doc("yes").root.kind, Kind::Str("yes".into()));
-    let duplicate = parse(Arc::new(Source { path: "t.yaml".into(), text: "a: 1\nb: 2\na: 3\n".into() })).unwrap_err();
+    let duplicate =
+        parse(Arc::new(Source { path: "t.yaml".into(), text: "a: 1\nb: 2\na: 3\n".into() })).unwrap_err();
     assert_eq!((duplicate.code, duplicate.place.unwrap().line), ("duplicate-key", 3));
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
-        + &(b'b'..=b'i').map(|c| {
-            let (this, last) = (c as char, (c - 1) as char);
-            format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 9].join(","))
-        }).collect::<String>();
+        + &(b'b'..=b'i')
+            .map(|c| {
+                let (this, last) = (c as char, (c - 1) as char);
+                format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 9].join(","))
+            })
+            .collect::<String>();
     assert!(parse(Arc::new(Source { path: "t.yaml".into(), text: bomb })).is_err());
 }
 

@@ -118,7 +118,12 @@ impl Environment {
     ///
     /// # Errors
     /// Every secret that cannot be had.
-    pub async fn resolve(&self, used: &BTreeSet<String>, exec: bool, redactor: Redactor) -> Result<Systems, Vec<Diag>> {
+    pub async fn resolve(
+        &self,
+        used: &BTreeSet<String>,
+        exec: bool,
+        redactor: Redactor,
+    ) -> Result<Systems, Vec<Diag>> {
         let (mut connections, mut wrong) = (BTreeMap::new(), vec![]);
         for (name, (place, file)) in self.connections.iter().filter(|(name, _)| used.contains(*name)) {
             match self.connect(name, file, exec, &redactor).await {
@@ -126,7 +131,11 @@ impl Environment {
                 Err(diag) => wrong.push(self.placed(diag, place)),
             }
         }
-        if wrong.is_empty() { Ok(Systems { connections, redactor }) } else { Err(wrong) }
+        if wrong.is_empty() {
+            Ok(Systems { connections, redactor, ..Systems::default() })
+        } else {
+            Err(wrong)
+        }
     }
 
     fn placed(&self, diag: Diag, node: &Node) -> Diag {
@@ -136,7 +145,11 @@ impl Environment {
     }
 
     async fn connect(
-        &self, name: &str, file: &ConnectionFile, exec: bool, redactor: &Redactor,
+        &self,
+        name: &str,
+        file: &ConnectionFile,
+        exec: bool,
+        redactor: &Redactor,
     ) -> Result<Connection, Diag> {
         let folder = self.folder.as_path();
         let mut connection = Connection { name: name.to_owned(), ..Connection::default() };
@@ -144,7 +157,10 @@ impl Environment {
             let url = url.resolve(folder, exec).await?;
             let parsed = url::Url::parse(&url);
             if let Err(error) = &parsed {
-                let diag = Diag::new("bad-url", format!("the url of the connection `{name}` cannot be read: {error}"));
+                let diag = Diag::new(
+                    "bad-url",
+                    format!("the url of the connection `{name}` cannot be read: {error}"),
+                );
                 return Err(diag.help("write it whole: `http://host:9090`"));
             }
             if parsed.is_ok_and(|url| url.password().is_some()) {
@@ -175,7 +191,8 @@ impl Environment {
             let Some(path) = path else { return Ok(None) };
             let path = self.folder.join(path);
             let read = std::fs::read_to_string(&path);
-            let read = read.map_err(|e| Diag::new("unreadable-file", format!("cannot read {}: {e}", path.display())))?;
+            let read = read
+                .map_err(|e| Diag::new("unreadable-file", format!("cannot read {}: {e}", path.display())))?;
             Ok(Some(read))
         };
         Ok(Tls {

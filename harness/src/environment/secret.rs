@@ -37,7 +37,9 @@ impl Reference {
                 let path = folder.join(path);
                 let shown = path.display();
                 let read = std::fs::read_to_string(&path);
-                let text = read.map_err(|e| Diag::new("missing-secret", format!("cannot read the secret in {shown}: {e}")))?;
+                let text = read.map_err(|e| {
+                    Diag::new("missing-secret", format!("cannot read the secret in {shown}: {e}"))
+                })?;
                 filled(text, &format!("the file {shown}"))
             }
             Self::Command(argv) if !exec => Err(Diag::new(
@@ -76,13 +78,15 @@ fn variable(name: &str) -> Result<String, Diag> {
 
 async fn command(argv: &[String], folder: &Path) -> Result<String, Diag> {
     let shown = argv.join(" ");
-    let failed = |why: String| Diag::new("missing-secret", format!("the command `{shown}` gave no secret: {why}"));
+    let failed =
+        |why: String| Diag::new("missing-secret", format!("the command `{shown}` gave no secret: {why}"));
     let (program, arguments) = argv.split_first().ok_or_else(|| failed("it is empty".into()))?;
     let mut child = tokio::process::Command::new(program);
     child.args(arguments).current_dir(folder).stdin(std::process::Stdio::null()).kill_on_drop(true);
     let limit = std::time::Duration::from_secs(30);
     let output = tokio::time::timeout(limit, child.output()).await;
-    let output = output.map_err(|_| failed("it took longer than 30s".into()))?.map_err(|e| failed(e.to_string()))?;
+    let output =
+        output.map_err(|_| failed("it took longer than 30s".into()))?.map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
         return Err(failed(format!("it ended with {}", output.status)));
     }
@@ -108,11 +112,17 @@ struct Visitor {
 impl<'de> de::Visitor<'de> for Visitor {
     type Value = Reference;
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.secret { "a reference: `{ env: NAME }`" } else { "text, or a reference: `{ env: NAME }`" })
+        f.write_str(if self.secret {
+            "a reference: `{ env: NAME }`"
+        } else {
+            "text, or a reference: `{ env: NAME }`"
+        })
     }
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Reference, E> {
         if self.secret {
-            return Err(E::custom("a secret is never written out; refer to it: `{ env: NAME }`, `{ file: PATH }`"));
+            return Err(E::custom(
+                "a secret is never written out; refer to it: `{ env: NAME }`, `{ file: PATH }`",
+            ));
         }
         Ok(Reference::Text(text.to_owned()))
     }
@@ -125,7 +135,9 @@ impl<'de> de::Visitor<'de> for Visitor {
             _ => return Err(de::Error::unknown_field(&key, SOURCES)),
         };
         match map.next_key::<String>()? {
-            Some(second) => Err(de::Error::custom(format!("`{key}` and `{second}`: a value comes from one place"))),
+            Some(second) => {
+                Err(de::Error::custom(format!("`{key}` and `{second}`: a value comes from one place")))
+            }
             None => Ok(reference),
         }
     }

@@ -42,8 +42,9 @@ impl Count {
         let expected = json!({ "count": self });
         match seen {
             Some(seen) => Finding::judged(what, expected, json!({ "count": seen }), self.holds(seen as u64)),
-            None => Finding::undecided(what, expected, "no list or map")
-                .with_help("the path selects no list whose elements could be counted; `[*]` at its end counts nodes"),
+            None => Finding::undecided(what, expected, "no list or map").with_help(
+                "the path selects no list whose elements could be counted; `[*]` at its end counts nodes",
+            ),
         }
     }
 

@@ -4,13 +4,25 @@ use super::Count;
 use crate::model::{Duration, sampled};
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
-use serde::de::{self, Deserialize, Deserializer};
 use serde::Serialize;
+use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Number, Value, json};
 
 /// The keys that may stand beside `at`.
 pub(super) const WITH_AT: &[&str] = &[
-    "at", "equals", "one-of", "matches", "min", "max", "near", "type", "newer-than", "count", "every", "any", "not",
+    "at",
+    "equals",
+    "one-of",
+    "matches",
+    "min",
+    "max",
+    "near",
+    "type",
+    "newer-than",
+    "count",
+    "every",
+    "any",
+    "not",
 ];
 
 /// What is asked of a value.
@@ -198,7 +210,10 @@ fn equal(a: &Value, b: &Value) -> bool {
 fn exact(a: &Number, b: &Number) -> bool {
     match (a.is_f64(), b.is_f64()) {
         (false, false) => false,
-        _ => a.as_f64() == b.as_f64() && a.as_f64().is_some_and(|v| v.abs() < 9_007_199_254_740_992.0 || (a.is_f64() && b.is_f64())),
+        _ => {
+            a.as_f64() == b.as_f64()
+                && a.as_f64().is_some_and(|v| v.abs() < 9_007_199_254_740_992.0 || (a.is_f64() && b.is_f64()))
+        }
     }
 }
 
@@ -244,7 +259,10 @@ fn newer(value: &Value, age: Duration, time: Timestamp) -> Answer {
     let stamp = match value {
         Value::String(text) => text.parse::<Timestamp>().ok(),
         Value::Number(seconds) => seconds.as_f64().and_then(|s| {
-            #[expect(clippy::cast_possible_truncation, reason = "out of range saturates and is refused by jiff")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "out of range saturates and is refused by jiff"
+            )]
             let millis = (s * 1000.0) as i64;
             Timestamp::from_millisecond(millis).ok()
         }),
@@ -255,7 +273,9 @@ fn newer(value: &Value, age: Duration, time: Timestamp) -> Answer {
     };
     let since = time.duration_since(stamp);
     if since < -SKEW {
-        return Answer::Undecided(format!("{stamp} lies in the future; is a clock wrong, or is it milliseconds?"));
+        return Answer::Undecided(format!(
+            "{stamp} lies in the future; is a clock wrong, or is it milliseconds?"
+        ));
     }
     Answer::of(since <= SignedDuration::try_from(age.0).unwrap_or(SignedDuration::MAX))
 }
@@ -275,7 +295,9 @@ impl Type {
         match self {
             Self::String => value.is_string(),
             Self::Number => number(value).is_some(),
-            Self::Integer => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|v| v.fract() == 0.0),
+            Self::Integer => {
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|v| v.fract() == 0.0)
+            }
             Self::Boolean => value.is_boolean(),
             Self::Array => value.is_array(),
             Self::Object => value.is_object(),
@@ -306,7 +328,9 @@ impl<'de> Deserialize<'de> for Tolerance {
             },
             _ => None,
         };
-        amount.filter(|a| matches!(a, Self::Absolute(n) | Self::Percent(n) if n.is_finite() && *n >= 0.0)).ok_or_else(wrong)
+        amount
+            .filter(|a| matches!(a, Self::Absolute(n) | Self::Percent(n) if n.is_finite() && *n >= 0.0))
+            .ok_or_else(wrong)
     }
 }
 
@@ -318,10 +342,14 @@ impl PartialEq for Matcher {
 
 /// Reads one matcher's value into `slot`; a second matcher is a mistake.
 pub(super) fn one<'de, A: de::MapAccess<'de>>(
-    slot: &mut Option<Matcher>, key: &str, map: &mut A, known: &'static [&'static str],
+    slot: &mut Option<Matcher>,
+    key: &str,
+    map: &mut A,
+    known: &'static [&'static str],
 ) -> Result<(), A::Error> {
     if let Some(first) = slot {
-        let message = format!("`{}` and `{key}` in one entry; each entry asks one thing, so write two", first.name());
+        let message =
+            format!("`{}` and `{key}` in one entry; each entry asks one thing, so write two", first.name());
         return Err(de::Error::custom(message));
     }
     *slot = Some(match key {

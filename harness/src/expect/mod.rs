@@ -50,7 +50,9 @@ impl Expect {
             (matcher, [one]) => ((*one).clone(), matcher.answer(one, time)),
             (_, several) => (
                 json!(format!("{} values", several.len())),
-                Answer::Undecided("the path selects several values: say `every: { … }` or `any: { … }`".into()),
+                Answer::Undecided(
+                    "the path selects several values: say `every: { … }` or `any: { … }`".into(),
+                ),
             ),
         };
         match answer {
@@ -89,7 +91,10 @@ impl Expect {
 /// `every` (`all`) or `any` over the elements; what is shown as seen is what decided.
 fn each(elements: &[&Value], inner: &Matcher, time: Timestamp, all: bool) -> (Value, Answer) {
     if elements.is_empty() {
-        return (json!("nothing"), Answer::Undecided("the path selects nothing, so nothing was looked at".into()));
+        return (
+            json!("nothing"),
+            Answer::Undecided("the path selects nothing, so nothing was looked at".into()),
+        );
     }
     let mut last = (json!(null), Answer::No);
     let mut undecided = None;

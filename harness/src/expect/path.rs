@@ -26,7 +26,8 @@ impl JsonPath {
         }
         let query = parse_json_path(text).map_err(|error| {
             let error = error.to_string();
-            let place = error.lines().find_map(|line| line.trim().strip_prefix("= ")).unwrap_or("it cannot be read");
+            let place =
+                error.lines().find_map(|line| line.trim().strip_prefix("= ")).unwrap_or("it cannot be read");
             wrong(place.to_owned())
         })?;
         Ok(Self { text: text.to_owned(), query })
@@ -35,12 +36,15 @@ impl JsonPath {
     /// The nodes that it selects, in document order.
     pub fn select<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
         let found = js_path_process(&self.query, value);
-        found.map(|nodes| nodes.into_iter().map(jsonpath_rust::query::QueryRef::val).collect()).unwrap_or_default()
+        found
+            .map(|nodes| nodes.into_iter().map(jsonpath_rust::query::QueryRef::val).collect())
+            .unwrap_or_default()
     }
 
     /// Can it select only one node? Then it has nothing but names and indices.
     pub fn is_singular(&self) -> bool {
-        let single = |segment: &Segment| matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_)));
+        let single =
+            |segment: &Segment| matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_)));
         self.query.segments.iter().all(single)
     }
 

@@ -22,7 +22,11 @@ fn each_matcher() {
         (json!({"at": "$.v", "equals": "1"}), json!({"v": 1}), Failed),
         (json!({"at": "$.v", "equals": null}), json!({"v": null}), Passed),
         (json!({"at": "$.v", "equals": null}), json!({}), Failed),
-        (json!({"at": "$.v", "equals": 9_007_199_254_740_993_u64}), json!({"v": 9_007_199_254_740_992_u64}), Failed),
+        (
+            json!({"at": "$.v", "equals": 9_007_199_254_740_993_u64}),
+            json!({"v": 9_007_199_254_740_992_u64}),
+            Failed,
+        ),
         (json!({"at": "$.v", "one-of": [200, 204]}), json!({"v": 204}), Passed),
         (json!({"at": "$.v", "one-of": []}), json!({"v": 204}), Failed),
         (json!({"at": "$.v", "matches": "ad"}), json!({"v": "ready"}), Passed),

@@ -166,7 +166,9 @@ impl TryFrom<u8> for Exit {
 }
 
 /// What a run may do besides reading. None implies another, none is on by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Permission {
     /// Run a program that a scenario or an environment names.

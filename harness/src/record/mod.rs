@@ -72,7 +72,8 @@ impl Recorder {
         let folder = root.join(&run);
         fs::create_dir_all(root).map_err(io_error(root))?;
         fs::create_dir(&folder).map_err(io_error(&folder))?;
-        let lock = File::open(&folder).ok().and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok());
+        let lock =
+            File::open(&folder).ok().and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok());
         let path = folder.join("events.jsonl");
         let events = OpenOptions::new().create_new(true).append(true).open(&path).map_err(io_error(&path))?;
         let (hashes, stream, clock) = (BTreeMap::new(), Sha256::new(), clock.clone());
@@ -120,7 +121,12 @@ impl Recorder {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn step(&mut self, scenario: &str, step: &str, record: &Clean) -> Result<(String, String), RecordError> {
+    pub fn step(
+        &mut self,
+        scenario: &str,
+        step: &str,
+        record: &Clean,
+    ) -> Result<(String, String), RecordError> {
         let name = format!("{scenario}/{step}.json");
         let hash = self.file(&name, pretty(record.get())?)?;
         Ok((name, hash))
@@ -130,7 +136,13 @@ impl Recorder {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn answer(&mut self, scenario: &str, name: &str, bytes: &[u8], open: &[String]) -> Result<(), RecordError> {
+    pub fn answer(
+        &mut self,
+        scenario: &str,
+        name: &str,
+        bytes: &[u8],
+        open: &[String],
+    ) -> Result<(), RecordError> {
         let name = format!("{scenario}/{name}");
         // JSON has keys that are masked whatever they hold; it is written anew only where something was masked.
         if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
@@ -186,7 +198,8 @@ impl Recorder {
         {
             fs::create_dir_all(parent).map_err(io_error(parent))?;
         }
-        let mut file = OpenOptions::new().create_new(true).write(true).open(&path).map_err(io_error(&path))?;
+        let mut file =
+            OpenOptions::new().create_new(true).write(true).open(&path).map_err(io_error(&path))?;
         file.write_all(bytes.as_ref()).map_err(io_error(&path))?;
         let hash = sha256(bytes.as_ref());
         self.hashes.insert(name.to_owned(), hash.clone());

@@ -56,11 +56,14 @@ pub enum ReadError {
 pub fn find(name: Option<&str>, root: &Path) -> Result<PathBuf, ReadError> {
     let Some(name) = name else {
         let folders = fs::read_dir(root).map_err(|_| ReadError::Empty(root.to_owned()))?;
-        let runs = folders.flatten().map(|entry| entry.path()).filter(|path| path.join("events.jsonl").is_file());
+        let runs =
+            folders.flatten().map(|entry| entry.path()).filter(|path| path.join("events.jsonl").is_file());
         return runs.max().ok_or_else(|| ReadError::Empty(root.to_owned()));
     };
     let candidates = [PathBuf::from(name), root.join(name)];
-    let found = candidates.into_iter().find(|path| path.join("events.jsonl").is_file() || path.join("run.json").is_file());
+    let found = candidates
+        .into_iter()
+        .find(|path| path.join("events.jsonl").is_file() || path.join("run.json").is_file());
     found.ok_or_else(|| ReadError::Missing(name.to_owned()))
 }
 
@@ -80,7 +83,12 @@ pub fn read(folder: &Path) -> Result<Run, ReadError> {
             Ok(line) if piece.ends_with(b"\n") && line.seq == lines.len() as u64 => lines.push(line),
             // A torn last line is what `kill -9` leaves; anything else was not written by us like this.
             _ if pieces.peek().is_none() && manifest.is_none() => break,
-            Ok(_) => return Err(ReadError::Damaged { path, why: format!("line {} is out of order", lines.len() + 1) }),
+            Ok(_) => {
+                return Err(ReadError::Damaged {
+                    path,
+                    why: format!("line {} is out of order", lines.len() + 1),
+                });
+            }
             Err(error) => {
                 return Err(ReadError::Damaged { path, why: format!("line {}: {error}", lines.len() + 1) });
             }
@@ -96,7 +104,8 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReadError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(ReadError::Io { path: path.to_owned(), source }),
     };
-    let damaged = |error: serde_json::Error| ReadError::Damaged { path: path.to_owned(), why: error.to_string() };
+    let damaged =
+        |error: serde_json::Error| ReadError::Damaged { path: path.to_owned(), why: error.to_string() };
     let value: serde_json::Value = match serde_json::from_slice(&bytes) {
         Ok(value) => value,
         // `kill -9` while `run.json` or the manifest was being written: as if it were not there.

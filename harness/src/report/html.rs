@@ -89,12 +89,8 @@ struct Scenario {
 #[derive(Serialize)]
 struct Step {
     stamp: Stamp,
-<<<<<<< HEAD
-    scenario: String,
-=======
     /// `scenario#step`, or the scenario alone where it is not about one step.
     name: String,
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     id: String,
     title: String,
     kind: Option<String>,
@@ -174,14 +170,10 @@ fn groups(report: &Report) -> Vec<Group> {
     let group = |(verdict, title)| {
         let steps = report.scenarios.iter().flat_map(|scenario| {
             let same = scenario.steps.iter().filter(move |step| step.verdict == verdict);
-<<<<<<< HEAD
-            same.map(|step| Step::of(report, scenario, step, true))
-=======
             let alone =
                 scenario.verdict == verdict && scenario.steps.iter().all(|step| step.verdict != verdict);
             let whole = alone.then(|| Step::whole(scenario));
             same.map(|step| Step::of(report, scenario, step, true)).chain(whole)
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
         });
         Group { title, steps: steps.collect() }
     };
@@ -206,8 +198,6 @@ impl Scenario {
 }
 
 impl Step {
-<<<<<<< HEAD
-=======
     /// A scenario that is as it is by itself: it lists no step, or is worse than each of them.
     fn whole(scenario: &ScenarioReport) -> Self {
         let reason = scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did");
@@ -227,7 +217,6 @@ impl Step {
         }
     }
 
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     /// A step; told `briefly` with only the findings that did not pass.
     fn of(report: &Report, scenario: &ScenarioReport, step: &StepReport, briefly: bool) -> Self {
         let shown = step.findings.iter().filter(|finding| !briefly || finding.verdict != Verdict::Passed);
@@ -239,11 +228,7 @@ impl Step {
         let reason = step.reason.as_deref().map(words::lines);
         Self {
             stamp: Stamp::of(step.verdict),
-<<<<<<< HEAD
-            scenario: words::line(&scenario.id),
-=======
             name: words::line(&format!("{}#{}", scenario.id, step.id)),
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
             id: words::line(&step.id),
             title: words::line(step.title.as_deref().unwrap_or(&step.id)),
             kind: step.kind.as_deref().map(words::line),
@@ -334,8 +319,6 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
-=======
     fn a_scenario_that_is_worse_than_its_steps_is_among_what_failed() {
         let mut report = sample::passed();
         report.verdict = Verdict::Failed;
@@ -347,7 +330,6 @@ mod tests {
     }
 
     #[test]
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     fn an_incomplete_run_says_so_at_the_top() {
         let page = render(&sample::incomplete()).unwrap();
         assert!(page.contains("The run is incomplete"));

@@ -12,11 +12,7 @@ const MESSAGE: usize = 160;
 /// Longest value, in characters, in a body.
 const BODY: usize = 4000;
 
-<<<<<<< HEAD
-/// The whole report as JUnit XML.
-=======
 /// The whole report as `JUnit` XML.
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
 ///
 /// # Errors
 /// When the XML writer refuses it.

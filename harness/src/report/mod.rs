@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! A rendering of evidence: events are folded into a [`Report`], which becomes text, HTML, JUnit or JSON.
-=======
 //! A rendering of evidence: events are folded into a [`Report`], which becomes text, HTML, `JUnit` or JSON.
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
 //!
 //! A report says what the evidence says and nothing else: [`fold`] is pure, reads only events and `run.json`, and
 //! concludes every verdict again from the findings up. It knows findings, never the kinds of steps that made them.
@@ -199,11 +195,7 @@ pub enum Format {
     Text,
     /// One file for a browser, a phone, paper.
     Html,
-<<<<<<< HEAD
-    /// JUnit XML, for CI.
-=======
     /// `JUnit` XML, for CI.
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     Junit,
     /// The report as data.
     Json,

@@ -12,15 +12,9 @@ pub(super) fn info() -> RunInfo {
         started: "2026-02-16T02:00:00Z".parse().unwrap(),
         command: "run".to_owned(),
         environment: Some(FileHash { path: "environments/homelab.yaml".to_owned(), sha256: "0".repeat(64) }),
-<<<<<<< HEAD
-        connections: Default::default(),
-        scenarios: Vec::new(),
-        vars: Default::default(),
-=======
         connections: std::collections::BTreeMap::default(),
         scenarios: Vec::new(),
         vars: std::collections::BTreeMap::default(),
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
         allow: Vec::new(),
         commit: Some("60f4ed0c1d2e".to_owned()),
         host: "runner-1".to_owned(),
@@ -76,11 +70,7 @@ pub(super) fn scenario_ended(scenario: &str, verdict: Verdict, reason: Option<&s
     }
 }
 
-<<<<<<< HEAD
-pub(super) fn events() -> Vec<Event> {
-=======
 fn plan() -> Vec<ScenarioInfo> {
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     let metrics = scenario(
         "phase5/velero-metrics",
         "Velero metrics are scraped",
@@ -99,14 +89,11 @@ fn plan() -> Vec<ScenarioInfo> {
     );
     let drill =
         scenario("phase5/drill", "The alert drill", "An alert reaches a person.", &[("drill", "Drill")]);
-<<<<<<< HEAD
-=======
     vec![metrics, rules, drill]
 }
 
 /// The findings of the steps `target`, `attempts` and `rules`.
 fn findings() -> [Vec<Finding>; 3] {
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     let up = json!({"job": "velero", "instance": "10.0.0.7:8085", "health": "down", "last-error": "connection refused"});
     let target = vec![
         Finding::judged("at least one target", "at least 1", 1, true),
@@ -121,11 +108,6 @@ fn findings() -> [Vec<Finding>; 3] {
         Finding::judged("at least one rule", "at least 1", 12, true),
         Finding::judged("every rule is healthy", "ok", "ok", true),
     ];
-<<<<<<< HEAD
-    let velero = "phase5/velero-metrics";
-    vec![
-        Event::RunStarted { run: info().run, scenarios: vec![metrics, rules, drill] },
-=======
     [target, attempts, passed]
 }
 
@@ -134,7 +116,6 @@ pub(super) fn events() -> Vec<Event> {
     let velero = "phase5/velero-metrics";
     vec![
         Event::RunStarted { run: info().run, scenarios: plan() },
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
         Event::ScenarioStarted { scenario: velero.to_owned() },
         Event::StepStarted {
             scenario: velero.to_owned(),

@@ -210,17 +210,10 @@ fn terse(step: &StepReport) -> bool {
 }
 
 fn tallied(scenario: &ScenarioReport) -> String {
-<<<<<<< HEAD
-    match scenario.steps.is_empty() {
-        true => scenario.verdict.word().to_owned(),
-        false => words::tally(super::Tally::of(scenario.steps.iter().map(|step| step.verdict))),
-    }
-=======
     if scenario.steps.is_empty() {
         return scenario.verdict.word().to_owned();
     }
     words::tally(super::Tally::of(scenario.steps.iter().map(|step| step.verdict)))
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
 }
 
 #[cfg(test)]

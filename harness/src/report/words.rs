@@ -107,8 +107,6 @@ pub(super) fn headline(report: &Report) -> String {
     if !report.complete {
         return "The run is incomplete: its end, or part of its events, is missing.".to_owned();
     }
-<<<<<<< HEAD
-=======
     // What these exits mean weighs more than any count, also where every finding passed.
     if report.exit == Exit::Owed {
         return "A change could not be put back; `proofmark recover` says what is owed.".to_owned();
@@ -116,7 +114,6 @@ pub(super) fn headline(report: &Report) -> String {
     if report.exit == Exit::Evidence {
         return "Evidence could not be written, or does not verify.".to_owned();
     }
->>>>>>> e3ac7421988b5d3a01825f74c0f65c22758f88f4
     let (steps, scenarios) = (report.counts.steps, report.counts.scenarios);
     let where_ = format!("in {}", count(scenarios.total(), "scenario"));
     match (report.verdict, &report.interrupted_by) {

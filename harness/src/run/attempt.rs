@@ -18,7 +18,11 @@ struct Look {
 impl Runner<'_> {
     /// Looks once, or as often as `within` and `hold` ask; the last look decides.
     pub(super) async fn look(
-        &mut self, scenario: &Scenario, step: &Step, filled: &Filled, record: &mut StepRecord,
+        &mut self,
+        scenario: &Scenario,
+        step: &Step,
+        filled: &Filled,
+        record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
         let mut cx = self.context(step, filled);
         let began = self.world.clock.elapsed();
@@ -54,7 +58,13 @@ impl Runner<'_> {
     }
 
     /// How long to wait before the next look; `None` when this one decides.
-    fn pause(&self, step: &Step, began: Duration, holding: Option<Duration>, lasting: bool) -> Option<Duration> {
+    fn pause(
+        &self,
+        step: &Step,
+        began: Duration,
+        holding: Option<Duration>,
+        lasting: bool,
+    ) -> Option<Duration> {
         let now = self.world.clock.elapsed();
         if self.world.stop.reason().is_some() || step.acts || lasting {
             return None;
@@ -71,7 +81,11 @@ impl Runner<'_> {
 
     /// One round: one look, or one at each candidate until one decides.
     async fn round(
-        &mut self, step: &Step, filled: &Filled, cx: &mut Cx, round: u32,
+        &mut self,
+        step: &Step,
+        filled: &Filled,
+        cx: &mut Cx,
+        round: u32,
     ) -> Result<Vec<Look>, RecordError> {
         let mut looks = vec![];
         let candidates = match &filled.doing {
@@ -96,7 +110,11 @@ impl Runner<'_> {
     }
 
     async fn one(
-        &mut self, step: &Step, filled: &Filled, cx: &mut Cx, (round, candidate): (u32, usize),
+        &mut self,
+        step: &Step,
+        filled: &Filled,
+        cx: &mut Cx,
+        (round, candidate): (u32, usize),
     ) -> Result<Look, RecordError> {
         let (at, began) = (self.world.clock.now(), self.world.clock.elapsed());
         let seen = match &filled.doing {
@@ -141,14 +159,24 @@ impl Runner<'_> {
 
     /// What this round alone would conclude.
     fn judge_round(
-        &self, record: &StepRecord, step: &Step, filled: &Filled, attempts: &mut [Attempt],
+        &self,
+        record: &StepRecord,
+        step: &Step,
+        filled: &Filled,
+        attempts: &mut [Attempt],
     ) -> Result<Judged, RecordError> {
-        let alone = StepRecord { attempts: attempts.to_vec(), hold: None, observation: Value::Null, ..record.clone() };
+        let alone = StepRecord {
+            attempts: attempts.to_vec(),
+            hold: None,
+            observation: Value::Null,
+            ..record.clone()
+        };
         let judged = self.judge(&alone, step)?;
         let deciding = attempts.len().saturating_sub(1);
         for (index, attempt) in attempts.iter_mut().enumerate() {
             // The candidates before the deciding one were passed over because their own findings failed.
-            attempt.verdict = if index < deciding && filled.first_of { Verdict::Failed } else { judged.verdict() };
+            attempt.verdict =
+                if index < deciding && filled.first_of { Verdict::Failed } else { judged.verdict() };
         }
         Ok(judged)
     }
@@ -170,7 +198,11 @@ impl Runner<'_> {
             record.attempts[home].same_as = Some(-1);
         }
         // One round without `hold` was judged on the very same bytes but for where the observation stands.
-        if record.attempts[last].round == 1 && record.hold.is_none() { Ok(judged) } else { self.judge(record, step) }
+        if record.attempts[last].round == 1 && record.hold.is_none() {
+            Ok(judged)
+        } else {
+            self.judge(record, step)
+        }
     }
 
     /// Keeps the answer as it came, where the step asks for it.
@@ -186,7 +218,9 @@ impl Runner<'_> {
 fn keep_once(record: &mut StepRecord, attempts: Vec<Attempt>) {
     for mut attempt in attempts {
         let same = record.attempts.iter().rposition(|other| {
-            other.observation.is_some() && other.observation == attempt.observation && other.candidate == attempt.candidate
+            other.observation.is_some()
+                && other.observation == attempt.observation
+                && other.candidate == attempt.candidate
         });
         if let Some(index) = same {
             attempt.observation = None;
@@ -197,13 +231,17 @@ fn keep_once(record: &mut StepRecord, attempts: Vec<Attempt>) {
 }
 
 fn late(cx: &Cx) -> StepError {
-    StepError { message: format!("no answer within {}; `timeout:` gives an attempt more time", cx.timeout), transient: true }
+    StepError {
+        message: format!("no answer within {}; `timeout:` gives an attempt more time", cx.timeout),
+        transient: true,
+    }
 }
 
 /// The first finding that did not pass, in one line.
 fn why(judged: &Judged) -> String {
     let open = judged.findings.iter().find(|finding| finding.verdict != Verdict::Passed);
-    let line = |finding: &Finding| format!("{}: expected {}, seen {}", finding.what, finding.expected, finding.seen);
+    let line =
+        |finding: &Finding| format!("{}: expected {}, seen {}", finding.what, finding.expected, finding.seen);
     let mut line = open.map_or_else(|| "as expected so far".to_owned(), line);
     if let Some((cut, _)) = line.char_indices().nth(300) {
         line.truncate(cut);

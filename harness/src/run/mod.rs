@@ -97,7 +97,11 @@ impl Runner<'_> {
         rounded((self.world.clock.elapsed().saturating_sub(began)).as_secs_f64())
     }
 
-    async fn scenario(&mut self, scenario: &Scenario, before: &BTreeMap<&str, Verdict>) -> Result<Verdict, RecordError> {
+    async fn scenario(
+        &mut self,
+        scenario: &Scenario,
+        before: &BTreeMap<&str, Verdict>,
+    ) -> Result<Verdict, RecordError> {
         let began = self.world.clock.elapsed();
         let id = scenario.id.clone();
         self.event(Event::ScenarioStarted { scenario: id.clone() }, &[])?;
@@ -116,7 +120,8 @@ impl Runner<'_> {
     }
 
     async fn steps(&mut self, scenario: &Scenario) -> Result<Verdict, RecordError> {
-        let mut scope = Scope { vars: scenario.vars.clone(), run: self.world.run.clone(), captures: Some(Map::new()) };
+        let mut scope =
+            Scope { vars: scenario.vars.clone(), run: self.world.run.clone(), captures: Some(Map::new()) };
         let mut verdicts: BTreeMap<&str, Verdict> = BTreeMap::new();
         for step in &scenario.steps {
             let verdict = match self.skip(step, &verdicts, &scope) {
@@ -138,13 +143,18 @@ impl Runner<'_> {
         if let Some(by) = self.world.stop.reason() {
             return Some(Skip::NotReached(format!("not reached: {by}")));
         }
-        let made = |name: &String| scope.captures.as_ref().is_some_and(|captures| captures.contains_key(name));
+        let made =
+            |name: &String| scope.captures.as_ref().is_some_and(|captures| captures.contains_key(name));
         if let Some(missing) = step.uses.iter().find(|name| !made(name)) {
             return Some(Skip::Skipped(format!("it uses the capture `{missing}`, which no step made")));
         }
-        let broken = before.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed | Verdict::Unverified));
+        let broken =
+            before.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed | Verdict::Unverified));
         let (id, verdict) = broken.filter(|_| step.acts)?;
-        Some(Skip::Skipped(format!("nothing is changed after a step that did not pass: `{id}` is {}", verdict.word())))
+        Some(Skip::Skipped(format!(
+            "nothing is changed after a step that did not pass: `{id}` is {}",
+            verdict.word()
+        )))
     }
 
     fn skipped(&mut self, scenario: &Scenario, step: &Step, skip: Skip) -> Result<Verdict, RecordError> {
@@ -161,7 +171,11 @@ impl Runner<'_> {
     }
 
     async fn step(
-        &mut self, scenario: &Scenario, step: &Step, scope: &mut Scope, before: &BTreeMap<&str, Verdict>,
+        &mut self,
+        scenario: &Scenario,
+        step: &Step,
+        scope: &mut Scope,
+        before: &BTreeMap<&str, Verdict>,
     ) -> Result<Verdict, RecordError> {
         let kind = step.kinds.first().map(|kind| kind.name.to_owned()).unwrap_or_default();
         let mut record = self.record(scenario, step, before, kind);
@@ -172,7 +186,11 @@ impl Runner<'_> {
             record.settings = filled.settings();
             record.expect = filled.expect.iter().map(|expect| json!(expect)).collect();
         }
-        let started = Event::StepStarted { scenario: scenario.id.clone(), step: step.id.clone(), kind: record.kind.clone() };
+        let started = Event::StepStarted {
+            scenario: scenario.id.clone(),
+            step: step.id.clone(),
+            kind: record.kind.clone(),
+        };
         self.event(started, &step.not_secret)?;
         let judged = match filled {
             Ok(filled) => self.look(scenario, step, &filled, &mut record).await?,
@@ -193,7 +211,13 @@ impl Runner<'_> {
         self.keep(scenario, step, record, clean)
     }
 
-    fn record(&self, scenario: &Scenario, step: &Step, before: &BTreeMap<&str, Verdict>, kind: String) -> StepRecord {
+    fn record(
+        &self,
+        scenario: &Scenario,
+        step: &Step,
+        before: &BTreeMap<&str, Verdict>,
+        kind: String,
+    ) -> StepRecord {
         let now = self.world.clock.now();
         let control = step.control.as_ref();
         StepRecord {
@@ -220,7 +244,12 @@ impl Runner<'_> {
     }
 
     fn context(&self, step: &Step, filled: &Filled) -> Cx {
-        let roles = filled.kinds().iter().flat_map(|kind| kind.roles).map(|role| (*role).to_owned()).collect::<Vec<_>>();
+        let roles = filled
+            .kinds()
+            .iter()
+            .flat_map(|kind| kind.roles)
+            .map(|role| (*role).to_owned())
+            .collect::<Vec<_>>();
         let mut via = step.via.clone();
         if let Some(name) = via.remove("") {
             // A kind without a role of its own reads a path below the connection that `via` names.
@@ -239,7 +268,11 @@ impl Runner<'_> {
     }
 
     fn keep(
-        &mut self, scenario: &Scenario, step: &Step, record: StepRecord, clean: crate::redact::Clean,
+        &mut self,
+        scenario: &Scenario,
+        step: &Step,
+        record: StepRecord,
+        clean: crate::redact::Clean,
     ) -> Result<Verdict, RecordError> {
         let (file, sha256) = self.recorder.step(&scenario.id, &step.id, &clean)?;
         let millis = record.ended.as_millisecond() - record.started.as_millisecond();

@@ -25,7 +25,11 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>, Vec<Diag>> {
     for path in paths {
         let missing = |error: std::io::Error| {
             let source = Arc::new(Source { path: path.display().to_string(), text: String::new() });
-            let diag = Diag::at(Place { source, line: 0, column: 0 }, "unreadable-file", format!("cannot read it: {error}"));
+            let diag = Diag::at(
+                Place { source, line: 0, column: 0 },
+                "unreadable-file",
+                format!("cannot read it: {error}"),
+            );
             diag.help("name a scenario file, or a folder of them")
         };
         match std::fs::metadata(path) {
@@ -42,7 +46,10 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>, Vec<Diag>> {
 
 /// The file of a scenario that another one needs, beside it.
 pub(super) fn needed(root: &Path, id: &str) -> Option<Found> {
-    let file = ["yaml", "yml"].iter().map(|ending| root.join(format!("{id}.{ending}"))).find(|path| path.is_file())?;
+    let file = ["yaml", "yml"]
+        .iter()
+        .map(|ending| root.join(format!("{id}.{ending}")))
+        .find(|path| path.is_file())?;
     Some(Found { path: file, id: id.to_owned(), root: root.to_owned() })
 }
 
@@ -62,7 +69,8 @@ fn walk(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 fn identify(path: PathBuf, named: Option<&Path>) -> Found {
     // The nearest folder `scenarios` may stand above the working directory.
     let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-    let above = whole.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "scenarios"));
+    let above =
+        whole.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "scenarios"));
     let named = named.and_then(|folder| std::path::absolute(folder).ok());
     let parent = whole.parent().unwrap_or(Path::new("")).to_owned();
     let root = above.map(Path::to_owned).or(named).unwrap_or(parent);

@@ -44,7 +44,8 @@ pub fn judge_record(record: &StepRecord) -> Judged {
     if record.reason.is_some() {
         return Judged { findings: vec![], chosen: None, deciding: None, captures: vec![] };
     }
-    if let ([Attempt { error: Some(why), .. }], Value::Null) = (record.attempts.as_slice(), &record.settings) {
+    if let ([Attempt { error: Some(why), .. }], Value::Null) = (record.attempts.as_slice(), &record.settings)
+    {
         return undecided("the step can be filled in", "settings of the kind, after templates", why);
     }
     let doing = match doing(record) {
@@ -66,7 +67,12 @@ pub fn judge_record(record: &StepRecord) -> Judged {
 }
 
 fn undecided(what: &str, expected: &str, seen: &str) -> Judged {
-    Judged { findings: vec![Finding::undecided(what, expected, seen)], chosen: None, deciding: None, captures: vec![] }
+    Judged {
+        findings: vec![Finding::undecided(what, expected, seen)],
+        chosen: None,
+        deciding: None,
+        captures: vec![],
+    }
 }
 
 fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
@@ -88,7 +94,9 @@ impl Doing {
     fn judge(&self, candidate: usize, seen: &Value, at: Timestamp) -> Vec<Finding> {
         match self {
             Doing::Act(act) => act.judge(seen, at),
-            Doing::Check(checks) => checks.get(candidate).map(|check| check.judge(seen, at)).unwrap_or_default(),
+            Doing::Check(checks) => {
+                checks.get(candidate).map(|check| check.judge(seen, at)).unwrap_or_default()
+            }
         }
     }
 
@@ -134,7 +142,8 @@ fn last_round(record: &StepRecord, doing: &Doing, expect: &[Expect]) -> Judged {
         let own = doing.judge(candidate, observation, attempt.at);
         let verdict = Verdict::fold(own.iter().map(|finding| finding.verdict));
         if record.kind != FIRST_OF || verdict != Verdict::Failed {
-            let own = if own.is_empty() && expect.is_empty() { nothing_judged(doing.info(candidate)) } else { own };
+            let own =
+                if own.is_empty() && expect.is_empty() { nothing_judged(doing.info(candidate)) } else { own };
             let findings = together(record, own, doing.counted(candidate), expect, observation, attempt.at);
             return Judged { findings, chosen: attempt.candidate, deciding, captures: vec![] };
         }
@@ -150,7 +159,12 @@ fn nothing_judged(kind: Option<KindInfo>) -> Vec<Finding> {
 
 /// The kind's own findings and those of `expect`, with what may not pass by default taken back.
 fn together(
-    record: &StepRecord, mut own: Vec<Finding>, counted: Option<&str>, expect: &[Expect], seen: &Value, at: Timestamp,
+    record: &StepRecord,
+    mut own: Vec<Finding>,
+    counted: Option<&str>,
+    expect: &[Expect],
+    seen: &Value,
+    at: Timestamp,
 ) -> Vec<Finding> {
     if counted.is_some_and(|list| expect.iter().any(|expect| expect.counts(list))) {
         own.retain(|finding| !Count::is_at_least_one(finding));

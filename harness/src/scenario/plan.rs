@@ -48,22 +48,32 @@ pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec
     }
     let named: BTreeSet<String> = found.into_iter().map(|file| file.id).collect();
     let chosen = choose(selection, &named, &all)?;
-    let unknown: Vec<&String> = selection.vars.keys().filter(|var| !all.values().any(|s| s.vars.contains_key(*var))).collect();
+    let unknown: Vec<&String> =
+        selection.vars.keys().filter(|var| !all.values().any(|s| s.vars.contains_key(*var))).collect();
     if let Some(var) = unknown.first() {
         let known = all.values().flat_map(|scenario| scenario.vars.keys()).map(String::as_str);
-        let near = near_miss(var, known).map_or("a scenario lists its values in `vars:`".into(), |n| format!("did you mean `{n}`?"));
+        let near = near_miss(var, known)
+            .map_or("a scenario lists its values in `vars:`".into(), |n| format!("did you mean `{n}`?"));
         return Err(vec![Diag::new("unknown-var", format!("no scenario has a var `{var}`")).help(near)]);
     }
     order(chosen, all).map(|scenarios| Plan { scenarios })
 }
 
 fn load(
-    file: &Found, selection: &Selection, run: &Map<String, Value>, all: &mut BTreeMap<String, Scenario>, wrong: &mut Vec<Diag>,
+    file: &Found,
+    selection: &Selection,
+    run: &Map<String, Value>,
+    all: &mut BTreeMap<String, Scenario>,
+    wrong: &mut Vec<Diag>,
 ) {
     match read(file, &selection.vars, run) {
         Ok(scenario) => {
             if let Some(other) = all.get(&file.id).filter(|other| other.found.path != file.path) {
-                let message = format!("two files have the scenario id `{}`: the other is {}", file.id, other.found.path.display());
+                let message = format!(
+                    "two files have the scenario id `{}`: the other is {}",
+                    file.id,
+                    other.found.path.display()
+                );
                 wrong.push(scenario.document.diag(&scenario.document.root, "duplicate-id", message));
             }
             all.insert(file.id.clone(), scenario);
@@ -73,18 +83,31 @@ fn load(
 }
 
 /// Loads the files of needed scenarios that were not named, until nothing is missing.
-fn pull_in(selection: &Selection, run: &Map<String, Value>, all: &mut BTreeMap<String, Scenario>, wrong: &mut Vec<Diag>) {
+fn pull_in(
+    selection: &Selection,
+    run: &Map<String, Value>,
+    all: &mut BTreeMap<String, Scenario>,
+    wrong: &mut Vec<Diag>,
+) {
     let mut asked = BTreeSet::new();
     loop {
         let needs = all.values().flat_map(|s| s.needs.iter().map(move |need| (s, need)));
-        let next = needs.filter(|(_, (id, _))| !all.contains_key(id)).find(|(s, (id, _))| asked.insert((s.id.clone(), id.clone())));
+        let next = needs
+            .filter(|(_, (id, _))| !all.contains_key(id))
+            .find(|(s, (id, _))| asked.insert((s.id.clone(), id.clone())));
         let Some((scenario, (id, node))) = next else { return };
         if let Some(file) = needed(&scenario.found.root, id) {
             load(&file, selection, run, all, wrong);
         } else {
             let near = near_miss(id, all.keys().map(String::as_str));
-            let help = near.map_or("`needs` holds ids of scenarios".into(), |near| format!("did you mean `{near}`?"));
-            wrong.push(scenario.document.diag(node, "unknown-scenario", format!("there is no scenario `{id}`")).help(help));
+            let help = near
+                .map_or("`needs` holds ids of scenarios".into(), |near| format!("did you mean `{near}`?"));
+            wrong.push(
+                scenario
+                    .document
+                    .diag(node, "unknown-scenario", format!("there is no scenario `{id}`"))
+                    .help(help),
+            );
         }
     }
 }
@@ -92,14 +115,19 @@ fn pull_in(selection: &Selection, run: &Map<String, Value>, all: &mut BTreeMap<S
 /// The ids that were selected, with the steps that `id#step` names.
 type Chosen = BTreeMap<String, Option<BTreeSet<String>>>;
 
-fn choose(selection: &Selection, named: &BTreeSet<String>, all: &BTreeMap<String, Scenario>) -> Result<Chosen, Vec<Diag>> {
+fn choose(
+    selection: &Selection,
+    named: &BTreeSet<String>,
+    all: &BTreeMap<String, Scenario>,
+) -> Result<Chosen, Vec<Diag>> {
     let mut chosen = Chosen::new();
     let mut wrong = vec![];
     for only in &selection.only {
         let (id, step) = only.split_once('#').map_or((only.as_str(), None), |(id, step)| (id, Some(step)));
         let Some(scenario) = all.get(id) else {
             let near = near_miss(id, all.keys().map(String::as_str));
-            let help = near.map_or("`proofmark list` shows them".into(), |near| format!("did you mean `{near}`?"));
+            let help =
+                near.map_or("`proofmark list` shows them".into(), |near| format!("did you mean `{near}`?"));
             wrong.push(Diag::new("unknown-scenario", format!("there is no scenario `{id}`")).help(help));
             continue;
         };
@@ -112,7 +140,9 @@ fn choose(selection: &Selection, named: &BTreeSet<String>, all: &BTreeMap<String
             }
             Some(step) => {
                 let near = near_miss(step, scenario.steps.iter().map(|s| s.id.as_str()));
-                let help = near.map_or("`proofmark plan` shows the steps".into(), |near| format!("did you mean `{id}#{near}`?"));
+                let help = near.map_or("`proofmark plan` shows the steps".into(), |near| {
+                    format!("did you mean `{id}#{near}`?")
+                });
                 wrong.push(Diag::new("unknown-step", format!("`{id}` has no step `{step}`")).help(help));
             }
         }
@@ -120,14 +150,17 @@ fn choose(selection: &Selection, named: &BTreeSet<String>, all: &BTreeMap<String
     if selection.only.is_empty() {
         chosen.extend(named.iter().map(|id| (id.clone(), None)));
     }
-    let tagged = |id: &String| all.get(id).is_some_and(|s| selection.tags.iter().any(|tag| s.tags.contains(tag)));
+    let tagged =
+        |id: &String| all.get(id).is_some_and(|s| selection.tags.iter().any(|tag| s.tags.contains(tag)));
     chosen.retain(|id, _| selection.tags.is_empty() || tagged(id));
     if wrong.is_empty() && chosen.is_empty() {
         let help = match selection.tags.as_slice() {
             [] => "name a scenario file, or a folder that holds `.yaml` files".to_owned(),
             tags => format!("no scenario has the tag {}", tags.join(" or ")),
         };
-        wrong.push(Diag::new("empty-selection", "nothing is selected, so nothing would be checked").help(help));
+        wrong.push(
+            Diag::new("empty-selection", "nothing is selected, so nothing would be checked").help(help),
+        );
     }
     if wrong.is_empty() { Ok(chosen) } else { Err(wrong) }
 }
@@ -150,7 +183,13 @@ fn order(chosen: Chosen, mut all: BTreeMap<String, Scenario>) -> Result<Vec<Scen
     Ok(out)
 }
 
-fn visit(id: &str, all: &BTreeMap<String, Scenario>, path: &mut Vec<String>, done: &mut Vec<String>, wrong: &mut Vec<Diag>) {
+fn visit(
+    id: &str,
+    all: &BTreeMap<String, Scenario>,
+    path: &mut Vec<String>,
+    done: &mut Vec<String>,
+    wrong: &mut Vec<Diag>,
+) {
     if done.iter().any(|other| other == id) {
         return;
     }
@@ -159,7 +198,11 @@ fn visit(id: &str, all: &BTreeMap<String, Scenario>, path: &mut Vec<String>, don
     for (need, node) in &scenario.needs {
         if let Some(start) = path.iter().position(|other| other == need) {
             let circle = [&path[start..], std::slice::from_ref(need)].concat().join(" → ");
-            let diag = scenario.document.diag(node, "circular-needs", format!("scenarios need each other: {circle}"));
+            let diag = scenario.document.diag(
+                node,
+                "circular-needs",
+                format!("scenarios need each other: {circle}"),
+            );
             if !wrong.iter().any(|other| other.code == "circular-needs") {
                 wrong.push(diag.help("take one of them out of `needs`"));
             }
@@ -199,9 +242,12 @@ impl Plan {
                 }
                 let help = match near_miss(&name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("add it below `connections:` in the environment file (`--env FILE`), as `{name}: {{ url: … }}`"),
+                    None => format!(
+                        "add it below `connections:` in the environment file (`--env FILE`), as `{name}: {{ url: … }}`"
+                    ),
                 };
-                let message = format!("the step `{}` needs the connection `{name}` for the role `{role}`", step.id);
+                let message =
+                    format!("the step `{}` needs the connection `{name}` for the role `{role}`", step.id);
                 wrong.push(scenario.document.diag(&step.doing, "unknown-connection", message).help(help));
             }
         }
@@ -212,17 +258,27 @@ impl Plan {
     ///
     /// # Errors
     /// Each step with the flag that it needs.
-    pub fn permissions(&self, allow: &BTreeSet<Permission>, forbid: &BTreeSet<Permission>) -> Result<(), Vec<Diag>> {
+    pub fn permissions(
+        &self,
+        allow: &BTreeSet<Permission>,
+        forbid: &BTreeSet<Permission>,
+    ) -> Result<(), Vec<Diag>> {
         let mut wrong = vec![];
         for (scenario, step) in self.steps() {
             for need in &step.needs {
                 let word = need.word();
                 let (message, help) = if forbid.contains(need) {
-                    (format!("the step `{}` needs `{word}`, which this environment forbids", step.id), "no flag overrides that".to_owned())
+                    (
+                        format!("the step `{}` needs `{word}`, which this environment forbids", step.id),
+                        "no flag overrides that".to_owned(),
+                    )
                 } else if allow.contains(need) {
                     continue;
                 } else {
-                    (format!("the step `{}` needs the permission `{word}`", step.id), format!("add `--allow {word}`"))
+                    (
+                        format!("the step `{}` needs the permission `{word}`", step.id),
+                        format!("add `--allow {word}`"),
+                    )
                 };
                 wrong.push(scenario.document.diag(&step.doing, "missing-permission", message).help(help));
             }
@@ -246,8 +302,13 @@ impl Step {
             out.push(((*role).to_owned(), name.to_owned()));
         }
         // A kind without a role of its own takes what `via` names: a path below that connection.
-        let named = self.via.iter().filter(|(role, _)| !roles.contains(role.as_str()) && (!role.is_empty() || roles.is_empty()));
-        out.extend(named.map(|(role, name)| (if role.is_empty() { "via".to_owned() } else { role.clone() }, name.clone())));
+        let named = self
+            .via
+            .iter()
+            .filter(|(role, _)| !roles.contains(role.as_str()) && (!role.is_empty() || roles.is_empty()));
+        out.extend(named.map(|(role, name)| {
+            (if role.is_empty() { "via".to_owned() } else { role.clone() }, name.clone())
+        }));
         out
     }
 }

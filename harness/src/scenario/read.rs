@@ -40,8 +40,20 @@ pub struct Scenario {
 
 const KEYS: &[&str] = &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"];
 const STEP_KEYS: &[&str] = &[
-    "id", "title", "check", "act", "via", "within", "every", "hold", "timeout", "expect", "capture", "control",
-    "evidence", "not-secret",
+    "id",
+    "title",
+    "check",
+    "act",
+    "via",
+    "within",
+    "every",
+    "hold",
+    "timeout",
+    "expect",
+    "capture",
+    "control",
+    "evidence",
+    "not-secret",
 ];
 
 /// Collects mistakes while a map is read.
@@ -71,7 +83,13 @@ impl Reader<'_> {
         self.wrong.push(self.document.diag(node, code, message));
     }
 
-    fn say_help(&mut self, node: &Node, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
+    fn say_help(
+        &mut self,
+        node: &Node,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.wrong.push(self.document.diag(node, code, message).help(help));
     }
 }
@@ -80,11 +98,19 @@ impl Reader<'_> {
 ///
 /// # Errors
 /// Every mistake in the file.
-pub fn read(found: &Found, overrides: &BTreeMap<String, String>, run: &Map<String, Value>) -> Result<Scenario, Vec<Diag>> {
+pub fn read(
+    found: &Found,
+    overrides: &BTreeMap<String, String>,
+    run: &Map<String, Value>,
+) -> Result<Scenario, Vec<Diag>> {
     let document = document::text(&found.path).and_then(document::parse).map_err(|diag| vec![diag])?;
     let root = &document.root;
     if !matches!(root.kind, Kind::Map(_)) {
-        let diag = document.diag(root, "wrong-type", "a scenario file is a map: `proofmark: v1`, `title`, `claim`, `steps`");
+        let diag = document.diag(
+            root,
+            "wrong-type",
+            "a scenario file is a map: `proofmark: v1`, `title`, `claim`, `steps`",
+        );
         return Err(vec![diag]);
     }
     let mut reader = Reader { document: &document, wrong: vec![] };
@@ -133,7 +159,12 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
         return vec![];
     };
     if list.items().is_empty() {
-        reader.say_help(key, "no-steps", "a scenario without steps proves nothing", "add at least one step below `steps:`");
+        reader.say_help(
+            key,
+            "no-steps",
+            "a scenario without steps proves nothing",
+            "add at least one step below `steps:`",
+        );
         return vec![];
     }
     let mut out: Vec<Step> = vec![];
@@ -143,7 +174,11 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
         for file in [Some(format!("{}.json", step.id)), step.evidence.clone()].into_iter().flatten() {
             if !files.insert(file.clone()) {
                 let at = node.get("evidence").or(node.get("id")).unwrap_or(node);
-                reader.say(at, "duplicate-name", format!("the evidence file `{file}` would be written twice"));
+                reader.say(
+                    at,
+                    "duplicate-name",
+                    format!("the evidence file `{file}` would be written twice"),
+                );
             }
         }
         out.push(step);
@@ -175,7 +210,11 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
         step.expect.push(filled);
     }
     if let Some(place) = node.get("expect").filter(|place| !matches!(place.kind, Kind::Seq(_))) {
-        reader.say(place, "wrong-type", "`expect` is a list of entries: `- { at: \"$.samples\", count: { min: 1 } }`");
+        reader.say(
+            place,
+            "wrong-type",
+            "`expect` is a list of entries: `- { at: \"$.samples\", count: { min: 1 } }`",
+        );
     }
     captures_used(reader, &mut step, before);
     control(reader, node, &step, before);
@@ -185,7 +224,12 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
 fn identifier(reader: &mut Reader<'_>, place: &Node, id: &str) {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if id.is_empty() || !id.chars().all(good) || id.starts_with('.') {
-        reader.say_help(place, "bad-id", format!("`{id}` is no id"), "an id has letters, digits, `-`, `_` and `.`; it names a file");
+        reader.say_help(
+            place,
+            "bad-id",
+            format!("`{id}` is no id"),
+            "an id has letters, digits, `-`, `_` and `.`; it names a file",
+        );
     }
 }
 
@@ -194,13 +238,22 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
     if let (Some(name), Some(place)) = (&evidence, node.get("evidence"))
         && (name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.'))
     {
-        reader.say(place, "bad-name", format!("`{name}` is no file name; it is kept beside the step's own file"));
+        reader.say(
+            place,
+            "bad-name",
+            format!("`{name}` is no file name; it is kept beside the step's own file"),
+        );
     }
     let within = reader.optional(node, "within");
     let hold = reader.optional(node, "hold");
     let every: Option<Duration> = reader.optional(node, "every");
     if let (Some(place), None, None) = (node.get("every"), within, hold) {
-        reader.say_help(place, "bad-settings", "`every` says how often, but not for how long", "add `within:` or `hold:`");
+        reader.say_help(
+            place,
+            "bad-settings",
+            "`every` says how often, but not for how long",
+            "add `within:` or `hold:`",
+        );
     }
     if let Some(place) = node.get("every").filter(|_| every == Some(Duration::secs(0))) {
         reader.say(place, "bad-settings", "`every` must be longer than nothing");
@@ -231,14 +284,21 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
         (Some((_, check)), None) => check,
         (None, Some((_, act))) => act,
         (Some(_), Some((key, _))) => {
-            return reader.say_help(key, "two-kinds", "a step checks or acts, not both", "make two steps of it");
+            return reader.say_help(
+                key,
+                "two-kinds",
+                "a step checks or acts, not both",
+                "make two steps of it",
+            );
         }
         (None, None) => {
             let diag = reader.document.diag(node, "missing-key", "the step does nothing");
             return reader.wrong.push(diag.help("add `check: { KIND: { … } }` or `act: { KIND: { … } }`"));
         }
     };
-    if step.acts && let Some(place) = node.entry("within").or(node.entry("hold")) {
+    if step.acts
+        && let Some(place) = node.entry("within").or(node.entry("hold"))
+    {
         let help = "put a check with `within` after it";
         reader.say_help(&place.0, "bad-settings", "an act is made once and never tried again", help);
     }
@@ -253,13 +313,16 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
             step.needs = act.needs().to_vec();
             step.kinds = vec![act.info()];
         }
-        Ok((Doing::Check(checks), _)) => step.kinds = checks.iter().map(crate::steps::AnyCheck::info).collect(),
+        Ok((Doing::Check(checks), _)) => {
+            step.kinds = checks.iter().map(crate::steps::AnyCheck::info).collect()
+        }
         Err(wrong) => reader.wrong.extend(wrong),
     }
 }
 
 fn captures_used(reader: &mut Reader<'_>, step: &mut Step, before: &[Step]) {
-    let made: BTreeSet<&str> = before.iter().flat_map(|step| step.capture.keys().map(String::as_str)).collect();
+    let made: BTreeSet<&str> =
+        before.iter().flat_map(|step| step.capture.keys().map(String::as_str)).collect();
     let names = step.expect.iter().chain([&step.doing]).flat_map(Node::names).collect::<Vec<_>>();
     for name in names {
         let Some(capture) = name.path.strip_prefix("captures.") else { continue };
@@ -282,7 +345,9 @@ fn control(reader: &mut Reader<'_>, node: &Node, step: &Step, before: &[Step]) {
         && !before.iter().any(|step| step.id == *control)
     {
         let near = near_miss(control, before.iter().map(|step| step.id.as_str()));
-        let help = near.map_or("a control is an earlier step of this scenario".into(), |near| format!("did you mean `{near}`?"));
+        let help = near.map_or("a control is an earlier step of this scenario".into(), |near| {
+            format!("did you mean `{near}`?")
+        });
         reader.say_help(place, "unknown-step", format!("no earlier step is called `{control}`"), help);
     }
 }

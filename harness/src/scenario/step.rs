@@ -126,15 +126,28 @@ fn settings(node: &Node) -> &Node {
     node.entries().first().map_or(node, |(kind, _)| kind)
 }
 
-fn first_of(document: &Document, node: &Node, candidates: &Node, acts: bool) -> Result<Vec<AnyCheck>, Vec<Diag>> {
+fn first_of(
+    document: &Document,
+    node: &Node,
+    candidates: &Node,
+    acts: bool,
+) -> Result<Vec<AnyCheck>, Vec<Diag>> {
     if acts {
         return Err(vec![document.diag(node, "bad-settings", "`first-of` chooses among checks, not acts")]);
     }
     if node.entries().len() > 1 {
-        return Err(vec![document.diag(node, "two-kinds", "`first-of` stands alone: put the other kind into its list")]);
+        return Err(vec![document.diag(
+            node,
+            "two-kinds",
+            "`first-of` stands alone: put the other kind into its list",
+        )]);
     }
     if candidates.items().is_empty() {
-        return Err(vec![document.diag(candidates, "wrong-type", "`first-of` needs a list of kinds with their settings")]);
+        return Err(vec![document.diag(
+            candidates,
+            "wrong-type",
+            "`first-of` needs a list of kinds with their settings",
+        )]);
     }
     let (mut checks, mut wrong) = (vec![], vec![]);
     for item in candidates.items() {
@@ -158,7 +171,11 @@ fn other_list(diag: Diag, acts: bool) -> Diag {
     let (other, key) = if acts { (AnyCheck::KINDS, "check") } else { (AnyAct::KINDS, "act") };
     if other.iter().any(|kind| kind.name == word) {
         let which = if acts { "reads: it is a check" } else { "changes the world: it is an act" };
-        return Diag { message: format!("`{word}` {which}"), help: Some(format!("write it below `{key}:`")), ..diag };
+        return Diag {
+            message: format!("`{word}` {which}"),
+            help: Some(format!("write it below `{key}:`")),
+            ..diag
+        };
     }
     let message = diag.message.replace("unknown name", "unknown kind");
     Diag { code: "unknown-kind", message, ..diag }
@@ -178,7 +195,9 @@ impl Filled {
         match (&self.doing, self.first_of) {
             (_, true) => FIRST_OF.to_owned(),
             (Doing::Act(act), _) => act.info().name.to_owned(),
-            (Doing::Check(checks), _) => checks.first().map(|check| check.info().name.to_owned()).unwrap_or_default(),
+            (Doing::Check(checks), _) => {
+                checks.first().map(|check| check.info().name.to_owned()).unwrap_or_default()
+            }
         }
     }
 

@@ -139,20 +139,6 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     }
 }
 
-/// What a run may do besides reading. None implies another, none is on by default.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Permission {
-    /// Run a program that a scenario or an environment names.
-    Exec,
-    /// Change a system.
-    Change,
-    /// Truncate, drop, prune.
-    Destroy,
-}
-
 /// What is known of a kind without settings.
 #[derive(Debug, Clone, Copy)]
 pub struct KindInfo {

@@ -1,0 +1,152 @@
+//! The command line: one file per subcommand. The result goes to standard output, progress and diagnostics to standard
+//! error.
+
+pub mod demo;
+mod plan;
+mod report;
+mod run;
+mod verify;
+
+use crate::clock::Clock;
+use crate::diag::Diag;
+use crate::environment::Environment;
+use crate::model::{Exit, Permission};
+use crate::scenario::{Plan, Selection};
+use clap::{Args, Parser, Subcommand};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+static EXITS: LazyLock<String> = LazyLock::new(|| {
+    let row = |(exit, means, again): &(Exit, &str, &str)| {
+        format!("  {:>3}  {means} (run again? {again})", exit.code())
+    };
+    format!("Exit codes:\n{}", Exit::TABLE.iter().map(row).collect::<Vec<_>>().join("\n"))
+});
+
+/// Runs the checks of a plan against live systems, keeps what it saw as evidence, and stamps a verdict on it
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXITS.as_str(), max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios, keep evidence, write reports
+    #[command(
+        after_help = "Examples:\n  proofmark run --env environments/homelab.yaml\n  proofmark run scenarios/demo --env lab.yaml --allow exec --only demo/shop#ready\n  proofmark run --env lab.yaml --format jsonl | tail -1"
+    )]
+    Run(run::Options),
+    /// Check scenario files and the environment without touching anything
+    #[command(after_help = "Example:\n  proofmark validate scenarios/phase5 --env environments/homelab.yaml")]
+    Validate(Chosen),
+    /// List scenarios with their titles
+    #[command(after_help = "Example:\n  proofmark list --tag wave1")]
+    List(Chosen),
+    /// Show what would run, in which order, and what it would change
+    #[command(after_help = "Example:\n  proofmark plan scenarios/demo --env lab.yaml")]
+    Plan(Chosen),
+    /// Tell a run again from its evidence
+    #[command(
+        after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml"
+    )]
+    Report(report::Options),
+    /// Make every hash and every judgement of a run again, offline
+    #[command(after_help = "Example:\n  proofmark verify evidence/20260216T020000Z-x7k2q9")]
+    Verify(verify::Options),
+    /// See it work: a real Prometheus where all is well, then the same world broken on purpose
+    Demo(demo::Options),
+}
+
+/// What is chosen: files, and what of them.
+#[derive(Debug, Clone, Args)]
+struct Chosen {
+    /// Scenario files, or folders of them
+    #[arg(default_value = "scenarios")]
+    paths: Vec<PathBuf>,
+    /// Environment file: where the systems are and how to log in
+    #[arg(long, value_name = "FILE")]
+    env: Option<PathBuf>,
+    /// Only scenarios with this tag (may be given several times)
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    tag: Vec<String>,
+    /// Only this scenario, or this step of it: `ID` or `ID#STEP` (may be given several times)
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    only: Vec<String>,
+    /// A value in the place of one in a scenario's `vars` (may be given several times)
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    var: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as `name=value`")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+impl Chosen {
+    /// Reads the scenarios and the environment.
+    fn load(&self, run: &Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>> {
+        let environment = self.env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load);
+        let selection = Selection {
+            paths: self.paths.clone(),
+            tags: self.tag.clone(),
+            only: self.only.clone(),
+            vars: self.var.iter().cloned().collect(),
+        };
+        match (crate::scenario::plan(&selection, run), environment) {
+            (Ok(plan), Ok(environment)) => Ok((plan, environment)),
+            (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
+        }
+    }
+}
+
+/// What templates may name of a run.
+fn run_scope(clock: &Clock, operator: &str) -> Map<String, Value> {
+    let now = clock.now();
+    let scope = json!({ "started": now.to_string(), "date": now.strftime("%Y-%m-%d").to_string(), "operator": operator });
+    scope.as_object().cloned().unwrap_or_default()
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn say(text: &str) {
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// Writes a line to standard error.
+fn tell(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Shows every mistake; nothing was touched.
+fn refuse(wrong: &[Diag]) -> Exit {
+    let colour = std::io::stderr().is_terminal();
+    for diag in wrong {
+        tell(&format!("{}\n", diag.render(colour)));
+    }
+    let many = if wrong.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", wrong.len()) };
+    tell(&format!("{many}; nothing was run"));
+    Exit::Usage
+}
+
+fn allowed(allow: &[Permission]) -> BTreeSet<Permission> {
+    allow.iter().copied().collect()
+}
+
+/// Reads the command line, does what it says, and returns how it ended.
+pub async fn main() -> Exit {
+    let cli = Cli::parse();
+    let clock = Clock::real();
+    match cli.command {
+        Command::Run(options) => run::run(&options, &clock).await,
+        Command::Validate(chosen) => plan::validate(&chosen, &clock),
+        Command::List(chosen) => plan::list(&chosen, &clock),
+        Command::Plan(chosen) => plan::plan(&chosen, &clock),
+        Command::Report(options) => report::report(&options),
+        Command::Verify(options) => verify::verify(&options),
+        Command::Demo(options) => demo::conduct(&options).await,
+    }
+}

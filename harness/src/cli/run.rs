@@ -1,0 +1,200 @@
+//! `run`: plan, run, read back, report.
+
+use super::report::{opened, told};
+use super::{Chosen, allowed, refuse, run_scope, say, tell};
+use crate::clock::Clock;
+use crate::diag::Diag;
+use crate::environment::{Environment, Systems};
+use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Line, Permission, RunInfo};
+use crate::record::{RecordError, Recorder};
+use crate::redact::Redactor;
+use crate::report::text::event_line;
+use crate::run::{Ended, Stop, World};
+use crate::scenario::Plan;
+use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What to run, and where to leave what was seen.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// What a run may do besides reading: run programs, change systems, destroy data
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    allow: Vec<Permission>,
+    /// Folder that gets a folder for this run
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    evidence: PathBuf,
+    /// Folder that gets the reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    reports: PathBuf,
+    /// Who runs it; kept in the evidence
+    #[arg(long, value_name = "NAME", env = "PROOFMARK_OPERATOR")]
+    operator: Option<String>,
+    /// How to tell it while it runs: for people, or one JSON event per line
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+    /// Stop when the whole run takes longer than this; what is left is unverified
+    #[arg(long, value_name = "DURATION")]
+    deadline: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Human,
+    /// One JSON event per line
+    Jsonl,
+}
+
+/// Runs what was chosen.
+pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
+    let operator = options.operator.clone().unwrap_or_else(user);
+    let scope = run_scope(clock, &operator);
+    let redactor = Redactor::default();
+    let ready = async {
+        let (plan, environment) = options.chosen.load(&scope)?;
+        let systems = systems(&plan, &environment, options, redactor.clone()).await?;
+        Ok::<_, Vec<Diag>>((plan, environment, systems))
+    };
+    let (plan, environment, systems) = match ready.await {
+        Ok(ready) => ready,
+        Err(wrong) => return refuse(&wrong),
+    };
+    let stop = match Stop::listen(clock, options.deadline.map(|deadline| deadline.0)) {
+        Ok(stop) => stop,
+        Err(error) => {
+            return refuse(&[Diag::new("no-signals", format!("signals cannot be listened to: {error}"))]);
+        }
+    };
+    let recorded = async {
+        let mut recorder = Recorder::create(&options.evidence, clock, redactor)?;
+        recorder.info(&info(&plan, &environment, options, (&recorder.run, &operator, clock)))?;
+        let mut run = scope;
+        run.insert("id".into(), json!(recorder.run));
+        let folder = recorder.folder().to_owned();
+        let tell = teller(options.format);
+        let world = World { systems: Arc::new(systems), clock: clock.clone(), stop, run, tell };
+        crate::run::run(&plan, world, recorder).await.map(|ended| (ended, folder))
+    };
+    match recorded.await {
+        Ok((ended, folder)) => conclude(options, &ended, &folder),
+        Err(error) => unrecorded(&error),
+    }
+}
+
+async fn systems(
+    plan: &Plan,
+    environment: &Environment,
+    options: &Options,
+    redactor: Redactor,
+) -> Result<Systems, Vec<Diag>> {
+    let allow = allowed(&options.allow);
+    let used = plan.connections(environment);
+    let permitted = plan.permissions(&allow, &environment.forbid);
+    match (used, permitted) {
+        (Ok(used), Ok(())) => {
+            let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
+            environment.resolve(&used, exec, redactor).await
+        }
+        (used, permitted) => Err(used.err().into_iter().chain(permitted.err()).flatten().collect()),
+    }
+}
+
+fn info(
+    plan: &Plan,
+    environment: &Environment,
+    options: &Options,
+    (run, operator, clock): (&str, &str, &Clock),
+) -> RunInfo {
+    let hash = |s: &crate::scenario::Scenario| FileHash {
+        path: s.document.source.path.clone(),
+        sha256: s.sha256.clone(),
+    };
+    RunInfo {
+        proofmark: FORMAT.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        run: run.to_owned(),
+        started: clock.now(),
+        command: "run".into(),
+        environment: environment.file(),
+        connections: environment.written(),
+        scenarios: plan.scenarios.iter().map(hash).collect(),
+        vars: plan.scenarios.iter().map(|s| (s.id.clone(), Value::Object(s.vars.clone()))).collect(),
+        allow: allowed(&options.allow).iter().map(|permission| permission.word().to_owned()).collect(),
+        commit: plan.scenarios.first().and_then(|scenario| commit(&scenario.found.path)),
+        host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        operator: operator.to_owned(),
+    }
+}
+
+/// The commit of the checkout that a scenario stands in.
+fn commit(scenario: &Path) -> Option<String> {
+    let folder = std::path::absolute(scenario).ok()?.parent()?.to_owned();
+    let output =
+        std::process::Command::new("git").arg("-C").arg(folder).args(["rev-parse", "HEAD"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn user() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
+    user.ok().flatten().map_or_else(|| "unknown".to_owned(), |user| user.name)
+}
+
+/// Tells the events while they happen: to people on standard error, to machines on standard output.
+fn teller(format: Format) -> Box<dyn FnMut(&Line) + Send> {
+    let colour = std::io::stderr().is_terminal();
+    match format {
+        Format::Human => Box::new(move |line| {
+            if let Some(text) = event_line(&line.event, colour) {
+                tell(text.trim_end());
+            }
+        }),
+        Format::Jsonl => Box::new(|line| {
+            // The last line also says where the evidence is; it follows when that is sealed.
+            if !matches!(line.event, Event::RunEnded { .. }) {
+                say(&format!("{}\n", json!(line)));
+            }
+        }),
+    }
+}
+
+/// Reads the run's own evidence back, and reports it.
+fn conclude(options: &Options, ended: &Ended, folder: &Path) -> Exit {
+    let run = match opened(folder.to_str(), &options.evidence) {
+        Ok(run) => run,
+        Err(_) => return Exit::Evidence,
+    };
+    let report = told(&run);
+    let mut exit = ended.exit;
+    let written = crate::report::write(&report, &options.reports);
+    if let Err(error) = &written {
+        tell(&Diag::new("no-report", format!("the reports could not be written: {error}")).render(false));
+        exit = Exit::Evidence;
+    }
+    match options.format {
+        Format::Human => {
+            say(&crate::report::text::render(&report, std::io::stdout().is_terminal()));
+            say(&format!("\nevidence  {}\n", folder.display()));
+            for path in written.unwrap_or_default() {
+                say(&format!("report    {}\n", path.display()));
+            }
+        }
+        Format::Jsonl => {
+            let mut line = json!(ended.line);
+            line["evidence"] = json!(folder);
+            line["exit"] = json!(exit);
+            say(&format!("{line}\n"));
+        }
+    }
+    exit
+}
+
+fn unrecorded(error: &RecordError) -> Exit {
+    let diag = Diag::new("no-evidence", error.to_string());
+    let help = "nothing more was run; is the disk full, or the folder read-only?";
+    tell(&diag.help(help).render(std::io::stderr().is_terminal()));
+    Exit::Evidence
+}

@@ -1,0 +1,40 @@
+//! `verify`: makes every hash and every judgement of a run again.
+
+use super::report::opened;
+use super::say;
+use crate::model::Exit;
+use std::path::PathBuf;
+
+/// Which run.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    /// A run's folder, or its id in `--evidence`; without it the newest
+    run: Option<String>,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    evidence: PathBuf,
+}
+
+/// Verifies a run and says what is not as it was kept.
+pub(super) fn verify(options: &Options) -> Exit {
+    let run = match opened(options.run.as_deref(), &options.evidence) {
+        Ok(run) => run,
+        Err(exit) => return exit,
+    };
+    let verified = crate::verify::verify(&run);
+    let exit = verified.exit();
+    let headline = match exit {
+        Exit::Passed => "the same",
+        Exit::Unverified => "could not be verified whole",
+        _ => "DIFFERENT",
+    };
+    say(&format!("{}: {headline}\n", run.folder.display()));
+    for line in &verified.different {
+        say(&format!("  ✗ {line}\n"));
+    }
+    for line in &verified.open {
+        say(&format!("  ? {line}\n"));
+    }
+    say(&format!("  {} files have their hash, {} steps were judged again\n", verified.files, verified.steps));
+    exit
+}

@@ -275,7 +275,7 @@ fn ascii_json(text: &str) -> String {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                out.extend(["\\u", &hex::encode(unit.to_be_bytes())]);
             }
         }
     }

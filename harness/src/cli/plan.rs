@@ -75,16 +75,23 @@ fn described(step: &Step) -> String {
     let kinds: Vec<&str> = step.kinds.iter().map(|kind| kind.name).collect();
     let mut line = kinds.join(" or ");
     for (role, name) in step.connections() {
-        line += &if role == name { format!(" on {name}") } else { format!(" on {name} ({role})") };
+        line += " on ";
+        line += &name;
+        if role != name {
+            line.extend([" (", &role, ")"]);
+        }
     }
     if step.acts {
         let needs: Vec<&str> = step.needs.iter().map(|need| need.word()).collect();
-        line +=
-            &format!("; CHANGES something, final: nothing is put back (needs --allow {})", needs.join(","));
+        line.extend([
+            "; CHANGES something, final: nothing is put back (needs --allow ",
+            &needs.join(","),
+            ")",
+        ]);
     }
     for (word, length) in [("polls for", step.within), ("holds for", step.hold)] {
         if let Some(length) = length {
-            line += &format!("; {word} {length}");
+            line.extend(["; ", word, " ", &length.to_string()]);
         }
     }
     line

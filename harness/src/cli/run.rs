@@ -163,10 +163,7 @@ fn teller(format: Format) -> Box<dyn FnMut(&Line) + Send> {
 
 /// Reads the run's own evidence back, and reports it.
 fn conclude(options: &Options, ended: &Ended, folder: &Path) -> Exit {
-    let run = match opened(folder.to_str(), &options.evidence) {
-        Ok(run) => run,
-        Err(_) => return Exit::Evidence,
-    };
+    let Ok(run) = opened(folder.to_str(), &options.evidence) else { return Exit::Evidence };
     let report = told(&run);
     let mut exit = ended.exit;
     let written = crate::report::write(&report, &options.reports);

@@ -51,7 +51,7 @@ pub fn text(path: &Path) -> Result<Arc<Source>, Diag> {
         Ok(text) => Ok(Arc::new(Source { path: name, text })),
         Err(error) => {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = memchr::memchr_iter(b'\n', good).count() + 1;
             Err(at(format!("the file is not UTF-8: line {line} holds a byte that is no text"))
                 .help("save it as UTF-8"))
         }
@@ -67,7 +67,7 @@ pub fn parse(source: Arc<Source>) -> Result<Document, Diag> {
         Ok(root) => Ok(Document { source, root }),
         Err(error) => {
             let location = error.location();
-            let (line, column) = location.map_or((0, 0), |l| (u64::from(l.line()), u64::from(l.column())));
+            let (line, column) = location.map_or((0, 0), |l| (l.line(), l.column()));
             let message = error.without_snippet().to_string();
             let message = message.lines().next().unwrap_or_default();
             let message =

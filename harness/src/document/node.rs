@@ -191,5 +191,5 @@ fn node(spanned: Spanned<Raw>) -> Node {
     let templated = matches!(&spanned.value.0, Kind::Str(text) if text.contains("{{"));
     let late = if templated { Late::Unknown } else { Late::No };
     let (line, col) = (spanned.referenced.line(), spanned.referenced.column());
-    Node { line: u64::from(line), col: u64::from(col), kind: spanned.value.0, late }
+    Node { line, col, kind: spanned.value.0, late }
 }

@@ -98,7 +98,9 @@ impl Document {
         match &mut node.kind {
             Kind::Seq(items) => items.iter_mut().for_each(|item| self.fill_in(item, values, scope, wrong)),
             Kind::Map(entries) => {
-                entries.iter_mut().for_each(|(_, value)| self.fill_in(value, values, scope, wrong))
+                for (_, value) in entries {
+                    self.fill_in(value, values, scope, wrong);
+                }
             }
             Kind::Str(text) if here.late == Late::Unknown => match render(text, values, scope) {
                 Ok(Some(filled)) => *node = here.holding(&filled),

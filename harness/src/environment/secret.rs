@@ -40,7 +40,7 @@ impl Reference {
                 let text = read.map_err(|e| {
                     Diag::new("missing-secret", format!("cannot read the secret in {shown}: {e}"))
                 })?;
-                filled(text, &format!("the file {shown}"))
+                filled(&text, &format!("the file {shown}"))
             }
             Self::Command(argv) if !exec => Err(Diag::new(
                 "missing-permission",
@@ -65,7 +65,7 @@ impl Reference {
 #[expect(clippy::disallowed_methods, reason = "secrets of connections come in here and nowhere else")]
 fn variable(name: &str) -> Result<String, Diag> {
     match std::env::var(name) {
-        Ok(text) => filled(text, &format!("the environment variable {name}")),
+        Ok(text) => filled(&text, &format!("the environment variable {name}")),
         Err(std::env::VarError::NotPresent) => {
             let diag = Diag::new("missing-secret", format!("the environment variable {name} is not set"));
             Err(diag.help(format!("set it, e.g. `export {name}=…`")))
@@ -91,12 +91,12 @@ async fn command(argv: &[String], folder: &Path) -> Result<String, Diag> {
         return Err(failed(format!("it ended with {}", output.status)));
     }
     let text = String::from_utf8(output.stdout).map_err(|_| failed("it printed no UTF-8".into()))?;
-    filled(text, &format!("the command `{shown}`"))
+    filled(&text, &format!("the command `{shown}`"))
 }
 
 /// The text without the line break at its end; an empty secret is a missing one.
-fn filled(text: String, source: &str) -> Result<String, Diag> {
-    let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+fn filled(text: &str, source: &str) -> Result<String, Diag> {
+    let trimmed = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
     match trimmed {
         "" => Err(Diag::new("missing-secret", format!("{source} is empty"))),
         trimmed => Ok(trimmed.to_owned()),

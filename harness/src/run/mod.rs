@@ -167,7 +167,7 @@ impl Runner<'_> {
         record.verdict = verdict;
         record.reason = Some(reason);
         let clean = self.recorder.clean(&record, &step.not_secret)?;
-        self.keep(scenario, step, record, clean)
+        self.keep(scenario, step, record, &clean)
     }
 
     async fn step(
@@ -208,7 +208,7 @@ impl Runner<'_> {
             captures.extend(judged.captures);
         }
         let clean = self.recorder.clean(&record, &step.not_secret)?;
-        self.keep(scenario, step, record, clean)
+        self.keep(scenario, step, record, &clean)
     }
 
     fn record(
@@ -272,9 +272,9 @@ impl Runner<'_> {
         scenario: &Scenario,
         step: &Step,
         record: StepRecord,
-        clean: crate::redact::Clean,
+        clean: &crate::redact::Clean,
     ) -> Result<Verdict, RecordError> {
-        let (file, sha256) = self.recorder.step(&scenario.id, &step.id, &clean)?;
+        let (file, sha256) = self.recorder.step(&scenario.id, &step.id, clean)?;
         let millis = record.ended.as_millisecond() - record.started.as_millisecond();
         let took: f64 = record.attempts.iter().map(|attempt| attempt.seconds).sum();
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of one step fit")]

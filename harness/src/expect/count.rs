@@ -1,13 +1,14 @@
-//! How many: `{equals, min, max}`.
+//! How many there should be, as `expect` and the settings of kinds say it.
 
 use crate::model::Finding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// How many there should be; at least one of the three is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+/// How many there should be: `{equals: 3}`, `{min: 1}`, `{min: 1, max: 5}`. At least one key is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", try_from = "Keys")]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, !try_from)]
 pub struct Count {
     /// Exactly so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,19 +21,38 @@ pub struct Count {
     pub max: Option<u64>,
 }
 
+/// The keys before it is known that they make sense.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Keys {
+    equals: Option<u64>,
+    min: Option<u64>,
+    max: Option<u64>,
+}
+
+impl TryFrom<Keys> for Count {
+    type Error = String;
+    fn try_from(keys: Keys) -> Result<Self, String> {
+        let Keys { equals, min, max } = keys;
+        match (equals, min, max) {
+            (None, None, None) => Err("a count needs one of `equals`, `min`, `max`".into()),
+            (Some(_), None, None) => Ok(Self { equals, min, max }),
+            (Some(_), ..) => Err("a count has either `equals` or `min` and `max`".into()),
+            (None, Some(min), Some(max)) if min > max => {
+                Err(format!("no count is at least {min} and at most {max}"))
+            }
+            _ => Ok(Self { equals, min, max }),
+        }
+    }
+}
+
 impl Count {
     /// At least one: what every kind asks of its list where the file does not count it.
     pub const AT_LEAST_ONE: Count = Count { equals: None, min: Some(1), max: None };
 
-    /// Does it say nothing?
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Does so many satisfy it?
     pub fn holds(&self, seen: u64) -> bool {
-        !self.is_empty()
-            && self.equals.is_none_or(|n| seen == n)
+        self.equals.is_none_or(|n| seen == n)
             && self.min.is_none_or(|n| seen >= n)
             && self.max.is_none_or(|n| seen <= n)
     }
@@ -56,5 +76,23 @@ impl Count {
     /// Is this finding a kind's own "at least one", which a `count` on the same list replaces?
     pub fn is_at_least_one(finding: &Finding) -> bool {
         finding.expected == json!({ "count": Self::AT_LEAST_ONE }) && finding.seen.get("count").is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+    use serde_json::json;
+
+    #[test]
+    fn a_count_says_something_and_nothing_impossible() {
+        for wrong in
+            [json!({}), json!({"min": 2, "max": 1}), json!({"equals": 1, "min": 1}), json!({"mim": 1})]
+        {
+            assert!(serde_json::from_value::<Count>(wrong.clone()).is_err(), "{wrong}");
+        }
+        let count: Count = serde_json::from_value(json!({"min": 1, "max": 2})).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|number| count.holds(number)), [false, true, true, false]);
+        assert_eq!(serde_json::to_value(count).unwrap(), json!({"min": 1, "max": 2}));
     }
 }

@@ -361,13 +361,7 @@ pub(super) fn one<'de, A: de::MapAccess<'de>>(
         "near" => Matcher::Near(map.next_value()?),
         "type" => Matcher::Type(map.next_value()?),
         "newer-than" => Matcher::NewerThan(map.next_value()?),
-        "count" => {
-            let count: Count = map.next_value()?;
-            if count.is_empty() {
-                return Err(de::Error::custom("`count` needs `equals`, `min` or `max`"));
-            }
-            Matcher::Count(count)
-        }
+        "count" => Matcher::Count(map.next_value()?),
         "every" => Matcher::Every(map.next_value()?),
         "any" => Matcher::Any(map.next_value()?),
         "not" => Matcher::Not(map.next_value()?),

@@ -231,3 +231,6 @@ fn capture(record: &StepRecord, judged: &mut Judged) {
         judged.findings.push(finding);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,7 +223,6 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 } }
 
 mod command;
-pub mod count;
 mod http;
 mod prometheus_query;
 mod prometheus_targets;

@@ -3,6 +3,7 @@
 
 use super::{Check, Cx, StepError};
 use crate::clients::prometheus::{self, Query, Sample};
+use crate::expect::Count;
 use crate::model::{Duration, Finding, sampled};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -76,10 +77,9 @@ impl Check for PrometheusQuery {
     }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
-        let count = seen.samples.len();
         let help = "an empty answer is also what a misspelt metric or label gives; where none is right, say so with `expect: [{ at: $.samples, count: { equals: 0 } }]` and a `control`";
         let mut findings =
-            vec![Finding::judged("at least one sample", "1 or more", count, count > 0).with_help(help)];
+            vec![Count::AT_LEAST_ONE.judge("at least one sample", Some(seen.samples.len())).with_help(help)];
         // A warning may mean that the answer is only a part: that must not pass in silence.
         if !seen.warnings.is_empty() {
             let warnings = seen.warnings.join("; ");

@@ -1,9 +1,9 @@
 //! `prometheus-targets`: what Prometheus scrapes, and whether it could. Dropped targets never count: they stand in the
 //! same answer and mean nothing.
 
-use super::count::Count;
 use super::{Check, Cx, StepError};
 use crate::clients::prometheus::{self, Target};
+use crate::expect::Count;
 use crate::model::Finding;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -83,25 +83,17 @@ impl Check for PrometheusTargets {
 
 impl PrometheusTargets {
     fn judge_count(&self, seen: &Seen) -> Finding {
-        let number = seen.targets.len() as u64;
         let help = match seen.dropped {
             Some(dropped) if dropped > 0 => format!(
                 "{dropped} discovered targets of that name are dropped by relabelling: look at the ServiceMonitor's selector and port names"
             ),
             _ => "is the name spelt as in Prometheus, and has it had some seconds since its start or last reload?".into(),
         };
-        match &self.count {
-            None => Finding::judged("at least one target", "1 or more", number, number > 0).with_help(help),
-            // Zero that satisfies a count proves nothing by itself: a misspelt name also gives zero.
-            Some(count) if number == 0 && count.holds(0) => {
-                let help = "a misspelt name gives zero too: count with `expect: [{ at: $.targets, count: … }]` and name a `control`";
-                Finding::undecided("number of targets", count.to_string(), number).with_help(help)
-            }
-            Some(count) => {
-                Finding::judged("number of targets", count.to_string(), number, count.holds(number))
-                    .with_help(help)
-            }
-        }
+        let (what, count) = match &self.count {
+            None => ("at least one target", &Count::AT_LEAST_ONE),
+            Some(count) => ("number of targets", count),
+        };
+        count.judge(what, Some(seen.targets.len())).with_help(help)
     }
 }
 

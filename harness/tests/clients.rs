@@ -1,6 +1,7 @@
 //! Clients against stand-ins that are broken in every way there is, TLS, logins, redirects, limits, and a real Prometheus.
 
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod ground;
 

@@ -130,8 +130,11 @@ impl ClientError {
             Self::Api { status, kind, .. } => {
                 passing(*status) || matches!(kind.as_str(), "timeout" | "canceled")
             }
-            Self::Unusable(_) | Self::Certificate { .. } | Self::TooLarge { .. } => false,
-            Self::Redirects { .. } | Self::Shape { .. } => false,
+            Self::Unusable(_)
+            | Self::Certificate { .. }
+            | Self::TooLarge { .. }
+            | Self::Redirects { .. }
+            | Self::Shape { .. } => false,
         }
     }
 

@@ -163,16 +163,14 @@ async fn exchange(wire: Wire<'_>, call: &Call, hop: &Hop, left: Duration) -> Res
     let started = wire.clock.elapsed();
     let (method, target) = (hop.method.to_string(), hop.url.to_string());
     let mut taken = Exchange { method, target, sent: hop.body.clone(), ..Exchange::default() };
-    let result = match tokio::time::timeout(left, send(wire, call, hop, &mut taken)).await {
-        Ok(result) => result,
-        Err(_) => {
-            let stage = match taken.status {
-                None => "there was none".to_owned(),
-                Some(_) => format!("only {} bytes of it came", taken.bytes),
-            };
-            Err(ClientError::Timeout { at: taken.target.clone(), after: wire.timeout, stage })
-        }
-    };
+    let result = tokio::time::timeout(left, send(wire, call, hop, &mut taken)).await;
+    let result = result.unwrap_or_else(|_| {
+        let stage = match taken.status {
+            None => "there was none".to_owned(),
+            Some(_) => format!("only {} bytes of it came", taken.bytes),
+        };
+        Err(ClientError::Timeout { at: taken.target.clone(), after: wire.timeout, stage })
+    });
     taken.seconds = wire.clock.elapsed().saturating_sub(started).as_secs_f64();
     wire.log.push(taken);
     result

@@ -77,7 +77,7 @@ impl SampleValue {
 /// A query to ask.
 #[derive(Debug, Clone)]
 pub struct Query<'a> {
-    /// PromQL.
+    /// `PromQL`.
     pub query: &'a str,
     /// When; the server's now if it is not said.
     pub at: Option<Timestamp>,
@@ -209,7 +209,7 @@ struct Identity<'a> {
 /// Asks a query.
 ///
 /// # Errors
-/// When the server cannot be reached or says no: `bad_data` for PromQL that cannot be read, `execution` for PromQL that
+/// When the server cannot be reached or says no: `bad_data` for `PromQL` that cannot be read, `execution` for `PromQL` that
 /// cannot be evaluated.
 pub async fn query(wire: Wire<'_>, query: &Query<'_>) -> Result<Queried, ClientError> {
     let mut form = vec![("query", query.query.to_owned())];

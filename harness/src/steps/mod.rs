@@ -101,7 +101,7 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn observe(&self, cx: &Cx) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
     /// Judges what was seen at that time. No I/O.
     fn judge(&self, seen: &Self::Seen, at: Timestamp) -> Vec<Finding>;
-    /// The setting that counts a list by itself, as a JSONPath: an `expect` on it is the author's word about zero.
+    /// The setting that counts a list by itself, as a `JSONPath`: an `expect` on it is the author's word about zero.
     fn counted(&self) -> Option<&'static str> {
         None
     }
@@ -129,7 +129,7 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn act(&self, cx: &Cx, leave: &Final) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
     /// Judges what was seen at that time. No I/O.
     fn judge(&self, seen: &Self::Seen, at: Timestamp) -> Vec<Finding>;
-    /// The setting that counts a list by itself, as a JSONPath.
+    /// The setting that counts a list by itself, as a `JSONPath`.
     fn counted(&self) -> Option<&'static str> {
         None
     }

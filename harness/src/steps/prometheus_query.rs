@@ -1,4 +1,4 @@
-//! `prometheus-query`: what PromQL selects. An empty answer is the normal answer for a misspelt metric, so it fails
+//! `prometheus-query`: what `PromQL` selects. An empty answer is the normal answer for a misspelt metric, so it fails
 //! unless the step's `expect` counts the samples itself.
 
 use super::{Check, Cx, StepError};
@@ -16,7 +16,7 @@ const MAX_POINTS: u128 = 11_000;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusQuery {
-    /// PromQL.
+    /// `PromQL`.
     pub query: String,
     /// When it is evaluated: RFC 3339 such as `2026-02-16T02:00:00Z`. The server's now if it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time")]

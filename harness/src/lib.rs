@@ -1,19 +1,78 @@
 //! Proofmark runs the checks of a plan against live systems, keeps what it saw as evidence, and stamps a verdict on it.
+//!
+//! # The straight line
+//!
+//! ```text
+//! scenario files ─┐
+//! environment ────┴─ read → plan → run ─ events → record → evidence/<run>/ → read back → fold → report
+//!                                   │
+//!                                   └─ steps → clients → the live systems
+//! ```
+//!
+//! `run` ends by reading its own evidence back; `report` is the same tail. A report cannot say what the evidence does
+//! not.
+//!
+//! # Two laws
+//!
+//! *A verdict is a pure function of saved evidence.* A step observes, then its kind judges: from settings, observation
+//! and recorded time to findings, without I/O. [`scenario::judge`] is the one judgement; [`run`] calls it on the bytes
+//! that it keeps, [`verify`] on the bytes that it finds.
+//!
+//! *Nothing passes by default.* No finding is `unverified`; so is a path that selects nothing under `every`, a masked
+//! value, a zero without a positive control, an answer that could not be had.
+//!
+//! # The line of layers
+//!
+//! A module uses only those above it. A test holds this.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`redact`] | secrets out; the only maker of `Clean` |
+//! | [`clock`] | now, elapsed, sleep: real or told |
+//! | [`model`] | what is written down |
+//! | [`diag`] | one user-facing diagnostic |
+//! | [`document`] | YAML text → a tree that knows where everything stands, templates, types |
+//! | [`expect`] | the matchers, pure |
+//! | [`environment`] | connections and secret references |
+//! | [`record`] | the only writer of evidence, and its reader |
+//! | [`report`] | fold(events) → report; its renderings |
+//! | [`undo`] | leave to change the world |
+//! | [`clients`] | how the world is talked to |
+//! | [`steps`] | one file per kind; the two lists |
+//! | [`scenario`] | the scenario file: read, check, plan, judge |
+//! | [`run`] | order, attempts, signals |
+//! | [`verify`] | hashes and judgements made again |
+//! | [`lab`] | throwaway systems → an environment |
+//! | [`cli`] | one file per subcommand |
+//!
+//! # Where this differs from the first design, and why
+//!
+//! - An `unverified` judgement is polled again under `within`, not only a failed one: a target that Prometheus has not
+//!   scraped yet is unverified, and waiting for it is what `within` is for. Errors that no second attempt mends (a 401)
+//!   still end the step at once.
+//! - The judgement is made on the record before `findings` are put into it; they are what it returns. The recorded
+//!   observations, settings and times are byte for byte what stands in the file.
+//! - A singular path that selects nothing *fails* a plain matcher (the field should be there and is not) and leaves
+//!   `not`, `every`, `any` and `count` `unverified` (nothing was looked at).
+//! - A key that is no secret here is excepted with the step's key `not-secret: [KEY]`; learned secrets are masked all
+//!   the same.
+//! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
+//!   pass on it.
 
-pub mod cli;
-pub mod clients;
+pub mod redact;
 pub mod clock;
+pub mod model;
 pub mod diag;
 pub mod document;
-pub mod environment;
 pub mod expect;
-pub mod lab;
-pub mod model;
+pub mod environment;
 pub mod record;
-pub mod redact;
 pub mod report;
-pub mod run;
-pub mod scenario;
-pub mod steps;
 pub mod undo;
+pub mod clients;
+pub mod steps;
+pub mod scenario;
+pub mod run;
 pub mod verify;
+pub mod lab;
+pub mod cli;

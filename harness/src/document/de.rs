@@ -109,6 +109,7 @@ fn sample(name: &str) -> Option<&'static str> {
         "$regex" => Some("sample"),
         "$jsonpath" => Some("$"),
         "$url" => Some("http://127.0.0.1/"),
+        "$status" => Some("200"),
         _ => None,
     }
 }

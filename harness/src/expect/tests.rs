@@ -1,5 +1,7 @@
 //! Every matcher says yes, no, and "that is not the question" where it should.
 
+#![expect(clippy::needless_pass_by_value, reason = "tables of literals read better without references")]
+
 use super::*;
 use crate::model::Verdict::{self, Failed, Passed, Unverified};
 

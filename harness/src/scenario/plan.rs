@@ -56,7 +56,7 @@ pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec
             .map_or("a scenario lists its values in `vars:`".into(), |n| format!("did you mean `{n}`?"));
         return Err(vec![Diag::new("unknown-var", format!("no scenario has a var `{var}`")).help(near)]);
     }
-    order(chosen, all).map(|scenarios| Plan { scenarios })
+    order(&chosen, all).map(|scenarios| Plan { scenarios })
 }
 
 fn load(
@@ -166,7 +166,7 @@ fn choose(
 }
 
 /// Needed ones first. Depth first, so that a circle is seen and named.
-fn order(chosen: Chosen, mut all: BTreeMap<String, Scenario>) -> Result<Vec<Scenario>, Vec<Diag>> {
+fn order(chosen: &Chosen, mut all: BTreeMap<String, Scenario>) -> Result<Vec<Scenario>, Vec<Diag>> {
     let (mut done, mut wrong) = (vec![], vec![]);
     for id in chosen.keys() {
         visit(id, &all, &mut vec![], &mut done, &mut wrong);

@@ -69,14 +69,12 @@ impl Reader<'_> {
     }
 
     fn required<T: DeserializeOwned + Default>(&mut self, map: &Node, key: &'static str) -> T {
-        match map.get(key) {
-            Some(_) => self.optional(map, key).unwrap_or_default(),
-            None => {
-                let diag = self.document.diag(map, "missing-key", format!("the key `{key}` is missing"));
-                self.wrong.push(diag);
-                T::default()
-            }
+        if map.get(key).is_some() {
+            return self.optional(map, key).unwrap_or_default();
         }
+        let diag = self.document.diag(map, "missing-key", format!("the key `{key}` is missing"));
+        self.wrong.push(diag);
+        T::default()
     }
 
     fn say(&mut self, node: &Node, code: &'static str, message: impl Into<String>) {
@@ -314,7 +312,7 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
             step.kinds = vec![act.info()];
         }
         Ok((Doing::Check(checks), _)) => {
-            step.kinds = checks.iter().map(crate::steps::AnyCheck::info).collect()
+            step.kinds = checks.iter().map(crate::steps::AnyCheck::info).collect();
         }
         Err(wrong) => reader.wrong.extend(wrong),
     }

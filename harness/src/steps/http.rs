@@ -158,7 +158,8 @@ impl Check for Http {
     const EXAMPLE: &'static str = "http: { get: https://example.org/healthz, status: 200 }";
     const RULES: u32 = 1;
     /// Only where `via` names a connection for it: an absolute URL needs none.
-    const ROLES: &'static [&'static str] = &["http"];
+    // An absolute URL needs no connection; a path takes the one that `via` names.
+    const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
 
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {

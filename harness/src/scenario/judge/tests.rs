@@ -1,5 +1,7 @@
 //! What the judgement must not let pass.
 
+#![expect(clippy::needless_pass_by_value, reason = "tables of literals read better without references")]
+
 use super::*;
 use crate::model::Verdict::{Failed, Passed, Skipped, Unverified};
 use proptest::prelude::*;

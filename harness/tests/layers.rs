@@ -1,0 +1,109 @@
+//! The house as a test: one line of layers, files and names within bounds, kinds known to `steps/` only.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads the source tree")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, out: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                out.push((path.clone(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut out = vec![];
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut out);
+    assert!(out.len() > 40, "the sources were found");
+    out
+}
+
+/// The layers in the order in which `lib.rs` lists them, lowest first.
+fn layers() -> Vec<String> {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    lib.lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn layer(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    below.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// The layers that a line of code names with `crate::`.
+fn named(line: &str) -> impl Iterator<Item = &str> {
+    let ends = |rest: &str| rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    line.split("crate::").skip(1).map(move |rest| &rest[..ends(rest)])
+}
+
+#[test]
+fn a_module_uses_only_those_above_it() {
+    let layers = layers();
+    let place = |name: &str| layers.iter().position(|layer| layer == name);
+    assert_eq!(layers.first().map(String::as_str), Some("redact"));
+    let mut wrong = vec![];
+    for (path, text) in sources() {
+        let Some(own) = place(&layer(&path)) else { continue };
+        for (number, line) in
+            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
+            for other in named(line) {
+                assert!(
+                    !other.is_empty(),
+                    "{}:{}: write one `use crate::` per module",
+                    path.display(),
+                    number + 1
+                );
+                if place(other).is_some_and(|other| other > own) {
+                    wrong.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "a module uses one below it:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_short_and_have_a_header_and_a_name() {
+    for (path, text) in sources() {
+        let shown = path.display();
+        assert!(text.lines().count() <= 500, "{shown} has more than 500 lines");
+        assert!(text.starts_with("//!"), "{shown} does not say what it is for");
+        for name in ["util", "common", "helper", "manager", "core"] {
+            assert!(
+                !path.file_stem().unwrap().to_string_lossy().contains(name),
+                "{shown}: a name that says nothing"
+            );
+        }
+        assert!(!text.contains("#[allow("), "{shown}: `allow`, not `expect` with a reason");
+    }
+}
+
+#[test]
+fn no_file_outside_steps_names_a_kind() {
+    use proofmark::steps::{AnyAct, AnyCheck};
+    let kinds: Vec<&str> = AnyCheck::KINDS.iter().chain(AnyAct::KINDS).map(|kind| kind.name).collect();
+    assert!(kinds.contains(&"prometheus-query"));
+    for (path, text) in sources().into_iter().filter(|(path, _)| layer(path) != "steps") {
+        let tests = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sample");
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for kind in kinds.iter().filter(|_| !tests) {
+            // As a literal of its own: `http` is also the name of a protocol and of a client.
+            assert!(!code.contains(&format!("\"{kind}\"")), "{} names the kind {kind}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_context_of_steps_has_at_most_five_fields() {
+    let steps = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/mod.rs")).unwrap();
+    let context = steps.split("pub struct Cx {").nth(1).unwrap().split("\n}").next().unwrap();
+    let fields = context.lines().filter(|line| line.trim_start().starts_with("pub ")).count();
+    assert!((1..=5).contains(&fields), "{fields} fields");
+}

@@ -85,6 +85,11 @@ fn files_are_short_and_have_a_header_and_a_name() {
     }
 }
 
+/// Code without its comments.
+fn code_lines(code: &str) -> String {
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn no_file_outside_steps_names_a_kind() {
     use proofmark::steps::{AnyAct, AnyCheck};
@@ -94,8 +99,13 @@ fn no_file_outside_steps_names_a_kind() {
         let tests = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sample");
         let code = text.split("#[cfg(test)]").next().unwrap();
         for kind in kinds.iter().filter(|_| !tests) {
-            // As a literal of its own: `http` is also the name of a protocol and of a client.
-            assert!(!code.contains(&format!("\"{kind}\"")), "{} names the kind {kind}", path.display());
+            // `http` and `command` are words of the field too: a URL's scheme, a source of secrets, an event's key.
+            let ordinary = !kind.contains('-');
+            assert!(
+                ordinary || !code_lines(code).contains(*kind),
+                "{} names the kind {kind}",
+                path.display()
+            );
         }
     }
 }

@@ -1,3 +1,5 @@
+//! What these lines of the report must hold to.
+
 use super::super::sample;
 use super::*;
 use proptest::prelude::*;

@@ -58,6 +58,7 @@ fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
         .no_proxy()
         .referer(false)
         .tcp_nodelay(true)
+        .gzip(false)
         .connect_timeout(CONNECT)
         .build()
         .map_err(|error| unusable("the HTTP client", &error))

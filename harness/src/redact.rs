@@ -69,6 +69,24 @@ impl<T> Clean<T> {
     }
 }
 
+/// Which parts of a record are Proofmark's own words, and so are left as they are. A password `http` or a tenant `1` must
+/// not turn a kind, a number of a round or a verdict into a mask: the record could not be read back.
+#[derive(Debug)]
+pub struct Frame {
+    /// Keys whose values are Proofmark's own.
+    pub own: &'static [&'static str],
+    /// Keys whose values are known by name, but not secret by their name: only learned secrets are masked in them.
+    pub named: &'static [&'static str],
+    /// Keys whose values, or the entries of whose lists, have a frame themselves.
+    pub parts: &'static [(&'static str, &'static Frame)],
+}
+
+/// What is kept as a record with a frame of its own.
+pub trait Framed: Serialize {
+    /// Its frame.
+    const FRAME: &'static Frame;
+}
+
 /// Knows the secrets of a run. Cheap to clone; clones share what was learned.
 #[derive(Clone, Default)]
 pub struct Redactor(Arc<RwLock<Known>>);
@@ -97,7 +115,7 @@ impl Redactor {
         for form in [secret.as_str(), secret.trim()] {
             self.learn_form(form);
         }
-        if let Some(password) = dsn_password(&secret) {
+        for password in dsn_passwords(&secret) {
             self.learn_form(&password);
         }
         Secret(secret)
@@ -140,6 +158,28 @@ impl Redactor {
         Ok(Clean(value))
     }
 
+    /// Cleans a record: all but what its frame says is Proofmark's own.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn clean_record<T: Framed>(&self, record: &T, open: &[String]) -> Result<Clean, serde_json::Error> {
+        let mut value = serde_json::to_value(record)?;
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.walk_frame(&mut value, T::FRAME, open);
+        Ok(Clean(value))
+    }
+
+    /// Takes the beginning of a secret off the end of bytes that were cut to size before they could be cleaned.
+    pub fn mend_cut(&self, bytes: &mut Vec<u8>) {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let begins = |shape: &String| {
+            let longest = shape.len().saturating_sub(1).min(bytes.len());
+            (1..=longest).rev().find(|length| bytes.ends_with(&shape.as_bytes()[..*length]))
+        };
+        let overhang = known.anywhere.iter().filter_map(begins).max().unwrap_or_default();
+        bytes.truncate(bytes.len() - overhang);
+    }
+
     /// Cleans raw text: learned secrets only, for there are no keys in it.
     pub fn clean_text(&self, text: &str) -> Clean<String> {
         Clean(self.0.read().unwrap_or_else(PoisonError::into_inner).text(text))
@@ -169,6 +209,26 @@ impl Known {
         self.finder = finder.ok();
     }
 
+    fn walk_frame(&self, value: &mut Value, frame: &Frame, open: &[String]) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.walk_frame(item, frame, open)),
+            Value::Object(map) => {
+                for (key, value) in map.iter_mut().filter(|(key, _)| !frame.own.contains(&key.as_str())) {
+                    if let Some((_, frame)) = frame.parts.iter().find(|(part, _)| part == key) {
+                        self.walk_frame(value, frame, open);
+                    } else if let (true, Value::Object(map)) =
+                        (frame.named.contains(&key.as_str()), &mut *value)
+                    {
+                        map.values_mut().for_each(|value| self.walk(value, open));
+                    } else {
+                        self.walk(value, open);
+                    }
+                }
+            }
+            other => self.walk(other, open),
+        }
+    }
+
     fn walk(&self, value: &mut Value, open: &[String]) {
         match value {
             Value::String(text) => {
@@ -190,11 +250,23 @@ impl Known {
 
     fn walk_map(&self, map: &mut serde_json::Map<String, Value>, open: &[String]) {
         if map.keys().any(|key| self.text(key) != *key) {
-            *map = std::mem::take(map).into_iter().map(|(key, value)| (self.text(&key), value)).collect();
+            let mut clean = serde_json::Map::new();
+            for (key, value) in std::mem::take(map) {
+                // Two keys that become one mask stay two: nothing may vanish before it is counted.
+                let (key, mut name, mut twins) = (self.text(&key), self.text(&key), 1);
+                while clean.contains_key(&name) {
+                    twins += 1;
+                    name = format!("{key} ({twins})");
+                }
+                clean.insert(name, value);
+            }
+            *map = clean;
         }
         // `{name: password, value: …}` is a pair too: a header list or an environment list.
-        let named =
-            ["name", "key"].iter().any(|n| map.get(*n).and_then(Value::as_str).is_some_and(is_secret_key));
+        let named = ["name", "key"].iter().any(|n| {
+            let name = map.get(*n).and_then(Value::as_str);
+            name.is_some_and(|name| is_secret_key(name) && !open.iter().any(|o| o == name))
+        });
         for (key, value) in map.iter_mut() {
             let secret = is_secret_key(key) || (named && key == "value");
             if secret && !open.iter().any(|o| o == key) && !value.is_null() && !value.is_boolean() {
@@ -260,9 +332,28 @@ fn shapes(text: &str) -> Vec<String> {
     let mut out = vec![text.to_owned(), json, ascii, lower, encoded, form];
     out.extend(url_encoded(text));
     out.extend([STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base| base.encode(text)));
+    out.extend(within_base64(text));
+    out.push(text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"));
     out.retain(|shape| !shape.is_empty());
     out.sort();
     out.dedup();
+    out
+}
+
+/// What base64 makes of a text that stands amid others, at each of the three offsets: without the characters at its ends
+/// that depend on the neighbours.
+fn within_base64(text: &str) -> Vec<String> {
+    let mut out = vec![];
+    for offset in 0..3 {
+        let padded = [&vec![0; offset], text.as_bytes()].concat();
+        let whole = padded.len() * 8 / 6;
+        let first = (offset * 8).div_ceil(6);
+        for base in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let encoded = base.encode(&padded);
+            // A short rest would be found everywhere.
+            out.extend(encoded.get(first..whole).filter(|rest| rest.len() >= SHORT).map(str::to_owned));
+        }
+    }
     out
 }
 
@@ -304,11 +395,12 @@ fn url_encoded(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The password inside a DSN or URL, decoded.
-fn dsn_password(text: &str) -> Option<String> {
-    let url = url::Url::parse(text.trim()).ok()?;
-    let password = url.password()?;
-    Some(percent_encoding::percent_decode_str(password).decode_utf8_lossy().into_owned())
+/// The password inside a DSN or URL, as it is written and decoded; a login without one is a token itself.
+fn dsn_passwords(text: &str) -> Vec<String> {
+    let Ok(url) = url::Url::parse(text.trim()) else { return vec![] };
+    let written = url.password().unwrap_or(url.username());
+    let decoded = percent_encoding::percent_decode_str(written).decode_utf8_lossy().into_owned();
+    vec![written.to_owned(), decoded]
 }
 
 #[cfg(test)]

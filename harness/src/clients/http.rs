@@ -5,6 +5,7 @@ use super::{ClientError, Log, tls};
 use crate::clock::Clock;
 use crate::environment::{Connection, Systems, Tls};
 use crate::model::Exchange;
+use crate::redact::Redactor;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -21,6 +22,9 @@ pub const MAX_BYTES: u64 = 128 << 20;
 
 /// How often a redirect is followed.
 const MAX_REDIRECTS: usize = 10;
+
+/// How much of an answer is cleaned to be quoted, in bytes.
+const HEAD: usize = 16 << 10;
 
 /// How much of an answer is quoted in a message, in characters.
 const EXCERPT: usize = 120;
@@ -97,6 +101,8 @@ pub struct Answer {
     pub body: Arc<Vec<u8>>,
     /// Seconds from the first request to the end of the answer.
     pub seconds: f64,
+    /// Cleans what is quoted of it before that is cut to size.
+    pub redactor: Redactor,
 }
 
 impl Answer {
@@ -107,8 +113,12 @@ impl Answer {
 
     /// The beginning of the body, for messages.
     pub fn excerpt(&self) -> String {
-        let head = &self.body[..self.body.len().min(4 * EXCERPT)];
-        let text: String = String::from_utf8_lossy(head).chars().take(EXCERPT).collect();
+        let mut head = self.body[..self.body.len().min(HEAD)].to_vec();
+        if head.len() < self.body.len() {
+            self.redactor.mend_cut(&mut head);
+        }
+        let clean = self.redactor.clean_text(&String::from_utf8_lossy(&head)).into_inner();
+        let text: String = clean.chars().take(EXCERPT).collect();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if text.is_empty() { "(empty)".into() } else { text }
     }
@@ -200,7 +210,14 @@ async fn send(wire: Wire<'_>, call: &Call, hop: &Hop, taken: &mut Exchange) -> R
         body.extend_from_slice(&chunk);
     }
     taken.sha256 = Some(hex::encode(Sha256::digest(&body)));
-    Ok(Answer { url, status, headers, body: Arc::new(body), seconds: 0.0 })
+    Ok(Answer {
+        url,
+        status,
+        headers,
+        body: Arc::new(body),
+        seconds: 0.0,
+        redactor: wire.systems.redactor.clone(),
+    })
 }
 
 /// One request of a chain of redirects.

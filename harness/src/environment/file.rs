@@ -163,7 +163,7 @@ impl Environment {
                 );
                 return Err(diag.help("write it whole: `http://host:9090`"));
             }
-            if parsed.is_ok_and(|url| url.password().is_some()) {
+            if parsed.is_ok_and(|url| url.password().is_some() || !url.username().is_empty()) {
                 redactor.learn(url.clone());
             }
             connection.url = Some(url.trim_end_matches('/').to_owned());

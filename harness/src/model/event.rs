@@ -1,6 +1,7 @@
 //! What happened, in order: the lines of `events.jsonl`, and the files around them.
 
 use super::{Exit, Finding, Verdict};
+use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -165,6 +166,43 @@ pub struct RunInfo {
     pub host: String,
     /// Who ran it.
     pub operator: String,
+}
+
+const SCENARIO: Frame = Frame { own: &["id", "sha256"], named: &[], parts: &[] };
+
+impl Framed for Line {
+    const FRAME: &'static Frame = &Frame {
+        own: &[
+            "seq",
+            "at",
+            "event",
+            "run",
+            "scenario",
+            "step",
+            "kind",
+            "round",
+            "verdict",
+            "seconds",
+            "rounds",
+            "file",
+            "sha256",
+            "findings",
+            "by",
+            "exit",
+            "failed",
+            "unverified",
+        ],
+        named: &[],
+        parts: &[("scenarios", &SCENARIO)],
+    };
+}
+
+impl Framed for RunInfo {
+    const FRAME: &'static Frame = &Frame {
+        own: &["proofmark", "version", "run", "started", "command", "allow"],
+        named: &[],
+        parts: &[("scenarios", &SCENARIO), ("environment", &SCENARIO)],
+    };
 }
 
 /// A file and what it held.

@@ -1,6 +1,7 @@
 //! The record of one step: `<scenario>/<step>.json`, readable by itself.
 
 use super::{Finding, Verdict};
+use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -115,6 +116,39 @@ pub struct Exchange {
     pub sha256: Option<String>,
     /// Seconds from the request to the end of the answer.
     pub seconds: f64,
+}
+
+const EXCHANGE: Frame =
+    Frame { own: &["method", "status", "bytes", "sha256", "seconds"], named: &[], parts: &[] };
+
+impl Framed for Attempt {
+    const FRAME: &'static Frame = &Frame {
+        own: &["round", "candidate", "at", "seconds", "same-as", "verdict"],
+        named: &[],
+        parts: &[("requests", &EXCHANGE)],
+    };
+}
+
+/// Findings are made from what was cleaned before; cleaning them again could only make them differ from the judgement.
+impl Framed for StepRecord {
+    const FRAME: &'static Frame = &Frame {
+        own: &[
+            "proofmark",
+            "scenario",
+            "step",
+            "kind",
+            "rules",
+            "control",
+            "hold",
+            "started",
+            "ended",
+            "chosen",
+            "findings",
+            "verdict",
+        ],
+        named: &["capture"],
+        parts: &[("attempts", Attempt::FRAME)],
+    };
 }
 
 /// A length of time as people write it: `500ms`, `1s`, `2m`, `25h`, `7d`.

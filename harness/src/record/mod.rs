@@ -9,7 +9,7 @@ pub use reader::{ReadError, Run, find, read};
 
 use crate::clock::Clock;
 use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict};
-use crate::redact::{Clean, Redactor};
+use crate::redact::{Clean, Framed, Redactor};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use serde_json::Value;
@@ -85,12 +85,12 @@ impl Recorder {
         &self.folder
     }
 
-    /// Cleans a value; `open` names keys that are no secrets here.
+    /// Cleans a record; `open` names keys that are no secrets here.
     ///
     /// # Errors
     /// A value that is no JSON.
-    pub fn clean(&self, value: &impl Serialize, open: &[String]) -> Result<Clean, RecordError> {
-        Ok(self.redactor.clean(value, open)?)
+    pub fn clean(&self, record: &impl Framed, open: &[String]) -> Result<Clean, RecordError> {
+        Ok(self.redactor.clean_record(record, open)?)
     }
 
     /// Writes `run.json`.
@@ -98,7 +98,7 @@ impl Recorder {
     /// # Errors
     /// A file that cannot be written.
     pub fn info(&mut self, info: &RunInfo) -> Result<(), RecordError> {
-        let clean = self.redactor.clean(info, &[])?;
+        let clean = self.redactor.clean_record(info, &[])?;
         self.file("run.json", pretty(clean.get())?).map(drop)
     }
 
@@ -108,7 +108,7 @@ impl Recorder {
     /// A file that cannot be written.
     pub fn event(&mut self, event: Event, open: &[String]) -> Result<Line, RecordError> {
         let line = Line { seq: self.seq, at: self.clock.now(), event };
-        let clean = self.redactor.clean(&line, open)?;
+        let clean = self.redactor.clean_record(&line, open)?;
         let mut bytes = serde_json::to_vec(clean.get())?;
         bytes.push(b'\n');
         self.events.write_all(&bytes).map_err(io_error(&self.folder.join("events.jsonl")))?;

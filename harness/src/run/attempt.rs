@@ -1,11 +1,12 @@
 //! The only loop: looks again while a step says so, and keeps every look.
 
-use super::{Runner, rounded};
+use super::{Runner, not_tried, rounded};
 use crate::model::{Attempt, Event, Finding, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::scenario::{Doing, Filled, Judged, Scenario, Step};
 use crate::steps::{Cx, StepError};
 use crate::undo::Final;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -26,18 +27,20 @@ impl Runner<'_> {
     ) -> Result<Judged, RecordError> {
         let mut cx = self.context(step, filled);
         let began = self.world.clock.elapsed();
-        let mut holding: Option<Duration> = None;
+        let mut holding: Option<Timestamp> = None;
         loop {
             let round = record.attempts.last().map_or(0, |attempt| attempt.round) + 1;
-            let at = self.world.clock.elapsed();
             let looks = self.round(step, filled, &mut cx, round).await?;
             let lasting = looks.iter().any(|look| look.lasting);
             let mut attempts: Vec<Attempt> = looks.into_iter().map(|look| look.attempt).collect();
             let judged = self.judge_round(record, step, filled, &mut attempts)?;
+            let span = attempts.first().zip(attempts.last()).map(|(first, last)| (first.at, last.at));
+            let (first, last) = span.unwrap_or((record.started, record.started));
             keep_once(record, attempts);
             let passed = judged.verdict() == Verdict::Passed;
-            holding = if passed { holding.or(Some(at)) } else { None };
-            let pause = self.pause(step, began, holding, lasting);
+            holding = if passed { holding.or(Some(first)) } else { None };
+            let held = holding.map(|since| last.duration_since(since).unsigned_abs());
+            let pause = if passed || !lasting { self.pause(step, began, held) } else { None };
             let Some(pause) = pause else {
                 self.answer(step, &scenario.id, &cx)?;
                 return self.decide(record, step, judged);
@@ -48,32 +51,32 @@ impl Runner<'_> {
             self.event(Event::Attempted { scenario, step: step_id, round, verdict, why }, &step.not_secret)?;
             let mut stop = self.world.stop.clone();
             tokio::select! {
-                () = self.world.clock.sleep(pause) => {}
+                biased;
+                // It would have been looked again, so the last look does not decide: nobody knows what came after.
                 () = stop.stopped() => {
+                    let why = format!("interrupted: {}", stop.reason().unwrap_or_default());
+                    let attempt = Attempt { round: round + 1, ..not_tried(self.world.clock.now(), why) };
+                    record.attempts.push(attempt);
                     self.answer(step, &record.scenario, &cx)?;
                     return self.decide(record, step, judged);
                 }
+                () = self.world.clock.sleep(pause) => {}
             }
         }
     }
 
     /// How long to wait before the next look; `None` when this one decides.
-    fn pause(
-        &self,
-        step: &Step,
-        began: Duration,
-        holding: Option<Duration>,
-        lasting: bool,
-    ) -> Option<Duration> {
-        let now = self.world.clock.elapsed();
-        if self.world.stop.reason().is_some() || step.acts || lasting {
+    fn pause(&self, step: &Step, began: Duration, held: Option<Duration>) -> Option<Duration> {
+        if step.acts {
             return None;
         }
-        let left = match (holding, step.hold, step.within) {
-            (Some(_), None, _) => return None,
-            (Some(since), Some(hold), _) => hold.0.saturating_sub(now.saturating_sub(since)),
-            (None, _, Some(within)) => within.0.saturating_sub(now.saturating_sub(began)),
-            (None, _, None) => return None,
+        let left = match (held, step.hold, step.within) {
+            (Some(_), None, _) | (None, _, None) => return None,
+            // Between the looks that were made, as the judgement counts: a slow look does not hold by itself.
+            (Some(held), Some(hold), _) => hold.0.saturating_sub(held),
+            (None, _, Some(within)) => {
+                within.0.saturating_sub(self.world.clock.elapsed().saturating_sub(began))
+            }
         };
         // Holding needs one look at or after its end; polling needs none.
         (left > Duration::ZERO).then(|| left.min(step.every.0).max(Duration::from_millis(1)))
@@ -117,6 +120,8 @@ impl Runner<'_> {
         (round, candidate): (u32, usize),
     ) -> Result<Look, RecordError> {
         let (at, began) = (self.world.clock.now(), self.world.clock.elapsed());
+        // What an earlier look was answered is no evidence of this one.
+        cx.log.take_answer();
         let seen = match &filled.doing {
             // An act is never cancelled: it ends by its own timeout.
             Doing::Act(act) => act.act(cx, &Final::declare()).await,
@@ -133,10 +138,9 @@ impl Runner<'_> {
                 }
             }
         };
-        let lasting = seen.as_ref().is_err_and(|error| !error.transient);
-        let (observation, error) = match seen {
-            Ok(seen) => (Some(seen), None),
-            Err(error) => (None, Some(error.message)),
+        let (observation, error, lasting) = match seen {
+            Ok(seen) => (Some(seen), None, false),
+            Err(error) => (None, Some(error.message), !error.transient),
         };
         let attempt = Attempt {
             round,
@@ -149,6 +153,9 @@ impl Runner<'_> {
             same_as: None,
             verdict: Verdict::Unverified,
         };
+        // Grafana locks a user out after five wrong logins, so a 401 is not asked for twice, seen or not.
+        let refused = attempt.requests.iter().any(|exchange| exchange.status == Some(401));
+        let lasting = lasting || refused;
         let clean = self.recorder.clean(&attempt, &step.not_secret)?;
         let mut attempt: Attempt = serde_json::from_value(clean.into_inner())?;
         if let Some(observation) = &mut attempt.observation {

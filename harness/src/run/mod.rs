@@ -67,10 +67,13 @@ pub async fn run(plan: &Plan, world: World<'_>, recorder: Recorder) -> Result<En
         verdicts.insert(scenario.id.as_str(), verdict);
     }
     let verdict = Verdict::fold(verdicts.into_values());
-    if let Some(by) = runner.world.stop.reason() {
+    // Asked once: a signal after this comes too late to have interrupted anything.
+    let (by, by_signal) = (runner.world.stop.reason(), runner.world.stop.by_signal());
+    let by_signal = by.is_some() && by_signal;
+    if let Some(by) = by {
         runner.event(Event::Interrupted { by }, &[])?;
     }
-    let exit = Exit::of(verdict, false, runner.world.stop.by_signal());
+    let exit = Exit::of(verdict, false, by_signal);
     let seconds = runner.seconds(began);
     let (failed, unverified) = (std::mem::take(&mut runner.failed), std::mem::take(&mut runner.unverified));
     let line = runner.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;
@@ -105,9 +108,10 @@ impl Runner<'_> {
         let began = self.world.clock.elapsed();
         let id = scenario.id.clone();
         self.event(Event::ScenarioStarted { scenario: id.clone() }, &[])?;
-        let broken = scenario.needs.iter().find_map(|(need, _)| {
-            let verdict = *before.get(need.as_str())?;
-            (verdict != Verdict::Passed).then(|| format!("it needs `{need}`, which is {}", verdict.word()))
+        let broken = scenario.needs.iter().find_map(|(need, _)| match before.get(need.as_str()) {
+            Some(Verdict::Passed) => None,
+            Some(verdict) => Some(format!("it needs `{need}`, which is {}", verdict.word())),
+            None => Some(format!("it needs `{need}`, which was not run")),
         });
         let (verdict, reason) = match (self.world.stop.reason(), broken) {
             (Some(by), _) => (Verdict::Unverified, Some(format!("not reached: {by}"))),

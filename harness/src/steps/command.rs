@@ -88,7 +88,10 @@ impl Act for Command {
         running.drain().await;
         running.group = None;
         let seconds = cx.clock.elapsed().saturating_sub(started).as_secs_f64();
-        let (stdout, stderr) = (running.stdout.taken(), running.stderr.taken());
+        let (mut stdout, mut stderr) = (running.stdout.taken(), running.stderr.taken());
+        for cut in [&mut stdout, &mut stderr].into_iter().filter(|taken| taken.bytes > KEPT as u64) {
+            cx.systems.redactor.mend_cut(&mut cut.head);
+        }
         let code = status.as_ref().ok().and_then(|status| status.as_ref().ok()).and_then(ExitStatus::code);
         cx.log.push(exchange(&argv, self.stdin.clone(), code, &stdout, seconds));
         cx.log.keep(Arc::new(stdout.head.clone()));

@@ -3,6 +3,8 @@
 //! A secret that was resolved or composed is *learned*, in every shape it travels in; keys and headers that are named
 //! like secrets are masked whatever they hold. Masking happens once, over the bytes, before anything is cut to size.
 
+pub mod leak;
+
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

@@ -105,6 +105,18 @@ pub enum ClientError {
         /// The beginning of the body.
         excerpt: String,
     },
+    /// A file or a path of this machine cannot be looked at.
+    #[error("expected to read {at}, but: {why}{hint}")]
+    File {
+        /// Its path.
+        at: String,
+        /// What the system says.
+        why: String,
+        /// How to mend it.
+        hint: &'static str,
+        /// May another look succeed?
+        transient: bool,
+    },
     /// The server understood and says no.
     #[error("expected a result from {at}, but it answered {status} with {kind}: {message}{hint}")]
     Api {
@@ -130,6 +142,7 @@ impl ClientError {
             Self::Api { status, kind, .. } => {
                 passing(*status) || matches!(kind.as_str(), "timeout" | "canceled")
             }
+            Self::File { transient, .. } => *transient,
             Self::Unusable(_)
             | Self::Certificate { .. }
             | Self::TooLarge { .. }

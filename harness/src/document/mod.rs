@@ -13,6 +13,7 @@ pub use template::{Name, Scope};
 use crate::diag::{Diag, Place, Source, near_miss};
 use crate::model::FORMAT;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,14 +69,30 @@ pub fn parse(source: Arc<Source>) -> Result<Document, Diag> {
         Err(error) => {
             let location = error.location();
             let (line, column) = location.map_or((0, 0), |l| (l.line(), l.column()));
-            let message = error.without_snippet().to_string();
-            let message = message.lines().next().unwrap_or_default();
-            let message =
-                message.split(" at line ").next().unwrap_or_default().trim_end_matches(['.', ' ']).to_owned();
+            let message = reason(&error);
             let code = if message.contains("duplicate") { "duplicate-key" } else { "bad-yaml" };
             Err(Diag::at(Place { source, line, column }, code, message))
         }
     }
+}
+
+/// Reads other people's YAML into plain values, one for each document of the stream. Booleans are strict here too.
+///
+/// # Errors
+/// Text that is no YAML, holds a key twice, or an anchor bomb: line and reason, without the text itself.
+pub fn values(text: &str) -> Result<Vec<Value>, String> {
+    let nodes = node::read_all(text).map_err(|error| {
+        let place = error.location().map(|place| format!("line {}: ", place.line())).unwrap_or_default();
+        format!("{place}{}", reason(&error))
+    })?;
+    nodes.iter().map(|node| node.typed().map_err(|mistake: de::Mistake| mistake.to_string())).collect()
+}
+
+/// What is wrong, without the place and the text around it.
+fn reason(error: &serde_saphyr::Error) -> String {
+    let message = error.without_snippet().to_string();
+    let message = message.lines().next().unwrap_or_default();
+    message.split(" at line ").next().unwrap_or_default().trim_end_matches(['.', ' ']).to_owned()
 }
 
 impl Document {

@@ -51,12 +51,21 @@ pub struct Node {
     pub late: Late,
 }
 
-pub(super) fn read(text: &str) -> Result<Node, serde_saphyr::Error> {
-    let options = serde_saphyr::options! {
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
         strict_booleans: true,
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
-    };
-    serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options).map(node)
+    }
+}
+
+pub(super) fn read(text: &str) -> Result<Node, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()).map(node)
+}
+
+/// Every document of a stream.
+pub(super) fn read_all(text: &str) -> Result<Vec<Node>, serde_saphyr::Error> {
+    let all = serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(text, options())?;
+    Ok(all.into_iter().map(node).collect())
 }
 
 impl Node {

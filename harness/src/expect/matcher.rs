@@ -1,7 +1,7 @@
 //! The matchers: one question to one value.
 
-use super::Count;
-use crate::model::{Duration, sampled};
+use super::{Count, Pattern};
+use crate::model::{Duration, Finding};
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 use serde::Serialize;
@@ -184,6 +184,21 @@ impl Matcher {
 impl Answer {
     fn of(yes: bool) -> Self {
         if yes { Self::Yes } else { Self::No }
+    }
+
+    /// The finding that it makes of what was expected and seen.
+    pub fn finding(
+        self,
+        what: impl Into<String>,
+        expected: impl Into<Value>,
+        seen: impl Into<Value>,
+    ) -> Finding {
+        match self {
+            Self::Yes => Finding::judged(what, expected, seen, true),
+            Self::No => Finding::judged(what, expected, seen, false),
+            Self::Cannot(why) => Finding::judged(what, expected, seen, false).with_help(why),
+            Self::Undecided(why) => Finding::undecided(what, expected, seen).with_help(why),
+        }
     }
 }
 
@@ -372,19 +387,6 @@ pub(super) fn one<'de, A: de::MapAccess<'de>>(
 
 pub(super) fn present<E: de::Error>(matcher: Option<Matcher>) -> Result<Matcher, E> {
     matcher.ok_or_else(|| E::custom(format!("it asks nothing; add one of {}", WITH_AT[1..].join(", "))))
-}
-
-struct Pattern(Regex);
-
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = sampled(d, "$regex")?;
-        Regex::new(&text).map(Pattern).map_err(|error| {
-            let error = error.to_string();
-            let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            de::Error::custom(format!("`{text}` is no regular expression: {why}"))
-        })
-    }
 }
 
 impl<'de> Deserialize<'de> for Matcher {

@@ -6,10 +6,12 @@
 mod count;
 mod matcher;
 mod path;
+mod pattern;
 
 pub use count::Count;
 pub use matcher::{Answer, Matcher, Near, Tolerance, Type};
 pub use path::JsonPath;
+pub use pattern::Pattern;
 
 use crate::model::Finding;
 use crate::redact::is_masked;
@@ -55,12 +57,7 @@ impl Expect {
                 ),
             ),
         };
-        match answer {
-            Answer::Yes => Finding::judged(what, expected, seen, true),
-            Answer::No => Finding::judged(what, expected, seen, false),
-            Answer::Cannot(why) => Finding::judged(what, expected, seen, false).with_help(why),
-            Answer::Undecided(why) => Finding::undecided(what, expected, seen).with_help(why),
-        }
+        answer.finding(what, expected, seen)
     }
 
     /// Does it count the list at this path, or the elements of it?

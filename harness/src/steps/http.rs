@@ -1,6 +1,6 @@
 //! `http` as a check: asks for a page and judges its status. Only methods that read: GET, HEAD, OPTIONS.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, StepError, present};
 use crate::clients::http::{Answer, Call, MAX_BYTES, fetch};
 use crate::environment::Tls as ConnectionTls;
 use crate::model::Finding;
@@ -146,11 +146,6 @@ pub struct Seen {
     pub utf8: bool,
     /// Seconds from the first request to the end of the answer.
     pub seconds: f64,
-}
-
-/// Tells `json: null` from no `json`.
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(d).map(Some)
 }
 
 impl Check for Http {

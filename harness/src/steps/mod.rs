@@ -12,7 +12,7 @@ use crate::undo::Final;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -192,6 +192,11 @@ fn seen_json(seen: &impl Serialize) -> Result<Value, StepError> {
     serde_json::to_value(seen).map_err(wrong)
 }
 
+/// Tells a value that is `null` from no value.
+fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(d).map(Some)
+}
+
 macro_rules! checks { ($($variant:ident => $spec:path),+ $(,)?) => {
     kinds! { /// A step that reads.
         AnyCheck: Check { $($variant => $spec),+ } }
@@ -223,11 +228,13 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 } }
 
 mod command;
+mod file;
 mod http;
 mod prometheus_query;
 mod prometheus_targets;
 
 checks! {
+    File => file::File,
     Http => http::Http,
     PrometheusQuery => prometheus_query::PrometheusQuery,
     PrometheusTargets => prometheus_targets::PrometheusTargets,

@@ -1,0 +1,184 @@
+//! What a secret looks like to someone who does not know it: by the key it stands under, or by its own shape. Says the
+//! rule and never the value.
+
+use super::MASK;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use regex::Regex;
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// The rule of a value under a key that is named like a secret.
+pub const BY_KEY: &str = "key";
+
+/// The rule of a secret that this run itself uses.
+pub const LEARNED: &str = "learned";
+
+/// Keys, as they stand before `=` or `:` in text. The same words as in `SECRET_KEYS`, with what people put between them.
+const ASSIGNED: &str = r"(?:token|secret|passw(?:or)?d|passphrase|pwd|authorization|cookie|api[_ -]?key|private[_ -]?key|database[_ -]?url|credentials?|access[_ -]?key|dsn)[a-z0-9_-]*";
+
+/// A rule: its name, the shape, and which group of the shape is the secret (0 for all of it).
+struct Shape {
+    rule: &'static str,
+    regex: Regex,
+    group: usize,
+}
+
+fn sources() -> [(&'static str, String, usize); 6] {
+    [
+        ("private-key", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY".to_owned(), 0),
+        ("jwt", r"\beyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*".to_owned(), 0),
+        ("dsn-password", r#"(?i)[a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:([^\s@/"'<>]+)@"#.to_owned(), 1),
+        ("token", TOKENS.to_owned(), 0),
+        ("authorization", r"(?i)\b(?:bearer|basic)\s+([a-z0-9._~+/=-]{8,})".to_owned(), 1),
+        // Quotes may be escaped: it may be JSON within JSON.
+        ("assignment", format!(r#"(?i){ASSIGNED}\\?["']?\s*[=:]\s*\\?["']?([^\s"'\\,;&}}\])]+)"#), 1),
+    ]
+}
+
+/// Tokens that say by themselves what they are: AWS, GitHub, GitLab, Slack, Grafana, Telegram, Stripe, Google, Vault, npm.
+const TOKENS: &str = r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|gl(?:sa|c)_[A-Za-z0-9_=]{20,}|[0-9]{8,10}:[A-Za-z0-9_-]{35}|[rs]k_live_[A-Za-z0-9]{16,}|AIza[0-9A-Za-z_-]{35}|hvs\.[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})";
+
+static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+    let shape =
+        |(rule, source, group): (_, String, _)| Some(Shape { rule, regex: Regex::new(&source).ok()?, group });
+    let shapes: Vec<Shape> = sources().into_iter().filter_map(shape).collect();
+    // A rule that silently is not there would let secrets pass.
+    assert_eq!(shapes.len(), sources().len(), "every shape is a valid expression");
+    shapes
+});
+
+/// All shapes at once, over bytes: says quickly that there is none.
+static ANY: LazyLock<regex::bytes::Regex> = LazyLock::new(|| {
+    let all: Vec<String> = sources().into_iter().map(|(_, source, _)| format!("(?:{source})")).collect();
+    let built = regex::bytes::RegexBuilder::new(&all.join("|")).unicode(false).build();
+    #[expect(clippy::expect_used, reason = "the expression is a constant, and a test builds it")]
+    built.expect("every shape is a valid expression")
+});
+
+/// May there be a secret by its shape in these bytes? Quick; a `false` is certain.
+pub fn suspicious(bytes: &[u8]) -> bool {
+    ANY.is_match(bytes)
+}
+
+/// The rule by which a text holds a secret.
+pub fn in_text(text: &str) -> Option<&'static str> {
+    let holds = |shape: &&Shape| {
+        shape.regex.captures_iter(text).any(|found| {
+            let secret = found.get(shape.group).map_or("", |group| group.as_str());
+            !is_placeholder(secret) && (shape.rule != "authorization" || is_login(secret))
+        })
+    };
+    SHAPES.iter().find(holds).map(|shape| shape.rule)
+}
+
+/// Does this value under a key that is named like a secret give something away? Nothing, yes or no, and what was masked
+/// already do not.
+pub fn by_key(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => false,
+        Value::Number(_) => true,
+        Value::String(text) => !is_placeholder(text),
+        Value::Array(items) => items.iter().any(by_key),
+        Value::Object(map) => map.values().any(by_key),
+    }
+}
+
+/// Masks every text in a value that holds a secret by its shape. Those under keys that are named like secrets are masked
+/// when it is recorded.
+pub fn conceal(value: &mut Value) {
+    match value {
+        Value::String(text) if in_text(text).is_some() => *value = Value::String(MASK.into()),
+        Value::Array(items) => items.iter_mut().for_each(conceal),
+        Value::Object(map) => map.values_mut().for_each(conceal),
+        _ => {}
+    }
+}
+
+/// What stands in the place of a secret: `***`, `[REDACTED]`, `<masked>`, `xxxx`, nothing.
+fn is_placeholder(text: &str) -> bool {
+    let bare = text.trim().trim_matches(['[', ']', '<', '>', '(', ')', '{', '}', '"', '\'', '\\', '$', '%']);
+    let one = |c: char| bare.chars().all(|other| other == c);
+    let words =
+        ["redacted", "masked", "filtered", "hidden", "removed", "null", "none", "undefined", "true", "false"];
+    text.trim().starts_with("${")
+        || bare.is_empty()
+        || one('*')
+        || one('x')
+        || one('X')
+        || one('•')
+        || words.iter().any(|word| bare.eq_ignore_ascii_case(word))
+}
+
+/// Tells a login from prose such as `basic authentication`: base64 of `user:password`, or a token, which has digits.
+fn is_login(text: &str) -> bool {
+    let basic = STANDARD.decode(text).is_ok_and(|bytes| bytes.contains(&b':') && bytes.is_ascii());
+    basic || (text.len() >= 16 && text.chars().any(|c| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Put together here, so that no scanner takes this file for a leak.
+    fn secrets() -> Vec<(String, &'static str)> {
+        let jwt = ["eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "c2lnbmF0dXJl"].join(".");
+        vec![
+            (format!("-----BEGIN {}PRIVATE KEY-----", "RSA "), "private-key"),
+            (format!("-----BEGIN {}KEY-----", "PRIVATE "), "private-key"),
+            (format!("got {jwt}!"), "jwt"),
+            (format!("postgresql+asyncpg://{}:{}@db:5432/x", "app", "pw"), "dsn-password"),
+            (format!("redis://:{}@cache", "only-a-password"), "dsn-password"),
+            (format!("{}{}", "AKIA", "IOSFODNN7EXAMPLE"), "token"),
+            (format!("bot {}:{}", "123456789", "AAF-abcdefghijklmnopqrstuvwxyz_0123"), "token"),
+            (format!("Authorization: Bearer {}", "0123456789abcdef"), "authorization"),
+            (format!("sent Basic {}", STANDARD.encode("bob:pw")), "authorization"),
+            (format!("login with password={}", "hunter2"), "assignment"),
+            (format!("API-Key: {}", "abc"), "assignment"),
+            (format!(r#"body {{\"refresh_token\": \"{}\"}}"#, "abc"), "assignment"),
+        ]
+    }
+
+    #[test]
+    fn every_shape_is_found_and_no_quick_look_misses_it() {
+        for (text, rule) in secrets() {
+            assert_eq!(in_text(&text), Some(rule), "{text}");
+            assert!(suspicious(text.as_bytes()), "{text}");
+            let mut value = json!({ "a": [text] });
+            conceal(&mut value);
+            assert_eq!(value, json!({ "a": [MASK] }));
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_left_alone() {
+        let innocent = [
+            "basic authentication failed for bob",
+            "bearer of bad news arrived yesterday",
+            "https://example.org:8080/a@b",
+            "postgres://db:5432/app",
+            "postgres://app:***@db/app",
+            "password=[REDACTED] token=*** secret=",
+            "password: null",
+            "postgres://app:${DB_PASSWORD}@db/app",
+            "the token was refused",
+            "2026-01-01T00:00:00Z",
+            "eyJ is how they begin",
+            "BEGIN PUBLIC KEY",
+        ];
+        for text in innocent {
+            assert_eq!(in_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_masked_value_under_a_secret_key_gives_nothing_away() {
+        for value in [json!(null), json!(true), json!(""), json!("***"), json!("[REDACTED]"), json!([MASK])] {
+            assert!(!by_key(&value), "{value}");
+        }
+        for value in [json!("a"), json!(1), json!({"in": ["x1"]})] {
+            assert!(by_key(&value), "{value}");
+        }
+    }
+}

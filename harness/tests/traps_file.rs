@@ -13,6 +13,7 @@ use nix::sys::stat::Mode;
 use proofmark::model::Verdict::{self, Failed, Passed, Unverified};
 use proofmark::steps::StepError;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -204,7 +205,7 @@ async fn yaml_is_read_with_all_its_documents_and_its_traps() {
     let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for name in b'b'..=b'k' {
         let (name, before) = (char::from(name), char::from(name - 1));
-        bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 10].join(","));
+        writeln!(bomb, "{name}: &{name} [{}]", vec![format!("*{before}"); 10].join(",")).unwrap();
     }
     assert_eq!(yaml(&bomb).await.verdict, Failed);
 }

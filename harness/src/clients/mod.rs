@@ -2,6 +2,7 @@
 //! answers; it does not know what it is used for. Every exchange is taken down in a [`Log`], the failed ones too.
 
 mod error;
+pub mod exposition;
 pub mod files;
 pub mod http;
 pub mod prometheus;

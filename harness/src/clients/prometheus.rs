@@ -61,7 +61,7 @@ impl JsonSchema for SampleValue {
 
 impl SampleValue {
     /// Reads the text in which sample values travel.
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         if matches!(text, "NaN" | "+Inf" | "-Inf") {
             return Some(Self(text.into()));
         }
@@ -386,7 +386,7 @@ fn value(text: &str) -> Result<SampleValue, String> {
 }
 
 /// Unix seconds as a float, which is exact to the millisecond that Prometheus means.
-fn time(seconds: f64) -> Result<Timestamp, String> {
+pub(super) fn time(seconds: f64) -> Result<Timestamp, String> {
     let length = SignedDuration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     let exact = Timestamp::from_duration(length).map_err(|error| error.to_string())?;
     exact.round(Unit::Millisecond).map_err(|error| error.to_string())

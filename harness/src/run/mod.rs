@@ -248,17 +248,13 @@ impl Runner<'_> {
     }
 
     fn context(&self, step: &Step, filled: &Filled) -> Cx {
-        let roles = filled
-            .kinds()
-            .iter()
-            .flat_map(|kind| kind.roles)
-            .map(|role| (*role).to_owned())
-            .collect::<Vec<_>>();
         let mut via = step.via.clone();
         if let Some(name) = via.remove("") {
-            // A kind without a role of its own reads a path below the connection that `via` names.
-            let roles = if roles.is_empty() { vec![filled.kind()] } else { roles };
-            via.extend(roles.into_iter().map(|role| (role, name.clone())));
+            for kind in filled.kinds() {
+                // A kind without a role of its own reads a path below the connection that `via` names.
+                let roles = if kind.roles.is_empty() { &[kind.name] } else { kind.roles };
+                via.extend(roles.iter().map(|role| ((*role).to_owned(), name.clone())));
+            }
         }
         let world = &self.world;
         let (clock, systems) = (world.clock.clone(), world.systems.clone());

@@ -1,6 +1,6 @@
 //! `http` as a check: asks for a page and judges its status. Only methods that read: GET, HEAD, OPTIONS.
 
-use super::{Check, Cx, StepError, present};
+use super::{Check, Cx, StepError, login_in, present};
 use crate::clients::http::{Answer, Call, MAX_BYTES, fetch};
 use crate::environment::Tls as ConnectionTls;
 use crate::model::Finding;
@@ -159,22 +159,7 @@ impl Check for Http {
 
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
         let (method, target) = self.request().map_err(StepError::lasting)?;
-        let wire = match (target.starts_with('/'), cx.via.contains_key("http")) {
-            (true, true) => cx.wire("http")?,
-            (false, false) => cx.open_wire(),
-            (true, false) => {
-                let message = format!(
-                    "`{target}` is a path, but no connection says below what: name one with `via`, or write an absolute URL"
-                );
-                return Err(StepError::lasting(message));
-            }
-            (false, true) => {
-                let message = format!(
-                    "`via` names a connection, but `{target}` is absolute and would get its login: write a path below the connection, or leave `via` out"
-                );
-                return Err(StepError::lasting(message));
-            }
-        };
+        let wire = cx.wire_to(Self::NAME, target)?;
         let tls = self.tls.as_ref().map(|tls| ConnectionTls {
             ca: tls.ca.clone(),
             server_name: tls.server_name.clone(),
@@ -208,10 +193,8 @@ impl Check for Http {
             Ok((_, target)) => target,
             Err(mistake) => return Some(mistake),
         };
-        let login =
-            url::Url::parse(target).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
-        if login {
-            return Some("a URL must not hold a login: put it into a connection of the environment file, and name that with `via`".into());
+        if let Some(mistake) = login_in(target) {
+            return Some(mistake);
         }
         if self.max_bytes == Some(0) {
             return Some("`max-bytes: 0` allows no answer".into());

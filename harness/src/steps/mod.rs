@@ -62,6 +62,32 @@ impl Cx {
     }
 }
 
+impl Cx {
+    /// The way to an absolute URL, or to a path below the connection that `via` names for this kind.
+    ///
+    /// # Errors
+    /// A path without a connection, or an absolute URL with one.
+    pub fn wire_to(&self, kind: &str, target: &str) -> Result<Wire<'_>, StepError> {
+        match (target.starts_with('/'), self.via.contains_key(kind)) {
+            (true, true) => self.wire(kind),
+            (false, false) => Ok(self.open_wire()),
+            (true, false) => Err(StepError::lasting(format!(
+                "`{target}` is a path, but no connection says below what: name one with `via`, or write an absolute URL"
+            ))),
+            (false, true) => Err(StepError::lasting(format!(
+                "`via` names a connection, but `{target}` is absolute and would get its login: write a path below the connection, or leave `via` out"
+            ))),
+        }
+    }
+}
+
+/// The mistake of a login within a URL.
+fn login_in(target: &str) -> Option<String> {
+    let url = url::Url::parse(target).ok()?;
+    let login = !url.username().is_empty() || url.password().is_some();
+    login.then(|| "a URL must not hold a login: put it into a connection of the environment file, and name that with `via`".into())
+}
+
 /// Why a step saw nothing, or could not act.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -230,12 +256,14 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 mod command;
 mod file;
 mod http;
+mod metrics;
 mod prometheus_query;
 mod prometheus_targets;
 
 checks! {
     File => file::File,
     Http => http::Http,
+    Metrics => metrics::Metrics,
     PrometheusQuery => prometheus_query::PrometheusQuery,
     PrometheusTargets => prometheus_targets::PrometheusTargets,
 }

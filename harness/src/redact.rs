@@ -136,6 +136,11 @@ impl Redactor {
         known.rebuild();
     }
 
+    /// Finds what is known now, for a search through more than can be cleaned.
+    pub fn seeker(&self) -> Seeker {
+        Seeker(self.0.read().unwrap_or_else(PoisonError::into_inner).finder.clone())
+    }
+
     fn learn_form(&self, form: &str) {
         if form.is_empty() {
             return;
@@ -201,6 +206,18 @@ impl Redactor {
             }
             None => Clean(bytes.to_vec()),
         }
+    }
+}
+
+/// Says where a learned secret stands, in any shape it travels in. Secrets shorter than eight characters are not found:
+/// they are ordinary words too.
+#[derive(Debug, Clone)]
+pub struct Seeker(Option<AhoCorasick>);
+
+impl Seeker {
+    /// Is there one in these bytes?
+    pub fn finds(&self, bytes: &[u8]) -> bool {
+        self.0.as_ref().is_some_and(|finder| finder.is_match(bytes))
     }
 }
 

@@ -14,6 +14,9 @@ pub const BY_KEY: &str = "key";
 /// The rule of a secret that this run itself uses.
 pub const LEARNED: &str = "learned";
 
+/// The rule of a password within a URL.
+const DSN: &str = "dsn-password";
+
 /// Keys, as they stand before `=` or `:` in text. The same words as in `SECRET_KEYS`, with what people put between them.
 const ASSIGNED: &str = r"(?:token|secret|passw(?:or)?d|passphrase|pwd|authorization|cookie|api[_ -]?key|private[_ -]?key|database[_ -]?url|credentials?|access[_ -]?key|dsn)[a-z0-9_-]*";
 
@@ -28,7 +31,7 @@ fn sources() -> [(&'static str, String, usize); 6] {
     [
         ("private-key", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY".to_owned(), 0),
         ("jwt", r"\beyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*".to_owned(), 0),
-        ("dsn-password", r#"(?i)[a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:([^\s@/"'<>]+)@"#.to_owned(), 1),
+        (DSN, r#"(?i)[a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:([^\s@/"'<>]+)@"#.to_owned(), 1),
         ("token", TOKENS.to_owned(), 0),
         ("authorization", r"(?i)\b(?:bearer|basic)\s+([a-z0-9._~+/=-]{8,})".to_owned(), 1),
         // Quotes may be escaped: it may be JSON within JSON.
@@ -78,7 +81,7 @@ pub fn by_key(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) => false,
         Value::Number(_) => true,
-        Value::String(text) => !is_placeholder(text),
+        Value::String(text) => !is_placeholder(text) && !is_masked_url(text),
         Value::Array(items) => items.iter().any(by_key),
         Value::Object(map) => map.values().any(by_key),
     }
@@ -108,6 +111,13 @@ fn is_placeholder(text: &str) -> bool {
         || one('X')
         || one('•')
         || words.iter().any(|word| bare.eq_ignore_ascii_case(word))
+}
+
+/// A URL whose password is masked gives away no more than where something is.
+fn is_masked_url(text: &str) -> bool {
+    let shape = SHAPES.iter().find(|shape| shape.rule == DSN);
+    let masked = shape.and_then(|shape| shape.regex.captures(text)?.get(shape.group));
+    masked.is_some_and(|password| is_placeholder(password.as_str())) && in_text(text).is_none()
 }
 
 /// Tells a login from prose such as `basic authentication`: base64 of `user:password`, or a token, which has digits.

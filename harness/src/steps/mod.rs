@@ -256,6 +256,7 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 mod command;
 mod file;
 mod http;
+mod log_lines;
 mod metrics;
 mod prometheus_query;
 mod prometheus_targets;
@@ -263,6 +264,7 @@ mod prometheus_targets;
 checks! {
     File => file::File,
     Http => http::Http,
+    LogLines => log_lines::LogLines,
     Metrics => metrics::Metrics,
     PrometheusQuery => prometheus_query::PrometheusQuery,
     PrometheusTargets => prometheus_targets::PrometheusTargets,

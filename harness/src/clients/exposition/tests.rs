@@ -1,3 +1,5 @@
+//! The two formats line by line, and what is refused or not believed.
+
 use super::*;
 use serde_json::{Value, json};
 

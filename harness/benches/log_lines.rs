@@ -91,21 +91,32 @@ fn measure(folder: &Path, log: &Path, format: &str, settings: &str) {
         log.display()
     );
     fs::write(&scenario, text).unwrap();
-    let mut taken: Vec<(f64, u64)> = (0..=ROUNDS).map(|_| once(folder, &scenario)).skip(1).collect();
-    taken.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (median, peak) = (taken[taken.len() / 2].0, taken.iter().map(|taken| taken.1).max().unwrap());
+    let mut taken: Vec<Taken> = (0..=ROUNDS).map(|_| once(folder, &scenario)).skip(1).collect();
+    taken.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let Taken { seconds, busy, .. } = taken[taken.len() / 2];
+    let peak = taken.iter().map(|taken| taken.peak_kib).max().unwrap() / 1024;
     #[expect(clippy::cast_precision_loss, reason = "a billion is exact")]
-    let speed = SIZE as f64 / 1e6 / median;
-    println!("  {format:<6} {median:>6.2} s   {speed:>5.0} MB/s   peak {} MiB", peak / 1024);
+    let megabytes = SIZE as f64 / 1e6;
+    let (speed, alone) = (megabytes / seconds, megabytes / busy);
+    println!(
+        "  {format:<6} {seconds:>6.2} s   {speed:>5.0} MB/s ({alone:.0} by processor time)   peak {peak} MiB"
+    );
 }
 
-/// Seconds and peak memory in KiB of one whole run.
-fn once(folder: &Path, scenario: &Path) -> (f64, u64) {
+/// What one run took; `busy` is what it took of the processor, which says more where others are at work.
+struct Taken {
+    seconds: f64,
+    busy: f64,
+    peak_kib: u64,
+}
+
+/// One whole run.
+fn once(folder: &Path, scenario: &Path) -> Taken {
     let kept = tempfile::tempdir_in(folder).unwrap();
     let peak = kept.path().join("peak");
     let clock = Clock::real();
     let output = Command::new("/usr/bin/time")
-        .args(["-f", "%M", "-o"])
+        .args(["-f", "%M %U %S", "-o"])
         .arg(&peak)
         .arg(env!("CARGO_BIN_EXE_proofmark"))
         .arg("run")
@@ -117,5 +128,13 @@ fn once(folder: &Path, scenario: &Path) -> (f64, u64) {
         .unwrap();
     let seconds = clock.elapsed().as_secs_f64();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    (seconds, fs::read_to_string(peak).unwrap().trim().parse().unwrap())
+    let told = fs::read_to_string(peak).unwrap();
+    let numbers: Vec<f64> = told.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is a whole number of KiB"
+    )]
+    let peak_kib = numbers[0] as u64;
+    Taken { seconds, busy: numbers[1] + numbers[2], peak_kib }
 }

@@ -177,7 +177,9 @@ fn run(world: &World, folder: &str, id: &str) -> Result<(i32, Outcome), Failed> 
     let (evidence, reports) = (kept.path().join("evidence"), kept.path().join("reports"));
     let ran = proofmark()
         .arg("run")
-        .arg(Path::new("scenarios").join(folder))
+        .arg(root().canonicalize()?.join("scenarios").join(folder))
+        // Relative paths of a scenario are the world's.
+        .current_dir(world.folder())
         .args(["--only", id, "--allow", "exec", "--env"])
         .arg(world.environment())
         .arg("--evidence")

@@ -9,6 +9,7 @@ use ground::{Look, cx, look};
 use proofmark::model::Verdict::{self, Failed, Passed, Unverified};
 use proofmark::steps::{AnyCheck, Cx, StepError};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -275,7 +276,7 @@ async fn text_is_searched_for_whole_words() {
 async fn what_is_kept_is_bounded_whatever_the_log_holds() {
     let mut many = String::new();
     for number in 0..20_000 {
-        many += &format!("{{\"event\":\"e{number}\",\"password\":\"p{number}\"}}\nbroken {number}\n");
+        write!(many, "{{\"event\":\"e{number}\",\"password\":\"p{number}\"}}\nbroken {number}\n").unwrap();
     }
     let settings = json!({"no-secrets": true, "envelope": ["event", "ts"], "require": ["e19999"]});
     let look = see(&many, settings).await;

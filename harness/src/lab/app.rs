@@ -28,13 +28,13 @@ pub struct AppSpec {
     pub metrics: Vec<Metric>,
 }
 
-/// One metric with one sample.
+/// One metric with one series.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Metric {
     /// Its name.
     pub name: String,
-    /// `counter`, `gauge`.
+    /// `counter`, `gauge`, `histogram`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The help text; none leaves the line out.
@@ -47,14 +47,23 @@ pub struct Metric {
     pub per_second: f64,
     /// Instead of a value: a time that always lies so far back, as Unix seconds.
     pub age: Option<Duration>,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Grows by one with each request for this path.
+    pub counts: Option<String>,
+    /// The bounds of a histogram, whose observations (as many as its value) are all below the first.
+    #[serde(default)]
+    pub buckets: Vec<f64>,
 }
 
 impl Metric {
-    fn value(&self, clock: &Clock) -> f64 {
+    fn value(&self, clock: &Clock, asked: &BTreeMap<String, f64>) -> f64 {
+        let counted = self.counts.as_ref().and_then(|path| asked.get(path)).copied().unwrap_or_default();
         match &self.age {
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
             Some(age) => clock.now().as_second() as f64 - age.0.as_secs_f64(),
-            None => self.value + (self.per_second * clock.elapsed().as_secs_f64()).floor(),
+            None => self.value + counted + (self.per_second * clock.elapsed().as_secs_f64()).floor(),
         }
     }
 }
@@ -72,6 +81,8 @@ pub(super) struct App {
 #[derive(Debug)]
 struct Shared {
     spec: Mutex<AppSpec>,
+    /// How often each path was asked for.
+    asked: Mutex<BTreeMap<String, f64>>,
     clock: Clock,
 }
 
@@ -81,7 +92,8 @@ impl App {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.map_err(LabError::io("opening a port"))?;
         let address = listener.local_addr().map_err(LabError::io("opening a port"))?.to_string();
-        let shared = Arc::new(Shared { spec: Mutex::new(spec), clock: Clock::real() });
+        let shared =
+            Arc::new(Shared { spec: Mutex::new(spec), asked: Mutex::default(), clock: Clock::real() });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
@@ -101,11 +113,13 @@ impl App {
 
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     let spec = shared.spec.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut asked = shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+    *asked.entry(uri.path().to_owned()).or_default() += 1.0;
     // Without this a scraper would go on over its open connection after the port was closed.
     let close = (header::CONNECTION, "close");
     if uri.path() == "/metrics" {
         let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
-        return ([close, kind], exposition(&spec, &shared.clock)).into_response();
+        return ([close, kind], exposition(&spec, &shared.clock, &asked)).into_response();
     }
     let kind = (header::CONTENT_TYPE, "application/json");
     match spec.pages.get(uri.path()) {
@@ -115,16 +129,32 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
 }
 
 /// The metrics in the text format that Prometheus reads.
-fn exposition(spec: &AppSpec, clock: &Clock) -> String {
+fn exposition(spec: &AppSpec, clock: &Clock, asked: &BTreeMap<String, f64>) -> String {
     let mut text = String::new();
     for metric in &spec.metrics {
-        let (name, kind, value) = (&metric.name, &metric.kind, metric.value(clock));
+        let (name, kind, value) = (&metric.name, &metric.kind, metric.value(clock, asked));
         if let Some(help) = &metric.help {
             let _ = writeln!(text, "# HELP {name} {help}");
         }
-        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
+        let _ = writeln!(text, "# TYPE {name} {kind}");
+        let Some(first) = metric.buckets.first() else {
+            let _ = writeln!(text, "{name}{} {value}", braces(metric, None));
+            continue;
+        };
+        for bound in metric.buckets.iter().map(f64::to_string).chain(["+Inf".to_owned()]) {
+            let _ = writeln!(text, "{name}_bucket{} {value}", braces(metric, Some(&bound)));
+        }
+        let (labels, sum) = (braces(metric, None), first * value);
+        let _ = writeln!(text, "{name}_sum{labels} {sum}\n{name}_count{labels} {value}");
     }
     text
+}
+
+/// The labels as they stand behind a name.
+fn braces(metric: &Metric, bound: Option<&str>) -> String {
+    let own = metric.labels.iter().map(|(key, value)| format!("{key}={value:?}"));
+    let all: Vec<_> = own.chain(bound.map(|bound| format!("le={bound:?}"))).collect();
+    if all.is_empty() { String::new() } else { format!("{{{}}}", all.join(",")) }
 }
 
 #[cfg(test)]
@@ -139,10 +169,27 @@ mod tests {
         )
         .unwrap();
         let clock = Clock::told("2026-01-01T01:00:00Z".parse().unwrap());
-        assert!(exposition(&spec, &clock).contains("# HELP a_total A.\n# TYPE a_total counter\na_total 5\n"));
-        assert!(exposition(&spec, &clock).ends_with("# TYPE b gauge\nb 1767225600\n"));
+        assert!(
+            exposition(&spec, &clock, &BTreeMap::new())
+                .contains("# HELP a_total A.\n# TYPE a_total counter\na_total 5\n")
+        );
+        assert!(exposition(&spec, &clock, &BTreeMap::new()).ends_with("# TYPE b gauge\nb 1767225600\n"));
         let later = tokio::runtime::Builder::new_current_thread().build().unwrap();
         later.block_on(clock.sleep(std::time::Duration::from_secs(3)));
-        assert!(exposition(&spec, &clock).contains("\na_total 11\n"));
+        assert!(exposition(&spec, &clock, &BTreeMap::new()).contains("\na_total 11\n"));
+    }
+
+    #[test]
+    fn series_have_labels_buckets_and_count_requests() {
+        let spec: AppSpec = serde_saphyr::from_str(
+            "job: a\nmetrics:\n  - { name: h, type: histogram, value: 2, counts: /x, labels: { m: GET }, buckets: [0.5, 1] }\n",
+        )
+        .unwrap();
+        let clock = Clock::told("2026-01-01T01:00:00Z".parse().unwrap());
+        assert_eq!(
+            exposition(&spec, &clock, &BTreeMap::from([("/x".into(), 1.0)])),
+            "# TYPE h histogram\nh_bucket{m=\"GET\",le=\"0.5\"} 3\nh_bucket{m=\"GET\",le=\"1\"} 3\n\
+             h_bucket{m=\"GET\",le=\"+Inf\"} 3\nh_sum{m=\"GET\"} 1.5\nh_count{m=\"GET\"} 3\n"
+        );
     }
 }

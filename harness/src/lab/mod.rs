@@ -15,7 +15,7 @@ pub use app::{AppSpec, Metric};
 pub use process::{Process, has};
 pub use prometheus::Prometheus;
 pub use twin::{Break, Failure, Outcome, Twin};
-pub use world::{World, WorldSpec};
+pub use world::{FileSpec, World, WorldSpec};
 
 use crate::diag::Diag;
 

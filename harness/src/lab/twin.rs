@@ -1,6 +1,6 @@
 //! A twin: how a world is broken on purpose, and which step and finding must fail in it, and no other.
 
-use super::{LabError, Metric};
+use super::{FileSpec, LabError, Metric};
 use crate::model::Verdict;
 use serde::Deserialize;
 use serde_json::Value;
@@ -46,6 +46,13 @@ pub enum Break {
         name: String,
         /// What it is now.
         becomes: Metric,
+    },
+    /// A file is another, or gone.
+    File {
+        /// The file, below the world's folder.
+        path: String,
+        /// What it is now; nothing removes it.
+        becomes: Option<FileSpec>,
     },
     /// Prometheus is made to reload this text, which it must refuse.
     Reload(String),

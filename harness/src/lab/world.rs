@@ -6,7 +6,9 @@ use crate::clock::Clock;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -18,7 +20,22 @@ const SEEN_AFTER: Duration = Duration::from_secs(3);
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WorldSpec {
     /// The applications by name; each becomes a connection of that name.
+    #[serde(default)]
     pub apps: BTreeMap<String, AppSpec>,
+    /// Files by their path below the world's folder, in which scenarios are run.
+    #[serde(default)]
+    pub files: BTreeMap<String, FileSpec>,
+}
+
+/// A file of a world.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FileSpec {
+    /// What it holds.
+    pub text: String,
+    /// May it be executed?
+    #[serde(default)]
+    pub executable: bool,
 }
 
 impl WorldSpec {
@@ -51,6 +68,9 @@ impl World {
     pub async fn start(spec: &WorldSpec) -> Result<Self, LabError> {
         let folder = tempfile::Builder::new().prefix("proofmark-lab-").tempdir();
         let folder = folder.map_err(LabError::io("making a temporary folder"))?;
+        for (path, file) in &spec.files {
+            write(&folder.path().join(path), file).await?;
+        }
         let mut apps = BTreeMap::new();
         let mut jobs: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, spec) in &spec.apps {
@@ -76,7 +96,7 @@ impl World {
     }
 
     /// A folder that goes away with the world.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -114,6 +134,16 @@ impl World {
                 });
                 old.ok_or_else(|| missing(&format!("metric {name} in {app}")))
             }
+            Break::File { path, becomes } => {
+                let path = self.folder.path().join(path);
+                tokio::fs::remove_file(&path)
+                    .await
+                    .map_err(LabError::io(format!("removing {}", path.display())))?;
+                match becomes {
+                    Some(file) => write(&path, file).await,
+                    None => Ok(()),
+                }
+            }
             Break::Reload(text) if self.prometheus.reload(text).await? => {
                 Err(LabError::Wrong("Prometheus took the configuration that should be broken".into()))
             }
@@ -133,4 +163,14 @@ impl World {
         let connections: serde_json::Map<_, _> = connections.collect();
         json!({ "proofmark": crate::model::FORMAT, "connections": connections }).to_string()
     }
+}
+
+async fn write(path: &Path, file: &FileSpec) -> Result<(), LabError> {
+    let failed = || LabError::io(format!("writing {}", path.display()));
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(failed())?;
+    }
+    tokio::fs::write(path, &file.text).await.map_err(failed())?;
+    let mode = if file.executable { 0o755 } else { 0o644 };
+    tokio::fs::set_permissions(path, Permissions::from_mode(mode)).await.map_err(failed())
 }

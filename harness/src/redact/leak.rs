@@ -40,7 +40,7 @@ fn sources() -> [(&'static str, String, usize); 6] {
 }
 
 /// Tokens that say by themselves what they are: AWS, GitHub, GitLab, Slack, Grafana, Telegram, Stripe, Google, Vault, npm.
-const TOKENS: &str = r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|gl(?:sa|c)_[A-Za-z0-9_=]{20,}|[0-9]{8,10}:[A-Za-z0-9_-]{35}|[rs]k_live_[A-Za-z0-9]{16,}|AIza[0-9A-Za-z_-]{35}|hvs\.[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})";
+const TOKENS: &str = r"(?:\b|bot)[0-9]{8,10}:[A-Za-z0-9_-]{35}|\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|gl(?:sa|c)_[A-Za-z0-9_=]{20,}|[rs]k_live_[A-Za-z0-9]{16,}|AIza[0-9A-Za-z_-]{35}|hvs\.[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})";
 
 static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
     let shape =
@@ -142,6 +142,7 @@ mod tests {
             (format!("redis://:{}@cache", "only-a-password"), "dsn-password"),
             (format!("{}{}", "AKIA", "IOSFODNN7EXAMPLE"), "token"),
             (format!("bot {}:{}", "123456789", "AAF-abcdefghijklmnopqrstuvwxyz_0123"), "token"),
+            (format!("/bot{}:{}/getMe", "1234567890", "A".repeat(35)), "token"),
             (format!("Authorization: Bearer {}", "0123456789abcdef"), "authorization"),
             (format!("sent Basic {}", STANDARD.encode("bob:pw")), "authorization"),
             (format!("login with password={}", "hunter2"), "assignment"),

@@ -198,6 +198,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
         }
     }
     let mut step = settings(reader, node, id);
+    step.capture = captures(reader, node, scope);
     doing(reader, node, scope, &mut step);
     for expect in node.get("expect").map(Node::items).unwrap_or_default() {
         let mut filled = expect.clone();
@@ -261,7 +262,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         doing: Node { kind: Kind::Null, late: Late::No, ..*node },
         acts: node.get("act").is_some(),
         expect: vec![],
-        capture: reader.optional::<BTreeMap<String, JsonPath>>(node, "capture").unwrap_or_default(),
+        capture: BTreeMap::new(),
         control: reader.optional(node, "control"),
         within,
         every: every.unwrap_or(Duration::secs(1)),
@@ -275,6 +276,23 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         uses: vec![],
         id,
     }
+}
+
+/// The paths of `capture`, which may be made of `vars`. What is known only later would be read as a sample of a path, and
+/// capture something else.
+fn captures(reader: &mut Reader<'_>, node: &Node, scope: &Scope) -> BTreeMap<String, JsonPath> {
+    let mut own = node.only(|key| key == "capture");
+    let unfilled = reader.wrong.len();
+    reader.wrong.extend(reader.document.fill(&mut own, scope));
+    if let (Some(late), true) = (own.names().first(), reader.wrong.len() == unfilled) {
+        let place = Node { line: late.line, col: late.col, kind: Kind::Null, late: Late::No };
+        let message = format!("a path of `capture` takes `vars` only, not `{}`", late.path);
+        reader.say(&place, "bad-settings", message);
+    }
+    if reader.wrong.len() > unfilled {
+        return BTreeMap::new();
+    }
+    reader.optional(&own, "capture").unwrap_or_default()
 }
 
 fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {

@@ -158,8 +158,12 @@ impl<'a> Shape<'a> {
 
 /// A time that says itself that it is in UTC.
 fn utc(text: &str) -> Option<Timestamp> {
-    let says = ["Z", "z", "+00:00", "-00:00"].iter().any(|end| text.ends_with(end));
-    text.parse().ok().filter(|_| says)
+    text.parse().ok().filter(|_| says_utc(text))
+}
+
+/// Does a time that can be read say that it is in UTC?
+pub fn says_utc(text: &str) -> bool {
+    ["Z", "z", "+00:00", "-00:00"].iter().any(|end| text.ends_with(end))
 }
 
 impl Serialize for FieldType {

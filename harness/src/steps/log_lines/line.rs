@@ -3,6 +3,7 @@
 
 use super::fields::Shape;
 use crate::redact::{is_secret_key, leak};
+use foldhash::fast::RandomState;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ struct Known {
 
 /// The keys that were seen, and the slots of those that are asked for.
 pub struct Keys {
-    known: HashMap<Box<str>, Known>,
+    known: HashMap<Box<str>, Known, RandomState>,
     slots: usize,
     secrets: bool,
 }
@@ -28,7 +29,7 @@ pub struct Keys {
 impl Keys {
     /// Asks for the values of these keys. With `secrets`, it is also looked whether there may be some.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, secrets: bool) -> Self {
-        let mut keys = Self { known: HashMap::new(), slots: 0, secrets };
+        let mut keys = Self { known: HashMap::default(), slots: 0, secrets };
         for name in names {
             if keys.slot(name).is_none() {
                 let known = Known { slot: Some(keys.slots), secret: secrets && is_secret_key(name) };

@@ -1,12 +1,13 @@
 //! Goes once through the file, in bounded memory whatever it holds: so many events, problems and leaks are kept, the rest
 //! is counted.
 
-use super::fields::{FieldType, Fields, Shape};
+use super::fields::{FieldType, Fields, Shape, says_utc};
 use super::line::{self, Keys, Read};
 use super::{Event, Format, Leak, LogLines, Problem, Seen};
 use crate::clients::ClientError;
 use crate::clients::files::{GivenUp, Line, Lines};
 use crate::redact::{Seeker, leak};
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use regex::bytes::Regex;
 use serde_json::Value;
@@ -32,7 +33,7 @@ pub struct Scan<'a> {
     /// Names that are found as words in lines of text.
     words: Vec<(String, Regex)>,
     nested: bool,
-    events: HashMap<Box<str>, Event>,
+    events: HashMap<Box<str>, Event, RandomState>,
     seen: Seen,
 }
 
@@ -158,7 +159,13 @@ impl<'a> Scan<'a> {
                 _ => None,
             }
         };
-        check(&mut self.seen.problems, &self.settings.envelope, number, shape);
+        let time = shape(&self.settings.time_key).and_then(|shape| shape.time());
+        // The time of the event is read once, for reading it is the dearest part of a line.
+        let known = |name: &str, shape: Option<&Shape<'_>>| {
+            let text = matches!(shape, Some(Shape::Text(text)) if says_utc(text));
+            text && time.is_some() && name == self.settings.time_key
+        };
+        check(&mut self.seen.problems, &self.settings.envelope, number, shape, known);
         if read.twice.is_some() {
             tally(&mut self.seen.problems, "the line", "one of its keys stands there twice", number);
         }
@@ -166,7 +173,6 @@ impl<'a> Scan<'a> {
             self.seen.without_event += 1;
             return;
         };
-        let time = shape(&self.settings.time_key).and_then(|shape| shape.time());
         if !self.events.contains_key(name.as_ref()) {
             if self.events.len() >= EVENTS + self.settings.require.0.len() || name.len() > NAME {
                 self.seen.other_events += 1;
@@ -177,7 +183,7 @@ impl<'a> Scan<'a> {
         let Some(event) = self.events.get_mut(name.as_ref()) else { return };
         event.count(time);
         if let Some(fields) = self.settings.require.0.get(name.as_ref()) {
-            check(&mut event.problems, fields, number, shape);
+            check(&mut event.problems, fields, number, shape, known);
         }
     }
 
@@ -263,14 +269,20 @@ impl Event {
     }
 }
 
+/// Checks the fields of a line. `known` says of which it is known already that they are times in UTC.
 fn check<'a>(
     problems: &mut Vec<Problem>,
     fields: &Fields,
     number: u64,
     shape: impl Fn(&str) -> Option<Shape<'a>>,
+    known: impl Fn(&str, Option<&Shape<'a>>) -> bool,
 ) {
     for (name, kind) in &fields.0 {
-        if let Some(why) = FieldType::problem(*kind, shape(name).as_ref()) {
+        let shape = shape(name);
+        if *kind == FieldType::Time && known(name, shape.as_ref()) {
+            continue;
+        }
+        if let Some(why) = kind.problem(shape.as_ref()) {
             tally(problems, name, why, number);
         }
     }

@@ -228,6 +228,19 @@ async fn what_is_parsed_tells_no_secret() {
     assert!(!format!("{:?}{}", look.findings, look.seen).contains(password));
 }
 
+#[tokio::test]
+async fn what_is_kept_as_evidence_tells_no_secret() {
+    let ground = Ground::new();
+    let file = ground.write(
+        "app.env",
+        "NAME=app\nDB_PASSWORD=hunter2-hunter2\nURL=postgres://app:hunter2-hunter2@db/app\n",
+    );
+    let cx = cx("http://127.0.0.1:1");
+    look(&cx, json!({"file": {"path": file, "matches": "NAME"}})).await.unwrap();
+    let kept = String::from_utf8(cx.log.take_answer().unwrap().to_vec()).unwrap();
+    assert!(kept.contains("NAME=app") && !kept.contains("hunter2"), "{kept}");
+}
+
 #[test]
 fn settings_that_cannot_be_meant_are_mistakes() {
     let mistake = |settings: Value| {

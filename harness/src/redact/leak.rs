@@ -27,9 +27,20 @@ struct Shape {
     group: usize,
 }
 
+impl Shape {
+    /// Does what has the shape give something away?
+    fn tells(&self, secret: &str) -> bool {
+        !is_placeholder(secret) && (self.rule != "authorization" || is_login(secret))
+    }
+}
+
 fn sources() -> [(&'static str, String, usize); 6] {
     [
-        ("private-key", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY".to_owned(), 0),
+        (
+            "private-key",
+            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?s:.)*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)".to_owned(),
+            0,
+        ),
         ("jwt", r"\beyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*".to_owned(), 0),
         (DSN, r#"(?i)[a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:([^\s@/"'<>]+)@"#.to_owned(), 1),
         ("token", TOKENS.to_owned(), 0),
@@ -67,10 +78,8 @@ pub fn suspicious(bytes: &[u8]) -> bool {
 /// The rule by which a text holds a secret.
 pub fn in_text(text: &str) -> Option<&'static str> {
     let holds = |shape: &&Shape| {
-        shape.regex.captures_iter(text).any(|found| {
-            let secret = found.get(shape.group).map_or("", |group| group.as_str());
-            !is_placeholder(secret) && (shape.rule != "authorization" || is_login(secret))
-        })
+        let mut all = shape.regex.captures_iter(text).filter_map(|found| found.get(shape.group));
+        all.any(|secret| shape.tells(secret.as_str()))
     };
     SHAPES.iter().find(holds).map(|shape| shape.rule)
 }
@@ -96,6 +105,28 @@ pub fn conceal(value: &mut Value) {
         Value::Object(map) => map.values_mut().for_each(conceal),
         _ => {}
     }
+}
+
+/// A text without the secrets that show by their shape.
+pub fn concealed(text: &str) -> String {
+    let mut text = text.to_owned();
+    for shape in SHAPES.iter() {
+        let mut out = String::with_capacity(text.len());
+        let mut end = 0;
+        for found in shape.regex.captures_iter(&text) {
+            let Some(secret) = found.get(shape.group).filter(|secret| shape.tells(secret.as_str())) else {
+                continue;
+            };
+            out.push_str(&text[end..secret.start()]);
+            out.push_str(MASK);
+            end = secret.end();
+        }
+        if end > 0 {
+            out.push_str(&text[end..]);
+            text = out;
+        }
+    }
+    text
 }
 
 /// What stands in the place of a secret: `***`, `[REDACTED]`, `<masked>`, `xxxx`, nothing.
@@ -156,10 +187,23 @@ mod tests {
         for (text, rule) in secrets() {
             assert_eq!(in_text(&text), Some(rule), "{text}");
             assert!(suspicious(text.as_bytes()), "{text}");
+            let clean = concealed(&format!("before\n{text}\nbehind"));
+            assert!(
+                clean.starts_with("before") && in_text(&clean).is_none() && clean.contains(MASK),
+                "{clean}"
+            );
             let mut value = json!({ "a": [text] });
             conceal(&mut value);
             assert_eq!(value, json!({ "a": [MASK] }));
         }
+    }
+
+    #[test]
+    fn a_private_key_is_concealed_to_its_end() {
+        let mark = |word: &str| format!("-----{word} {}KEY-----", "PRIVATE ");
+        let text = format!("a\n{}\nMIIE\nvQIB\n{}\nb", mark("BEGIN"), mark("END"));
+        assert_eq!(concealed(&text), format!("a\n{MASK}\nb"));
+        assert_eq!(concealed(&text[..text.len() - 40]), format!("a\n{MASK}"), "also one that was cut off");
     }
 
     #[test]

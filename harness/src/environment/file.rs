@@ -4,11 +4,11 @@ use super::connection::{Connection, Systems, Tls};
 use super::secret::{Reference, SecretReference};
 use crate::diag::{Diag, Place};
 use crate::document::{self, Document, Node};
-use crate::model::{FileHash, Permission};
+use crate::model::{FORMAT, FileHash, Permission};
 use crate::redact::Redactor;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,31 @@ struct TlsFile {
 }
 
 const KEYS: &[&str] = &["proofmark", "connections", "forbid"];
+
+/// JSON Schema of the environment file, in the dialect 2020-12.
+pub fn schema() -> Value {
+    let mut generator = SchemaGenerator::default();
+    let connection = generator.subschema_for::<ConnectionFile>();
+    let forbid = generator.subschema_for::<BTreeSet<Permission>>();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Proofmark environment",
+        "type": "object",
+        "required": ["proofmark"],
+        "additionalProperties": false,
+        "properties": {
+            "proofmark": { "const": FORMAT, "description": "The version of the format." },
+            "connections": {
+                "type": "object", "additionalProperties": connection,
+                "description": "Where the systems are and how to log in, by name.",
+            },
+            "forbid": {
+                "allOf": [forbid], "description": "Permissions that no flag can give in this environment.",
+            },
+        },
+        "$defs": generator.take_definitions(true),
+    })
+}
 
 impl Environment {
     /// Reads an environment file.

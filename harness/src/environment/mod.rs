@@ -8,4 +8,4 @@ mod file;
 mod secret;
 
 pub use connection::{Connection, HttpClients, Systems, Tls};
-pub use file::Environment;
+pub use file::{Environment, schema};

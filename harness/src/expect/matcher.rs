@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Number, Value, json};
 
 /// The keys that may stand beside `at`.
-pub(super) const WITH_AT: &[&str] = &[
+pub(crate) const WITH_AT: &[&str] = &[
     "at",
     "equals",
     "one-of",

@@ -38,8 +38,9 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
-const KEYS: &[&str] = &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"];
-const STEP_KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] =
+    &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"];
+pub(super) const STEP_KEYS: &[&str] = &[
     "id",
     "title",
     "check",

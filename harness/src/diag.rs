@@ -1,7 +1,7 @@
 //! One user-facing diagnostic: what is wrong, where it stands, and how to mend it.
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use crate::redact::is_secret_key;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use regex::{Captures, Regex};
 use serde::Serialize;
 use std::sync::{Arc, LazyLock};
@@ -123,7 +123,9 @@ impl Place {
     /// at the place.
     fn shown(&self) -> (String, std::ops::Range<usize>) {
         let line = usize::try_from(self.line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let this = unreadable(self.source.lines().nth(line).unwrap_or_default());
+        let this = self.source.lines().nth(line).unwrap_or_default();
+        let hidden = continues_secret(self.source.lines().take(line), this);
+        let this = if hidden { starred(this) } else { unreadable(this) };
         let span = self.span(&this);
         (this, span)
     }
@@ -151,18 +153,38 @@ static HIDDEN: LazyLock<[Regex; 2]> = LazyLock::new(|| {
 /// The line with stars in the place of values that a key calls secret, and of passwords in URLs: a message ends up in
 /// the log of a pipeline.
 fn unreadable(line: &str) -> String {
-    let secret = |key: &str| is_secret_key(key) || key == "bearer";
     let stars = |found: &Captures<'_>| {
         let (whole, hidden) = (&found[0], &found["secret"]);
-        if found.name("key").is_some_and(|key| !secret(key.as_str())) {
+        if found.name("key").is_some_and(|key| !is_secret(key.as_str())) {
             return whole.to_owned();
         }
-        let star = |c: char| if matches!(c, '"' | '\'') { c } else { '*' };
         let start = found.name("secret").map_or(0, |secret| secret.start()) - found.get_match().start();
-        let stars: String = hidden.chars().map(star).collect();
-        [&whole[..start], &stars, &whole[start + hidden.len()..]].concat()
+        [&whole[..start], &starred(hidden), &whole[start + hidden.len()..]].concat()
     };
     HIDDEN.iter().fold(line.to_owned(), |line, pattern| pattern.replace_all(&line, stars).into_owned())
+}
+
+fn is_secret(key: &str) -> bool {
+    is_secret_key(key) || key == "bearer"
+}
+
+fn starred(text: &str) -> String {
+    text.chars().map(|c| if c.is_whitespace() || matches!(c, '"' | '\'') { c } else { '*' }).collect()
+}
+
+/// Does the line go on with a value that began below a secret's key, further above?
+fn continues_secret<'a>(above: impl Iterator<Item = &'a str>, line: &str) -> bool {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let deeper = indent(line);
+    let parent = above.filter(|other| !other.trim().is_empty() && indent(other) < deeper).last();
+    let Some((key, rest)) = parent.and_then(|parent| parent.split_once(':')) else { return false };
+    let key = key.trim_start_matches([' ', '-']).trim_matches(['"', '\'', ' ']);
+    let map =
+        line.trim_start().starts_with(['{', '-']) || line.contains(": ") || line.trim_end().ends_with(':');
+    match rest.trim() {
+        "" => is_secret(key) && !map,
+        rest => is_secret(key) && !rest.starts_with(['{', '[']),
+    }
 }
 
 impl std::fmt::Display for Place {

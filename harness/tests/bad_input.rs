@@ -157,6 +157,17 @@ fn a_good_file_is_run() {
     assert!(good.folder.path().join("evidence").exists() && good.folder.path().join("reports").exists());
 }
 
+// `via` without a role is for every candidate, also for kinds that have no role of their own.
+#[test]
+fn candidates_are_read_below_the_connection_that_via_names() {
+    let server = Server::start().on("/second", Answer::json("{}"));
+    let first = "first-of: [{ http: { get: /first } }, { http: { get: /second } }]";
+    let desk = scenario(&format!("{HEAD}  - id: page\n    check: {{ {first} }}\n    via: prometheus\n"));
+    let output = desk.run(&server);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(server.seen().len(), 2);
+}
+
 cases! { refused:
     unknown_key_of_a_scenario = top("titel: Again");
     unknown_key_of_a_step = step("check: { prometheus-query: { query: up } }\nwihtin: 2m");
@@ -250,6 +261,9 @@ cases! { refused:
     connection_without_url = connection("{ bearer: { env: STAND_IN } }");
     connection_with_a_bad_url = connection("{ url: 'localhost 9090' }");
     secret_in_clear_beside_another_mistake = connection("{ ulr: { env: STAND_IN }, bearer: hunter2-hunter2 }");
+    secret_in_clear_over_several_lines = connection("\n    url: { env: STAND_IN }\n    basic:\n      username: admin\n      password: |\n        hunter2-hunter2");
+    secret_header_beside_a_mistake = check("http: { get: 'http://127.0.0.1/', headers: { Authorization: 'Bearer hunter2' }, staus: 200 }");
+    login_of_a_connection_beside_a_mistake = connection("{ url: 'http://me:hunter2@127.0.0.1:9', baerer: { env: STAND_IN } }");
     secret_that_is_a_number = connection("{ url: { env: STAND_IN }, basic: { username: admin, password: 12345678 } }");
     secrets_that_are_all_missing = connection("{ url: { env: NOT_SET }, basic: { username: { env: NOT_SET }, password: { file: pw } }, tls: { key: key.pem } }");
     secret_in_clear = connection("{ url: { env: STAND_IN }, bearer: hunter2-hunter2 }");
@@ -303,10 +317,8 @@ cases! { refused_without_place:
 
 /// Nine anchors, each nine times the one before.
 fn bomb() -> String {
-    let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
-    for (last, this) in ('a'..='h').zip('b'..='i') {
-        let nine = vec![format!("*{last}"); 9].join(",");
-        bomb.push_str(&format!("{this}: &{this} [{nine}]\n"));
-    }
-    bomb
+    let line =
+        |(last, this): (char, char)| format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 9].join(","));
+    let lines: String = ('a'..='h').zip('b'..='i').map(line).collect();
+    format!("a: &a [x,x,x,x,x,x,x,x,x]\n{lines}")
 }

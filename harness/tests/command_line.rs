@@ -30,7 +30,8 @@ fn help_of_every_command() {
     let here = Path::new(".");
     keep("help", &says(here, "--help", ""));
     let commands = says(here, "help", "");
-    let commands = commands.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands =
+        commands.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(commands.len() > 6, "{commands:?}");
     for command in commands.into_iter().filter(|command| *command != "help") {

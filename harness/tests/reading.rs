@@ -61,9 +61,50 @@ forbid: [destroy]
 
 /// What people and their editors leave in a file.
 const LITTER: &[&str] = &[
-    "{{", "}}", "{{ vars.job }}", "{{ captures.x }}", "{", "}", "[", "]", ":", ": ", "- ", ",", "\"", "'", "\n", "  ", "\t",
-    "#", "&a ", "*a", "!!int ", "|", ">", "---\n", "...\n", "<<: ", "~", "yes", "0x1F", "1e999", ".nan", "-1", "2m", "é", "🦀",
-    "\u{feff}", "\0", "\r", "\u{2028}", "$..", "(?", "id: target", "steps:", "99999999999999999999",
+    "{{",
+    "}}",
+    "{{ vars.job }}",
+    "{{ captures.x }}",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ": ",
+    "- ",
+    ",",
+    "\"",
+    "'",
+    "\n",
+    "  ",
+    "\t",
+    "#",
+    "&a ",
+    "*a",
+    "!!int ",
+    "|",
+    ">",
+    "---\n",
+    "...\n",
+    "<<: ",
+    "~",
+    "yes",
+    "0x1F",
+    "1e999",
+    ".nan",
+    "-1",
+    "2m",
+    "é",
+    "🦀",
+    "\u{feff}",
+    "\0",
+    "\r",
+    "\u{2028}",
+    "$..",
+    "(?",
+    "id: target",
+    "steps:",
+    "99999999999999999999",
 ];
 
 fn read(text: &[u8]) -> Result<Plan, Vec<Diag>> {
@@ -85,7 +126,10 @@ fn shown<T>(read: Result<T, Vec<Diag>>) -> Result<(), TestCaseError> {
     let Err(wrong) = read else { return Ok(()) };
     prop_assert!(!wrong.is_empty());
     for diag in wrong {
-        prop_assert!(!diag.message.is_empty() && diag.help.as_ref().is_some_and(|help| !help.is_empty()), "{diag:?}");
+        prop_assert!(
+            !diag.message.is_empty() && diag.help.as_ref().is_some_and(|help| !help.is_empty()),
+            "{diag:?}"
+        );
         let place = diag.place.as_ref();
         prop_assert!(place.is_some(), "{diag:?}");
         let place = place.unwrap();
@@ -152,7 +196,8 @@ impl Spoil {
 }
 
 fn spoilt(text: &'static str) -> impl Strategy<Value = String> {
-    prop::collection::vec(spoil(), 1..5).prop_map(|spoils| spoils.iter().fold(text.to_owned(), |text, s| s.on(&text)))
+    prop::collection::vec(spoil(), 1..5)
+        .prop_map(|spoils| spoils.iter().fold(text.to_owned(), |text, s| s.on(&text)))
 }
 
 #[test]

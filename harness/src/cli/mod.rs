@@ -21,9 +21,8 @@ use std::sync::LazyLock;
 
 static EXITS: LazyLock<String> = LazyLock::new(|| {
     let wide = Exit::TABLE.iter().map(|(_, _, again)| again.len()).max().unwrap_or_default();
-    let row = |(exit, means, again): &(Exit, &str, &str)| {
-        format!("  {:>3}  {again:wide$}  {means}", exit.code())
-    };
+    let row =
+        |(exit, means, again): &(Exit, &str, &str)| format!("  {:>3}  {again:wide$}  {means}", exit.code());
     let rows: Vec<String> = Exit::TABLE.iter().map(row).collect();
     format!("Exit codes, whether it is safe to run again, and what they mean:\n{}", rows.join("\n"))
 });

@@ -26,7 +26,9 @@ pub(super) fn validate(chosen: &Chosen, clock: &Clock) -> Exit {
         Ok((plan, _)) => {
             say(&format!("valid: {}\n", counted(&plan)));
             if chosen.env.is_none() {
-                tell("no environment was given (`--env FILE`), so the names of connections were not looked up");
+                tell(
+                    "no environment was given (`--env FILE`), so the names of connections were not looked up",
+                );
             }
             Exit::Passed
         }
@@ -99,7 +101,10 @@ fn names(plan: &Plan, environment: &Environment) -> String {
         ([], _) => "connections: none is used".to_owned(),
         (used, Some(file)) => format!("connections: {}; all of them are in {}", used.join(", "), file.path),
         (used, None) => {
-            format!("connections: {}; not looked up, for want of an environment (`--env FILE`)", used.join(", "))
+            format!(
+                "connections: {}; not looked up, for want of an environment (`--env FILE`)",
+                used.join(", ")
+            )
         }
     }
 }
@@ -110,7 +115,7 @@ fn described(step: &Step, environment: &Environment) -> String {
     kinds.dedup();
     let mut line = kinds.join(" or ");
     if candidates > 1 {
-        line += &format!(" (the first of {candidates} that passes)");
+        line.extend([" (the first of ", &candidates.to_string(), " that passes)"]);
     }
     for (role, name) in step.connections() {
         line.extend([" on ", &name]);
@@ -128,7 +133,7 @@ fn described(step: &Step, environment: &Environment) -> String {
     }
     for (word, length) in [("polls for up to", step.within), ("has to hold for", step.hold)] {
         if let Some(length) = length {
-            line += &format!("; {word} {length}");
+            line.extend(["; ", word, " ", &length.to_string()]);
         }
     }
     line

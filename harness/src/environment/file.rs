@@ -179,12 +179,11 @@ impl Login<'_> {
 
     async fn connection(&mut self, file: &ConnectionFile) -> Connection {
         let mut connection = Connection { name: self.name.to_owned(), ..Connection::default() };
-        match &file.url {
-            Some(url) => connection.url = self.url(url).await,
-            None => {
-                let diag = Diag::new("missing-key", format!("the connection `{}` has no `url`", self.name));
-                self.say(&[], diag.help("add `url: \"http://host:9090\"`"));
-            }
+        if let Some(url) = &file.url {
+            connection.url = self.url(url).await;
+        } else {
+            let diag = Diag::new("missing-key", format!("the connection `{}` has no `url`", self.name));
+            self.say(&[], diag.help("add `url: \"http://host:9090\"`"));
         }
         if let Some(basic) = &file.basic {
             let username = self.value(&["basic", "username"], &basic.username).await;

@@ -80,8 +80,7 @@ fn variable(name: &str) -> Result<String, Diag> {
 
 async fn command(argv: &[String], folder: &Path) -> Result<String, Diag> {
     let shown = argv.join(" ");
-    let failed =
-        |why: String| {
+    let failed = |why: String| {
         let diag = Diag::new("missing-secret", format!("the command `{shown}` gave no secret: {why}"));
         diag.help("run it by hand, in the folder of the environment file")
     };
@@ -141,7 +140,11 @@ impl<'de> de::Visitor<'de> for Visitor {
         self.visit_str(&number.to_string())
     }
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Reference, A::Error> {
-        let key = map.next_key::<String>()?.ok_or_else(|| de::Error::custom("nothing is referred to; write `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM] }`"))?;
+        let key = map.next_key::<String>()?.ok_or_else(|| {
+            de::Error::custom(
+                "nothing is referred to; write `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM] }`",
+            )
+        })?;
         let reference = match key.as_str() {
             "env" => Reference::Env(map.next_value()?),
             "file" => Reference::File(map.next_value()?),
@@ -149,9 +152,9 @@ impl<'de> de::Visitor<'de> for Visitor {
             _ => return Err(de::Error::unknown_field(&key, SOURCES)),
         };
         match map.next_key::<String>()? {
-            Some(second) => {
-                Err(de::Error::custom(format!("both `{key}` and `{second}` are given; a value comes from one place: take one out")))
-            }
+            Some(second) => Err(de::Error::custom(format!(
+                "both `{key}` and `{second}` are given; a value comes from one place: take one out"
+            ))),
             None => Ok(reference),
         }
     }

@@ -37,7 +37,9 @@ impl TryFrom<Keys> for Count {
         match (equals, min, max) {
             (None, None, None) => Err("the count asks nothing; write one of `equals`, `min`, `max`".into()),
             (Some(_), None, None) => Ok(Self { equals, min, max }),
-            (Some(_), ..) => Err("`equals` stands beside another; a count has either `equals`, or `min` and `max`".into()),
+            (Some(_), ..) => {
+                Err("`equals` stands beside another; a count has either `equals`, or `min` and `max`".into())
+            }
             (None, Some(min), Some(max)) if min > max => {
                 Err(format!("no count is at least {min} and at most {max}; exchange them"))
             }

@@ -186,7 +186,8 @@ impl Runner<'_> {
         let filled = step.fill(&scenario.document, scope);
         if let Ok(filled) = &filled {
             record.kind = filled.kind();
-            record.rules = filled.doing.kinds().iter().map(|kind| (kind.name.to_owned(), kind.rules)).collect();
+            record.rules =
+                filled.doing.kinds().iter().map(|kind| (kind.name.to_owned(), kind.rules)).collect();
             record.settings = filled.settings();
             record.expect = filled.expect.iter().map(|expect| json!(expect)).collect();
         }

@@ -75,7 +75,9 @@ fn load(
                     other.found.path.display()
                 );
                 let diag = scenario.document.diag(&scenario.document.root, "duplicate-id", message);
-                wrong.push(diag.help("an id is the path below the nearest folder `scenarios`: move or rename one"));
+                wrong.push(
+                    diag.help("an id is the path below the nearest folder `scenarios`: move or rename one"),
+                );
             }
             all.insert(file.id.clone(), scenario);
         }
@@ -158,8 +160,12 @@ fn choose(
         let help = match selection.tags.as_slice() {
             [] => "name a scenario file, or a folder that holds `.yaml` files".to_owned(),
             tags => {
-                let known: BTreeSet<&str> =
-                    named.iter().filter_map(|id| all.get(id)).flat_map(|s| &s.tags).map(String::as_str).collect();
+                let known: BTreeSet<&str> = named
+                    .iter()
+                    .filter_map(|id| all.get(id))
+                    .flat_map(|s| &s.tags)
+                    .map(String::as_str)
+                    .collect();
                 let known: Vec<&str> = known.into_iter().collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 format!("no scenario has the tag {}; tags here: {known}", tags.join(" or "))
@@ -279,7 +285,8 @@ impl Plan {
                 let (message, help) = if forbid.contains(need) {
                     (
                         format!("the step `{}` needs `{word}`, which this environment forbids", step.id),
-                        "no flag overrides that: leave the step out, or run it in another environment".to_owned(),
+                        "no flag overrides that: leave the step out, or run it in another environment"
+                            .to_owned(),
                     )
                 } else if allow.contains(need) {
                     continue;
@@ -289,7 +296,9 @@ impl Plan {
                         format!("add `--allow {word}`"),
                     )
                 };
-                wrong.push(scenario.document.diag(kind_of(&step.doing), "missing-permission", message).help(help));
+                wrong.push(
+                    scenario.document.diag(kind_of(&step.doing), "missing-permission", message).help(help),
+                );
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }

@@ -81,13 +81,7 @@ impl Reader<'_> {
         T::default()
     }
 
-    fn say(
-        &mut self,
-        node: &Node,
-        code: &'static str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    fn say(&mut self, node: &Node, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
         self.wrong.push(self.document.diag(node, code, message).help(help));
     }
 }
@@ -144,12 +138,7 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
         return vec![];
     };
     if matches!(list.kind, Kind::Map(_) | Kind::Str(_)) {
-        reader.say(
-            list,
-            "wrong-type",
-            "`steps` is a list",
-            "begin each step with a dash: `- id: …`",
-        );
+        reader.say(list, "wrong-type", "`steps` is a list", "begin each step with a dash: `- id: …`");
         return vec![];
     }
     if list.items().is_empty() {
@@ -170,7 +159,12 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
             if !files.insert(file.clone()) {
                 let at = node.get("evidence").or(node.get("id")).unwrap_or(node);
                 let message = format!("the evidence file `{file}` would be written twice");
-                reader.say(at, "duplicate-name", message, "each step keeps its own `ID.json`; choose another name");
+                reader.say(
+                    at,
+                    "duplicate-name",
+                    message,
+                    "each step keeps its own `ID.json`; choose another name",
+                );
             }
         }
         out.push(step);
@@ -252,7 +246,12 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         );
     }
     if let Some(place) = node.get("every").filter(|_| every == Some(Duration::secs(0))) {
-        reader.say(place, "bad-settings", "`every` is no time at all", "write how long to wait between two looks: `1s`");
+        reader.say(
+            place,
+            "bad-settings",
+            "`every` is no time at all",
+            "write how long to wait between two looks: `1s`",
+        );
     }
     Step {
         title: reader.optional(node, "title"),
@@ -280,12 +279,7 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
         (Some((_, check)), None) => check,
         (None, Some((_, act))) => act,
         (Some(_), Some((key, _))) => {
-            return reader.say(
-                key,
-                "two-kinds",
-                "a step checks or acts, not both",
-                "make two steps of it",
-            );
+            return reader.say(key, "two-kinds", "a step checks or acts, not both", "make two steps of it");
         }
         (None, None) => {
             let help = "add `check: { KIND: { … } }` or `act: { KIND: { … } }`";
@@ -319,9 +313,8 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
 /// `via` names only what the kinds of the step take a connection for, and is there where one of them needs it.
 fn via(reader: &mut Reader<'_>, node: &Node, step: &Step, doing: &Doing) {
     let place = node.get("via").unwrap_or_else(|| step::kind_of(&step.doing));
-    let named = |takes: &[&str]| {
-        step.via.contains_key("") || takes.iter().any(|role| step.via.contains_key(*role))
-    };
+    let named =
+        |takes: &[&str]| step.via.contains_key("") || takes.iter().any(|role| step.via.contains_key(*role));
     for mistake in doing.via_mistakes(named) {
         let (message, help) = parted(&mistake);
         reader.say(place, "bad-via", message, help.unwrap_or_default());

@@ -194,7 +194,8 @@ fn explained(diag: Diag, node: &Node, acts: bool) -> Diag {
         diag.place.as_ref().is_some_and(|place| (place.line, place.column) == (node.line, node.col))
     };
     let here = stands_at(own);
-    let unset = diag.code == "wrong-type" && (here || node.entries().iter().any(|(_, value)| stands_at(value)));
+    let unset =
+        diag.code == "wrong-type" && (here || node.entries().iter().any(|(_, value)| stands_at(value)));
     if diag.code == "missing-key" || unset {
         return Diag { help: example(node, acts).or(diag.help), ..diag };
     }

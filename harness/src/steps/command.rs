@@ -142,7 +142,9 @@ impl Command {
     fn line(&self) -> Result<Vec<String>, String> {
         match (&self.argv, &self.script) {
             (Some(argv), None) if argv.first().is_some_and(|program| !program.is_empty()) => Ok(argv.clone()),
-            (Some(_), None) => Err("`argv` names no program; its first entry is the program: `[ls, -l]`".into()),
+            (Some(_), None) => {
+                Err("`argv` names no program; its first entry is the program: `[ls, -l]`".into())
+            }
             (None, Some(script)) if !script.trim().is_empty() => {
                 Ok(vec!["/bin/sh".into(), "-eu".into(), "-c".into(), script.clone()])
             }

@@ -92,7 +92,8 @@ impl<'de> Visitor<'de> for OneOrList {
             .ok_or_else(|| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))
     }
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Statuses, E> {
-        let positive = u64::try_from(number).map_err(|_| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))?;
+        let positive = u64::try_from(number)
+            .map_err(|_| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))?;
         self.visit_u64(positive)
     }
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Statuses, E> {
@@ -223,7 +224,9 @@ impl Check for Http {
             return Some("a URL must not hold a login; put it into a connection of the environment file, and name that with `via`".into());
         }
         if self.max_bytes == Some(0) {
-            return Some("`max-bytes: 0` allows no answer; write how many bytes may come, or leave it out".into());
+            return Some(
+                "`max-bytes: 0` allows no answer; write how many bytes may come, or leave it out".into(),
+            );
         }
         None
     }

@@ -22,11 +22,18 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 static EXITS: LazyLock<String> = LazyLock::new(|| {
-    let row = |(exit, means, again): &(Exit, &str, &str)| {
-        format!("  {:>3}  {means} (run again? {again})", exit.code())
-    };
-    format!("Exit codes:\n{}", Exit::TABLE.iter().map(row).collect::<Vec<_>>().join("\n"))
+    let wide = Exit::TABLE.iter().map(|(_, _, again)| again.len()).max().unwrap_or_default();
+    let row =
+        |(exit, means, again): &(Exit, &str, &str)| format!("  {:>3}  {again:wide$}  {means}", exit.code());
+    let rows: Vec<String> = Exit::TABLE.iter().map(row).collect();
+    format!("Exit codes, whether it is safe to run again, and what they mean:\n{}", rows.join("\n"))
 });
+
+const RUN: [&str; 3] = [
+    "proofmark run --env environments/homelab.yaml",
+    "proofmark run scenarios/demo --env lab.yaml --allow exec --only demo/shop#ready",
+    "proofmark run --env lab.yaml --format jsonl | tail -1",
+];
 
 /// Runs the checks of a plan against live systems, keeps what it saw as evidence, and stamps a verdict on it
 #[derive(Debug, Parser)]
@@ -39,26 +46,30 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios, keep evidence, write reports
-    #[command(
-        after_help = "Examples:\n  proofmark run --env environments/homelab.yaml\n  proofmark run scenarios/demo --env lab.yaml --allow exec --only demo/shop#ready\n  proofmark run --env lab.yaml --format jsonl | tail -1"
-    )]
+    #[command(after_help = format!("Examples:\n  {}\n\n{}", RUN.join("\n  "), *EXITS))]
     Run(run::Options),
     /// Check scenario files and the environment without touching anything
-    #[command(after_help = "Example:\n  proofmark validate scenarios/phase5 --env environments/homelab.yaml")]
+    #[command(
+        after_help = "Examples:\n  proofmark validate\n  proofmark validate scenarios/phase5 --env environments/homelab.yaml\n\nExit codes: 0 all is well, 2 not so: every mistake of every file is shown."
+    )]
     Validate(Chosen),
     /// List scenarios with their titles
-    #[command(after_help = "Example:\n  proofmark list --tag wave1")]
+    #[command(after_help = "Examples:\n  proofmark list\n  proofmark list scenarios/phase5 --tag wave1")]
     List(Chosen),
     /// Show what would run, in which order, and what it would change
-    #[command(after_help = "Example:\n  proofmark plan scenarios/demo --env lab.yaml")]
+    #[command(
+        after_help = "Examples:\n  proofmark plan scenarios/demo --env lab.yaml\n  proofmark plan --env lab.yaml --only demo/shop --var job=shop"
+    )]
     Plan(Chosen),
     /// Tell a run again from its evidence
     #[command(
-        after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml"
+        after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml\n\nThe exit code is that of the run; 3 for a run that never ended."
     )]
     Report(report::Options),
     /// Make every hash and every judgement of a run again, offline
-    #[command(after_help = "Example:\n  proofmark verify evidence/20260216T020000Z-x7k2q9")]
+    #[command(
+        after_help = "Examples:\n  proofmark verify\n  proofmark verify evidence/20260216T020000Z-x7k2q9\n\nExit codes: 0 the same, 3 incomplete or judged by other rules, 5 different."
+    )]
     Verify(verify::Options),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
     #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain prometheus-targets")]
@@ -78,6 +89,9 @@ enum Command {
     #[command(after_help = "Example:\n  proofmark man > /usr/local/share/man/man1/proofmark.1")]
     Man,
     /// See it work: a real Prometheus where all is well, then the same world broken on purpose
+    #[command(
+        after_help = "Example:\n  proofmark demo\n\nIt stops everything that it started. Exit codes: 0 the first run passed and the second failed\nas named, 1 not so, 3 the world could not be set up."
+    )]
     Demo(demo::Options),
 }
 
@@ -146,9 +160,13 @@ fn refuse(wrong: &[Diag]) -> Exit {
     for diag in wrong {
         tell(&format!("{}\n", diag.render(colour)));
     }
-    let many = if wrong.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", wrong.len()) };
-    tell(&format!("{many}; nothing was run"));
+    tell(&format!("{}; nothing was run", many(wrong.len(), "mistake")));
     Exit::Usage
+}
+
+/// `1 step`, `2 steps`.
+fn many(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn allowed(allow: &[Permission]) -> BTreeSet<Permission> {

@@ -3,9 +3,9 @@
 use super::connection::{Connection, Systems, Tls};
 use super::secret::{Reference, SecretReference};
 use crate::diag::{Diag, Place};
-use crate::document::{self, Document, Node};
+use crate::document::{self, Document, Form, Kind, Node};
 use crate::model::{FORMAT, FileHash, Permission};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, Secret};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub struct Environment {
     document: Option<Document>,
     folder: PathBuf,
-    connections: BTreeMap<String, (Node, ConnectionFile)>,
+    connections: BTreeMap<String, ConnectionFile>,
     /// Permissions that no flag can give here.
     pub forbid: BTreeSet<Permission>,
 }
@@ -68,7 +68,11 @@ struct TlsFile {
     insecure: bool,
 }
 
-const KEYS: &[&str] = &["proofmark", "connections", "forbid"];
+const FORM: Form = Form {
+    name: "an environment file",
+    keys: &["proofmark", "connections", "forbid"],
+    other: ("steps", "this looks like a scenario: name it without `--env`"),
+};
 
 /// JSON Schema of the environment file, in the dialect 2020-12.
 pub fn schema() -> Value {
@@ -102,19 +106,21 @@ impl Environment {
     /// Every mistake in the file.
     pub fn load(path: &Path) -> Result<Self, Vec<Diag>> {
         let document = document::text(path).and_then(document::parse).map_err(|diag| vec![diag])?;
-        let mut wrong = vec![];
+        let mut wrong = document.form(&FORM).map_err(|diag| vec![diag])?;
         let mut out = Self { folder: path.parent().unwrap_or(Path::new("")).to_owned(), ..Self::default() };
         let root = &document.root;
-        wrong.extend(document.format(root));
-        wrong.extend(document.unknown_keys(root, KEYS));
         if let Some(node) = root.get("forbid") {
             document.typed(node).map_or_else(|diag| wrong.push(diag), |forbid| out.forbid = forbid);
         }
         let connections = root.get("connections");
+        if let Some(node) = connections.filter(|node| !matches!(node.kind, Kind::Map(_) | Kind::Null)) {
+            let diag = document.diag(node, "wrong-type", "`connections` is a map of names");
+            wrong.push(diag.help("write each as `prometheus: { url: \"http://host:9090\" }`"));
+        }
         for (key, node) in connections.map(Node::entries).unwrap_or_default() {
             let name = key.as_str().unwrap_or_default().to_owned();
             match document.typed(node) {
-                Ok(connection) => drop(out.connections.insert(name, (key.clone(), connection))),
+                Ok(connection) => drop(out.connections.insert(name, connection)),
                 Err(diag) => wrong.push(diag),
             }
         }
@@ -136,7 +142,7 @@ impl Environment {
     /// The connections as they are written: references, never values.
     pub fn written(&self) -> BTreeMap<String, Value> {
         let value = |file: &ConnectionFile| serde_json::to_value(file).unwrap_or_default();
-        self.connections.iter().map(|(name, (_, file))| (name.clone(), value(file))).collect()
+        self.connections.iter().map(|(name, file)| (name.clone(), value(file))).collect()
     }
 
     /// Resolves the secrets of the connections in `used`; the others are left out.
@@ -150,11 +156,11 @@ impl Environment {
         redactor: Redactor,
     ) -> Result<Systems, Vec<Diag>> {
         let (mut connections, mut wrong) = (BTreeMap::new(), vec![]);
-        for (name, (place, file)) in self.connections.iter().filter(|(name, _)| used.contains(*name)) {
-            match self.connect(name, file, exec, &redactor).await {
-                Ok(connection) => drop(connections.insert(name.clone(), connection)),
-                Err(diag) => wrong.push(self.placed(diag, place)),
-            }
+        for (name, file) in self.connections.iter().filter(|(name, _)| used.contains(*name)) {
+            let mut login = Login { environment: self, name, exec, redactor: &redactor, wrong: vec![] };
+            let connection = login.connection(file).await;
+            wrong.append(&mut login.wrong);
+            connections.insert(name.clone(), connection);
         }
         if wrong.is_empty() {
             Ok(Systems { connections, redactor, ..Systems::default() })
@@ -162,70 +168,100 @@ impl Environment {
             Err(wrong)
         }
     }
+}
 
-    fn placed(&self, diag: Diag, node: &Node) -> Diag {
-        let source = self.document.as_ref().map(|document| document.source.clone());
-        let place = source.map(|source| Place { source, line: node.line, column: node.col });
-        Diag { place, ..diag }
+/// Makes one connection of what is written, and collects what stands in the way.
+struct Login<'a> {
+    environment: &'a Environment,
+    name: &'a str,
+    exec: bool,
+    redactor: &'a Redactor,
+    wrong: Vec<Diag>,
+}
+
+impl Login<'_> {
+    /// Takes down a mistake at the value below these keys, or at the connection's name.
+    fn say(&mut self, keys: &[&str], diag: Diag) {
+        let document = self.environment.document.as_ref();
+        let place = document.and_then(|document| {
+            let (name, connection) = document.root.get("connections")?.entry(self.name)?;
+            let value = keys.iter().try_fold(connection, |node, key| node.get(key));
+            let node = value.filter(|_| !keys.is_empty()).unwrap_or(name);
+            Some(Place { source: document.source.clone(), line: node.line, column: node.col })
+        });
+        self.wrong.push(Diag { place, ..diag });
     }
 
-    async fn connect(
-        &self,
-        name: &str,
-        file: &ConnectionFile,
-        exec: bool,
-        redactor: &Redactor,
-    ) -> Result<Connection, Diag> {
-        let folder = self.folder.as_path();
-        let mut connection = Connection { name: name.to_owned(), ..Connection::default() };
+    async fn value(&mut self, keys: &[&str], reference: &Reference) -> Option<String> {
+        let value = reference.resolve(&self.environment.folder, self.exec).await;
+        value.map_err(|diag| self.say(keys, diag)).ok()
+    }
+
+    async fn secret(&mut self, keys: &[&str], reference: &Reference) -> Option<Secret> {
+        let value = self.value(keys, reference).await?;
+        Some(self.redactor.learn(value))
+    }
+
+    async fn connection(&mut self, file: &ConnectionFile) -> Connection {
+        let mut connection = Connection { name: self.name.to_owned(), ..Connection::default() };
         if let Some(url) = &file.url {
-            let url = url.resolve(folder, exec).await?;
-            let parsed = url::Url::parse(&url);
-            if let Err(error) = &parsed {
-                let diag = Diag::new(
-                    "bad-url",
-                    format!("the url of the connection `{name}` cannot be read: {error}"),
-                );
-                return Err(diag.help("write it whole: `http://host:9090`"));
-            }
-            if parsed.is_ok_and(|url| url.password().is_some() || !url.username().is_empty()) {
-                redactor.learn(url.clone());
-            }
-            connection.url = Some(url.trim_end_matches('/').to_owned());
+            connection.url = self.url(url).await;
+        } else {
+            let diag = Diag::new("missing-key", format!("the connection `{}` has no `url`", self.name));
+            self.say(&[], diag.help("add `url: \"http://host:9090\"`"));
         }
         if let Some(basic) = &file.basic {
-            let username = basic.username.resolve(folder, exec).await?;
-            let password = redactor.learn(basic.password.0.resolve(folder, exec).await?);
-            connection.basic = Some((username, password));
+            let username = self.value(&["basic", "username"], &basic.username).await;
+            let password = self.secret(&["basic", "password"], &basic.password.0).await;
+            connection.basic = username.zip(password);
         }
         if let Some(bearer) = &file.bearer {
-            connection.bearer = Some(redactor.learn(bearer.0.resolve(folder, exec).await?));
+            connection.bearer = self.secret(&["bearer"], &bearer.0).await;
         }
         for (header, value) in &file.headers {
-            let value = redactor.learn(value.resolve(folder, exec).await?);
-            connection.headers.insert(header.clone(), value);
+            if let Some(value) = self.secret(&["headers", header], value).await {
+                connection.headers.insert(header.clone(), value);
+            }
         }
         if let Some(tls) = &file.tls {
-            connection.tls = self.tls(tls, redactor)?;
+            connection.tls = self.tls(tls);
         }
-        Ok(connection)
+        connection
     }
 
-    fn tls(&self, file: &TlsFile, redactor: &Redactor) -> Result<Tls, Diag> {
-        let pem = |path: &Option<PathBuf>| -> Result<Option<String>, Diag> {
-            let Some(path) = path else { return Ok(None) };
-            let path = self.folder.join(path);
-            let read = std::fs::read_to_string(&path);
-            let read = read
-                .map_err(|e| Diag::new("unreadable-file", format!("cannot read {}: {e}", path.display())))?;
-            Ok(Some(read))
+    async fn url(&mut self, url: &Reference) -> Option<String> {
+        let url = self.value(&["url"], url).await?;
+        match url::Url::parse(&url) {
+            Ok(parsed) => {
+                if parsed.password().is_some() || !parsed.username().is_empty() {
+                    self.redactor.learn(url.clone());
+                }
+                Some(url.trim_end_matches('/').to_owned())
+            }
+            Err(error) => {
+                let message = format!("the url of the connection `{}` cannot be read: {error}", self.name);
+                self.say(&["url"], Diag::new("bad-url", message).help("write it whole: `http://host:9090`"));
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self, file: &TlsFile) -> Tls {
+        let mut pem = |key: &str, path: &Option<PathBuf>| -> Option<String> {
+            let path = self.environment.folder.join(path.as_ref()?);
+            let unreadable = |error| {
+                let diag = Diag::new("unreadable-file", format!("cannot read {}: {error}", path.display()));
+                diag.help("the path counts from the folder of the environment file")
+            };
+            std::fs::read_to_string(&path).map_err(|e| self.say(&["tls", key], unreadable(e))).ok()
         };
-        Ok(Tls {
-            ca: pem(&file.ca)?,
-            cert: pem(&file.cert)?,
-            key: pem(&file.key)?.map(|key| redactor.learn(key)),
+        let (ca, cert, key) = (pem("ca", &file.ca), pem("cert", &file.cert), pem("key", &file.key));
+        Tls {
+            ca,
+            cert,
+            key: key.map(|key| self.redactor.learn(key)),
             server_name: file.server_name.clone(),
             insecure: file.insecure,
-        })
+        }
     }
 }

@@ -195,7 +195,7 @@ pub enum Format {
     Text,
     /// One file for a browser, a phone, paper.
     Html,
-    /// `JUnit` XML, for CI.
+    /// JUnit XML, for CI.
     Junit,
     /// The report as data.
     Json,

@@ -1,7 +1,7 @@
 //! JSON Schema of the scenario file, for editors. Where templates are filled in, text with `{{ … }}` is as good as what
 //! stands there otherwise.
 
-use super::read::{KEYS, STEP_KEYS};
+use super::read::{FORM, STEP_KEYS};
 use crate::expect::{Count, WITH_AT};
 use crate::model::{Duration, FORMAT};
 use crate::steps::{AnyAct, AnyCheck};
@@ -33,7 +33,7 @@ pub fn schema() -> Value {
         "type": "object",
         "required": ["proofmark", "title", "claim", "steps"],
         "additionalProperties": false,
-        "properties": KEYS.iter().map(property).collect::<Map<_, _>>(),
+        "properties": FORM.keys.iter().map(property).collect::<Map<_, _>>(),
         "$defs": definitions,
     })
 }
@@ -207,7 +207,7 @@ mod tests {
             let about = properties[key]["description"].as_str();
             about.is_some_and(|about| !about.is_empty())
         };
-        assert!(KEYS.iter().all(|key| told(&schema["properties"], key)));
+        assert!(FORM.keys.iter().all(|key| told(&schema["properties"], key)));
         assert!(STEP_KEYS.iter().all(|key| told(&schema["$defs"]["step"]["properties"], key)));
         for kind in crate::steps::kinds() {
             let list = if kind.acts { "act" } else { "check" };

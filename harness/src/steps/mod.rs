@@ -107,9 +107,13 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say.
+    /// A mistake in the settings that their types cannot say: "what is wrong; how to mend it".
     fn mistake(&self) -> Option<String> {
         None
+    }
+    /// A mistake in the step's `via`, which names a connection for this kind or does not.
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        no_connection(Self::NAME, Self::ROLES, named)
     }
 }
 
@@ -137,10 +141,18 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say.
+    /// A mistake in the settings that their types cannot say: "what is wrong; how to mend it".
     fn mistake(&self) -> Option<String> {
         None
     }
+    /// A mistake in the step's `via`, which names a connection for this kind or does not.
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        no_connection(Self::NAME, Self::ROLES, named)
+    }
+}
+
+fn no_connection(kind: &str, roles: &[&str], named: bool) -> Option<String> {
+    (named && roles.is_empty()).then(|| format!("`{kind}` uses no connection; leave `via` out"))
 }
 
 /// What is known of a kind without settings.
@@ -167,6 +179,14 @@ pub struct KindInfo {
 /// Every kind, checks first, each list in order of name.
 pub fn kinds() -> impl Iterator<Item = &'static KindInfo> {
     AnyCheck::KINDS.iter().chain(AnyAct::KINDS)
+}
+
+impl KindInfo {
+    /// What `via` can name a connection for: the roles; where there are none, the kind itself, which may read a path
+    /// below a connection.
+    pub fn takes(&self) -> Vec<&'static str> {
+        if self.roles.is_empty() { vec![self.name] } else { self.roles.to_vec() }
+    }
 }
 
 macro_rules! kinds {
@@ -198,6 +218,8 @@ macro_rules! kinds {
             pub fn counted(&self) -> Option<&'static str> { match self { $(Self::$variant(kind) => kind.counted()),+ } }
             /// A mistake in the settings that their types cannot say.
             pub fn mistake(&self) -> Option<String> { match self { $(Self::$variant(kind) => kind.mistake()),+ } }
+            /// A mistake in the step's `via`, which names a connection for this kind or does not.
+            pub fn via_mistake(&self, named: bool) -> Option<String> { match self { $(Self::$variant(kind) => kind.via_mistake(named)),+ } }
         }
     };
 }

@@ -99,14 +99,14 @@ impl Check for PrometheusQuery {
 
     fn mistake(&self) -> Option<String> {
         if self.query.trim().is_empty() {
-            return Some("`query` is empty".into());
+            return Some("`query` is empty; write PromQL: `up{job=\"velero\"}`".into());
         }
         let range = self.range.as_ref()?;
         let (last, step) = (range.last.0.as_millis(), range.step.0.as_millis());
         match step {
             0 => Some("`range.step` is zero; write how far the points lie apart: 1m".into()),
             _ if last / step >= MAX_POINTS => Some(format!(
-                "a range has at most {MAX_POINTS} points; {} every {} are more",
+                "{} every {} are more than {MAX_POINTS} points, which every server refuses; make `step` longer or `last` shorter",
                 range.last, range.step
             )),
             _ => None,

@@ -12,26 +12,20 @@ const UP: &str = "check: { prometheus-query: { query: up } }";
 
 /// A stand-in that answers every query with samples, or with none.
 fn server(samples: bool) -> Server {
-    let answer = match samples {
-        true => Answer::recorded("prometheus-3.5.3/query_vector.json"),
-        false => Answer::json(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
-    };
+    let recorded = "prometheus-3.5.3/query_vector.json";
+    let answer = if samples { Answer::recorded(recorded) } else { Answer::no_samples() };
     Server::start().on("/api/v1/query", answer)
 }
 
 /// A scenario that waits for ten minutes, with a step after it, and a scenario after that.
 fn waiting(url: &str) -> Desk {
-    let desk = Desk::new(PROGRAM, url);
+    let desk = Desk::new(PROGRAM, &[("prometheus", url)]);
     let steps = format!(
         "  - {{ id: wait, {UP}, within: 10m, every: 20ms, timeout: 10m }}\n  - {{ id: after, {UP} }}\n"
     );
     desk.scenario("one", "", &steps);
     desk.scenario("two", "needs: [one]", &format!("  - {{ id: last, {UP} }}\n"));
     desk
-}
-
-fn start(desk: &Desk, args: &[&str]) -> fixtures::Running {
-    desk.start(&[&["run", "--env", "environment.yaml"], args].concat())
 }
 
 fn told(desk: &Desk) -> Value {
@@ -52,7 +46,7 @@ fn complete(desk: &Desk, ended: &Ended) -> Value {
     report
 }
 
-fn reason<'a>(report: &'a Value, scenario: usize, step: usize) -> &'a str {
+fn reason(report: &Value, scenario: usize, step: usize) -> &str {
     report["scenarios"][scenario]["steps"][step]["reason"].as_str().unwrap_or_default()
 }
 
@@ -61,7 +55,7 @@ fn a_signal_ends_a_poll_with_complete_evidence() {
     for (signal, name) in [(Signal::SIGINT, "SIGINT"), (Signal::SIGTERM, "SIGTERM")] {
         let server = server(false);
         let desk = waiting(&server.url());
-        let running = start(&desk, &["--format", "jsonl"]);
+        let running = desk.start_run(&["--format", "jsonl"]);
         until("it polls", || (server.seen().len() >= 3).then_some(()));
         running.signal(signal);
         let ended = running.wait();
@@ -84,7 +78,7 @@ fn a_signal_ends_a_request_that_hangs() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let server = Server::broken(Fault::Hang);
         let desk = waiting(&server.url());
-        let running = start(&desk, &[]);
+        let running = desk.start_run(&[]);
         until("it has asked", || (!server.seen().is_empty()).then_some(()));
         running.signal(signal);
         let ended = running.wait();
@@ -96,13 +90,13 @@ fn a_signal_ends_a_request_that_hangs() {
 #[test]
 fn an_act_is_let_finish_however_many_signals_come() {
     let server = server(true);
-    let desk = Desk::new(PROGRAM, &server.url());
+    let desk = Desk::new(PROGRAM, &[("prometheus", &server.url())]);
     let script = "touch began; until [ -e go ]; do sleep 0.05; done; echo finished";
     let steps = format!(
         "  - {{ id: act, act: {{ command: {{ script: '{script}' }} }}, timeout: 50s }}\n  - {{ id: after, {UP} }}\n"
     );
     desk.scenario("one", "", &steps);
-    let running = start(&desk, &["--allow", "exec"]);
+    let running = desk.start_run(&["--allow", "exec"]);
     until("the act has begun", || desk.path("began").exists().then_some(()));
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT] {
         running.signal(signal);
@@ -153,9 +147,9 @@ fn incomplete(desk: &Desk, run: &str) {
 
 /// Two scenarios of several steps that pass, one of them with an answer kept.
 fn passing(server: &Server) -> Desk {
-    let desk = Desk::new(PROGRAM, &server.url());
-    let steps: String =
-        (0..6).map(|n| format!("  - {{ id: s{n}, {UP}, evidence: answer{n}.json }}\n")).collect();
+    let desk = Desk::new(PROGRAM, &[("prometheus", &server.url())]);
+    let steps = (0..6).map(|n| format!("  - {{ id: s{n}, {UP}, evidence: answer{n}.json }}\n"));
+    let steps = steps.collect::<Vec<_>>().concat();
     desk.scenario("one", "", &steps);
     desk.scenario("two", "needs: [one]", &steps);
     desk
@@ -170,7 +164,7 @@ fn a_killed_run_is_read_and_called_incomplete() {
     let mut cut_short = 0;
     for moment in 0..40 {
         let desk = passing(&server);
-        let running = start(&desk, &[]);
+        let running = desk.start_run(&[]);
         let length = || {
             let run = std::fs::read_dir(desk.path("evidence")).ok()?.flatten().next()?;
             Some(run.path().join("events.jsonl").metadata().map_or(0, |file| file.len()))
@@ -192,27 +186,28 @@ fn no_beginning_of_a_run_panics_or_passes() {
     let server = server(true);
     let desk = passing(&server);
     assert_eq!(desk.run(&[]).code, Some(0));
-    let run = desk.path(&desk.newest());
-    let (events, manifest) = (run.join("events.jsonl"), run.join("manifest.json"));
-    let (whole, sealed) = (std::fs::read(&events).unwrap(), std::fs::read(&manifest).unwrap());
+    let name = desk.newest();
+    let (events, manifest) = (format!("{name}/events.jsonl"), format!("{name}/manifest.json"));
+    let files = desk.files(&name);
+    let (whole, sealed) = (&files["events.jsonl"], &files["manifest.json"]);
     let open = |cut: usize| {
-        std::fs::write(&events, &whole[..cut]).unwrap();
-        let run = proofmark::record::read(&run).unwrap_or_else(|error| panic!("{cut}: {error}"));
+        desk.write(&events, &whole[..cut]);
+        let run = proofmark::record::read(&desk.path(&name)).unwrap_or_else(|error| panic!("{cut}: {error}"));
         let report = proofmark::report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some());
         assert!(!report.complete, "{cut}");
         assert_eq!(report.exit.code(), 3, "{cut}");
         assert_eq!(proofmark::verify::verify(&run).exit().code(), 3, "{cut}");
     };
-    std::fs::remove_file(&manifest).unwrap();
+    std::fs::remove_file(desk.path(&manifest)).unwrap();
     for cut in (0..=whole.len()).step_by(13).chain([whole.len() - 1, whole.len()]) {
         open(cut);
     }
     // Torn while the manifest was written.
     for cut in [0, 1, sealed.len() / 2, sealed.len() - 3] {
-        std::fs::write(&manifest, &sealed[..cut]).unwrap();
+        desk.write(&manifest, &sealed[..cut]);
         open(whole.len());
     }
-    incomplete(&desk, &desk.newest());
+    incomplete(&desk, &name);
 }
 
 #[test]
@@ -290,7 +285,7 @@ fn folders_that_cannot_be_written_are_named() {
 #[test]
 fn evidence_that_is_taken_away_while_it_is_written_is_missed() {
     let server = server(true);
-    let desk = Desk::new(PROGRAM, &server.url());
+    let desk = Desk::new(PROGRAM, &[("prometheus", &server.url())]);
     let steps = format!(
         "  - id: rob\n    act: {{ command: {{ argv: [rm, -r, evidence] }} }}\n  - {{ id: after, {UP} }}\n"
     );

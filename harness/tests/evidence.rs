@@ -1,9 +1,9 @@
-//! What a run leaves: that `verify` notices whatever is changed in it, that `report` tells it again, and that the engine
-//! concludes from it what the design says.
+//! What a run leaves: that `verify` notices whatever is changed in it, that `report` tells it again, and that it keeps what was
+//! expected and seen.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use fixtures::{Answer, Desk, Ended, Server};
+use fixtures::{Answer, Desk, Server};
 use proofmark::record::sha256;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,25 +11,16 @@ use std::collections::BTreeMap;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_proofmark");
 const UP: &str = "check: { prometheus-query: { query: up } }";
 
-fn empty() -> Answer {
-    Answer::json(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#)
-}
-
 fn server() -> Server {
     Server::start()
         .on("/api/v1/query", Answer::recorded("prometheus-3.5.3/query_vector.json"))
-        .on("/none/api/v1/query", empty())
+        .on("/none/api/v1/query", Answer::no_samples())
         .on("/page", Answer::json(r#"{"state": "ready", "version": 7, "list": [1, 2, 3], "none": []}"#))
 }
 
-/// A desk whose environment also knows the pages of the server, and a Prometheus that has nothing.
 fn desk(server: &Server) -> Desk {
-    let (desk, url) = (Desk::new(PROGRAM, &server.url()), server.url());
-    let connections = format!(
-        "proofmark: v1\nconnections:\n  prometheus: {{ url: \"{url}\" }}\n  pages: {{ url: \"{url}\" }}\n  none: {{ url: \"{url}/none\" }}\n"
-    );
-    desk.write("environment.yaml", connections);
-    desk
+    let url = server.url();
+    Desk::new(PROGRAM, &[("prometheus", &url), ("pages", &url), ("none", &format!("{url}/none"))])
 }
 
 /// A run with a passed and a failed step, an answer kept, and a scenario that is skipped.
@@ -45,21 +36,6 @@ fn failed(server: &Server) -> Desk {
 
 fn json_of(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
-}
-
-/// The step's own file of the newest run.
-fn kept(desk: &Desk, step: &str) -> Value {
-    json_of(&desk.files(&desk.newest())[&format!("{step}.json")])
-}
-
-/// Runs these steps as the scenario `s`, which must leave what `verify` agrees with.
-fn ran(desk: &Desk, steps: &str, code: i32) -> Ended {
-    desk.scenario("s", "", steps);
-    let ended = desk.run(&["--allow", "exec"]);
-    assert_eq!(ended.code, Some(code), "{ended:?}");
-    assert_eq!(desk.call(&["verify"]).code, Some(0));
-    assert_eq!(desk.call(&["report"]).code, Some(code));
-    ended
 }
 
 #[test]
@@ -270,7 +246,7 @@ fn report_exits_as_the_run_did_and_takes_the_newest() {
         (format!("  - {{ id: a, {UP}, via: none }}\n"), 1),
         ("  - { id: a, check: { http: { get: 'http://127.0.0.1:1/' } } }\n".to_owned(), 3),
     ] {
-        ran(&desk, &steps, code);
+        desk.ran(&steps, code);
         runs.insert(desk.newest(), code);
         assert_eq!(desk.call(&["report"]).code, Some(code), "the newest");
     }
@@ -324,203 +300,15 @@ fn every_finding_keeps_what_was_expected_and_seen() {
   - {{ id: up, {UP} }}
 "
     );
-    ran(&desk, &steps, 1);
-    let findings = kept(&desk, "s/all")["findings"].clone();
+    desk.ran(&steps, 1);
+    let findings = desk.kept("s/all")["findings"].clone();
     let verdicts: Vec<&Value> = findings.as_array().unwrap().iter().map(|f| &f["verdict"]).collect();
     assert_eq!(verdicts, ["passed", "passed", "failed", "unverified"]);
     for finding in
-        [findings, kept(&desk, "s/up")["findings"].clone()].iter().flat_map(|f| f.as_array().unwrap())
+        [findings, desk.kept("s/up")["findings"].clone()].iter().flat_map(|f| f.as_array().unwrap())
     {
         for key in ["what", "expected", "seen"] {
             assert!(!finding[key].is_null(), "{key}: {finding}");
         }
     }
-}
-
-#[test]
-fn first_of_takes_the_first_that_passes_and_counts_no_other() {
-    let server = server();
-    let desk = desk(&server);
-    server.set("/api/v1/query", empty());
-    let never = "prometheus-query: { query: never }";
-    ran(&desk, &format!("  - {{ id: a, check: {{ first-of: [{{ {never} }}, {{ {never} }}] }} }}\n"), 1);
-    let none = kept(&desk, "s/a");
-    assert_eq!((none["findings"].as_array().map(Vec::len), &none["chosen"]), (Some(2), &Value::Null));
-
-    // The second passes; `expect` and `capture` are its own.
-    let page = "http: { get: /page }";
-    let steps = format!(
-        "  - id: a
-    check: {{ first-of: [{{ {never} }}, {{ {page} }}, {{ {never} }}] }}
-    via: {{ http: pages }}
-    expect: [{{ at: $.json.state, equals: ready }}]
-    capture: {{ version: $.json.version }}
-  - {{ id: b, check: {{ {page} }}, via: pages, expect: [{{ at: $.json.version, equals: '{{{{ captures.version }}}}' }}] }}
-"
-    );
-    let before = server.seen().len();
-    ran(&desk, &steps, 0);
-    let chosen = kept(&desk, "s/a");
-    assert_eq!((&chosen["chosen"], chosen["findings"].as_array().map(Vec::len)), (&json!(1), Some(3)));
-    assert_eq!(chosen["attempts"].as_array().map(Vec::len), Some(2), "the other is kept as an attempt");
-    assert_eq!(server.seen().len() - before, 3, "the third was not asked");
-
-    // What could not be decided stops the search: the page would pass.
-    server.set("/api/v1/query", Answer::json("{}").status(503));
-    let steps = format!(
-        "  - {{ id: a, check: {{ first-of: [{{ {never} }}, {{ {page} }}] }}, via: {{ http: pages }} }}\n"
-    );
-    ran(&desk, &steps, 3);
-    assert_eq!(kept(&desk, "s/a")["chosen"], json!(0));
-}
-
-#[test]
-fn zero_passes_only_beside_a_control_that_passed() {
-    let server = server();
-    let desk = desk(&server);
-    let zero = "check: { prometheus-query: { query: gone } }, via: none, expect: [{ at: $.samples, count: { equals: 0 } }]";
-    ran(&desk, &format!("  - {{ id: zero, {zero} }}\n"), 3);
-    let help = kept(&desk, "s/zero")["findings"][0]["help"].as_str().unwrap().to_owned();
-    assert!(help.contains("control: STEP"), "{help}");
-    ran(&desk, &format!("  - {{ id: shown, {UP} }}\n  - {{ id: zero, control: shown, {zero} }}\n"), 0);
-    ran(
-        &desk,
-        &format!("  - {{ id: shown, {UP}, via: none }}\n  - {{ id: zero, control: shown, {zero} }}\n"),
-        1,
-    );
-    assert_eq!(kept(&desk, "s/zero")["verdict"], "unverified");
-    // `none` has no samples, but the page has an empty list: an absence like any other.
-    let page = "check: { http: { get: /page } }, via: pages";
-    ran(
-        &desk,
-        &format!("  - {{ id: a, {page}, expect: [{{ at: '$.json.none', count: {{ max: 0 }} }}] }}\n"),
-        3,
-    );
-    ran(
-        &desk,
-        &format!("  - {{ id: a, {page}, expect: [{{ at: '$.json.list', count: {{ equals: 3 }} }}] }}\n"),
-        0,
-    );
-}
-
-#[test]
-fn after_a_failure_checks_still_run_and_acts_and_users_of_captures_are_skipped() {
-    let server = server();
-    let desk = desk(&server);
-    let steps = format!(
-        "  - {{ id: bad, {UP}, via: none, capture: {{ n: '$.samples[0].value' }} }}
-  - {{ id: look, {UP} }}
-  - {{ id: change, act: {{ command: {{ argv: [touch, changed] }} }} }}
-  - {{ id: use, check: {{ prometheus-query: {{ query: 'x > {{{{ captures.n }}}}' }} }} }}
-  - {{ id: last, {UP} }}
-"
-    );
-    let ended = ran(&desk, &steps, 1);
-    assert!(!desk.path("changed").exists(), "{ended:?}");
-    let verdict = |step: &str| kept(&desk, &format!("s/{step}"))["verdict"].clone();
-    assert_eq!(
-        ["bad", "look", "change", "use", "last"].map(verdict),
-        ["failed", "passed", "skipped", "skipped", "passed"]
-    );
-    let reason = |step: &str| kept(&desk, &format!("s/{step}"))["reason"].as_str().unwrap().to_owned();
-    assert!(reason("change").contains("`bad` is failed"), "{}", reason("change"));
-    assert!(reason("use").contains("the capture `n`, which no step made"), "{}", reason("use"));
-    // The same where the first could not be decided.
-    ran(&desk, &steps.replace("via: none", "timeout: 1ms").replace("query: up", "query: up "), 3);
-    assert!(!desk.path("changed").exists());
-}
-
-#[test]
-fn what_needs_a_failed_scenario_is_skipped_and_all_skipped_is_no_pass() {
-    let server = server();
-    let desk = failed(&server);
-    let run = desk.newest();
-    let report = json_of(desk.call(&["report", "--format", "json"]).stdout.as_bytes());
-    let two = &report["scenarios"][1];
-    assert_eq!((&two["id"], &two["verdict"]), (&json!("two"), &json!("skipped")));
-    assert_eq!(two["reason"], "it needs `one`, which is failed");
-    assert!(!desk.files(&run).keys().any(|name| name.starts_with("two/")));
-    // Only the scenario that needs another was asked for: the other is pulled in.
-    assert_eq!(desk.run(&["--only", "two"]).code, Some(1));
-}
-
-#[test]
-fn within_polls_until_it_passes_and_the_last_look_decides() {
-    let server = server();
-    let desk = desk(&server);
-    server.set("/api/v1/query", empty());
-    desk.scenario("s", "", &format!("  - {{ id: a, {UP}, within: 50s, every: 10ms }}\n"));
-    let running = desk.start(&["run", "--env", "environment.yaml"]);
-    let asked = || server.seen().len();
-    fixtures::until("it has polled", || (asked() >= 4).then_some(()));
-    server.set("/api/v1/query", Answer::recorded("prometheus-3.5.3/query_vector.json"));
-    let ended = running.wait();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let record = kept(&desk, "s/a");
-    let attempts = record["attempts"].as_array().unwrap();
-    assert_eq!(attempts.len(), asked());
-    assert_eq!(
-        (&attempts[0]["verdict"], &attempts.last().unwrap()["verdict"]),
-        (&json!("failed"), &json!("passed"))
-    );
-    // Equal observations stand there once.
-    let whole = attempts.iter().filter(|attempt| attempt.get("observation").is_some()).count();
-    assert_eq!((whole, &attempts[1]["same-as"]), (1, &json!(0)));
-    assert_eq!(desk.call(&["verify"]).code, Some(0));
-
-    ran(&desk, &format!("  - {{ id: a, {UP}, via: none, within: 300ms, every: 50ms }}\n"), 1);
-    let rounds = kept(&desk, "s/a")["attempts"].as_array().unwrap().len();
-    assert!((2..=7).contains(&rounds), "{rounds}");
-}
-
-#[test]
-fn hold_asks_that_it_stays_true() {
-    let server = server();
-    let desk = desk(&server);
-    ran(&desk, &format!("  - {{ id: a, {UP}, hold: 300ms, every: 20ms }}\n"), 0);
-    let record = kept(&desk, "s/a");
-    let held = record["findings"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&held["what"], &held["expected"]), (&json!("it stayed true"), &json!("300ms")));
-    assert!(record["attempts"].as_array().unwrap().len() >= 3);
-
-    // It ceases while it should hold, and there is no time to begin again.
-    desk.scenario("s", "", &format!("  - {{ id: a, {UP}, hold: 50s, every: 10ms }}\n"));
-    let running = desk.start(&["run", "--env", "environment.yaml"]);
-    let before = server.seen().len();
-    fixtures::until("it holds", || (server.seen().len() >= before + 3).then_some(()));
-    server.set("/api/v1/query", empty());
-    let ended = running.wait();
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert_eq!(desk.call(&["verify"]).code, Some(0));
-}
-
-#[test]
-fn a_401_is_asked_for_once_however_long_there_is() {
-    let server = server();
-    let desk = desk(&server);
-    for path in ["/api/v1/query", "/page"] {
-        server.set(path, Answer::json("{}").status(401));
-    }
-    for (step, code) in [(UP.to_owned(), 3), ("check: { http: { get: /page } }, via: pages".to_owned(), 1)] {
-        let before = server.seen().len();
-        ran(&desk, &format!("  - {{ id: a, {step}, within: 50s, every: 10ms }}\n"), code);
-        assert_eq!(server.seen().len() - before, 1, "{step}");
-    }
-}
-
-#[test]
-fn a_timeout_bounds_one_attempt_of_a_check_and_of_an_act() {
-    let server = Server::broken(fixtures::Fault::Hang);
-    let desk = desk(&server);
-    ran(&desk, &format!("  - {{ id: a, {UP}, timeout: 200ms }}\n"), 3);
-    let seen = kept(&desk, "s/a")["findings"][0]["seen"].as_str().unwrap().to_owned();
-    assert!(seen.contains("within 200ms") && seen.contains("`timeout`"), "{seen}");
-    let act = "act: { command: { script: 'sleep 1000 & echo $! > child; wait' } }";
-    ran(&desk, &format!("  - {{ id: a, {act}, timeout: 300ms }}\n"), 3);
-    let child = std::fs::read_to_string(desk.path("child")).unwrap();
-    let gone = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
-        (status.is_empty() || status.contains("State:\tZ")).then_some(())
-    };
-    fixtures::until("the whole group of the command is gone", gone);
 }

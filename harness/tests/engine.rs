@@ -1,7 +1,5 @@
 //! What the engine concludes, as only the whole program can show it: which steps run, how often, and what counts.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
-
 use fixtures::{Answer, Desk, Server, until};
 use serde_json::{Value, json};
 

@@ -50,20 +50,18 @@ fn every_fault_is_unverified_within_the_time_of_the_step() {
         // Large answers take longer in a test build; how long a step may take is shown by the others.
         let large = matches!(fault, Fault::Oversized | Fault::GzipBomb);
         let limit = if large { "30s" } else { "700ms" };
-        let mut steps = format!(
-            "  - {{ id: query, check: {{ prometheus-query: {{ query: up }} }}, timeout: {limit} }}\n"
-        );
-        steps += &format!("  - {{ id: targets, check: {{ prometheus-targets: {{}} }}, timeout: {limit} }}\n");
-        if also_http {
-            steps += &format!(
-                "  - {{ id: page, check: {{ http: {{ get: / }} }}, via: prometheus, timeout: {limit} }}\n"
-            );
-        }
+        let all = [
+            ("query", "prometheus-query: { query: up } }"),
+            ("targets", "prometheus-targets: {} }"),
+            ("page", "http: { get: / } }, via: prometheus"),
+        ];
+        let all = &all[..if also_http { 3 } else { 2 }];
+        let step = |(id, kind)| format!("  - {{ id: {id}, check: {{ {kind}, timeout: {limit} }}\n");
+        let steps = all.iter().copied().map(step).collect::<Vec<_>>().concat();
         let start = Instant::now();
         desk.ran(&steps, 3);
         assert!(large || start.elapsed() < Duration::from_secs(6), "{fault:?} took {:?}", start.elapsed());
-        let all = ["query", "targets", "page"];
-        for step in &all[..if also_http { 3 } else { 2 }] {
+        for (step, _) in all {
             let reason = reason(&desk, &format!("s/{step}"));
             assert!(reason.contains(word), "{fault:?}: {reason}");
             assert!(reason.contains("127.0.0.1"), "{fault:?} says where: {reason}");

@@ -42,6 +42,10 @@ const SECRET_KEYS: [&str; 14] = [
 pub struct Secret(String);
 
 impl Secret {
+    /// A value that is sent like a secret and is none: it is not learned.
+    pub fn open(text: String) -> Self {
+        Self(text)
+    }
     /// The value itself, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -75,7 +79,7 @@ impl<T> Clean<T> {
 pub struct Frame {
     /// Keys whose values are Proofmark's own.
     pub own: &'static [&'static str],
-    /// Keys whose values are known by name, but not secret by their name: only learned secrets are masked in them.
+    /// Keys whose values are maps or lists of pairs, with names of our own that make nothing secret.
     pub named: &'static [&'static str],
     /// Keys whose values, or the entries of whose lists, have a frame themselves.
     pub parts: &'static [(&'static str, &'static Frame)],
@@ -216,16 +220,27 @@ impl Known {
                 for (key, value) in map.iter_mut().filter(|(key, _)| !frame.own.contains(&key.as_str())) {
                     if let Some((_, frame)) = frame.parts.iter().find(|(part, _)| part == key) {
                         self.walk_frame(value, frame, open);
-                    } else if let (true, Value::Object(map)) =
-                        (frame.named.contains(&key.as_str()), &mut *value)
-                    {
-                        map.values_mut().for_each(|value| self.walk(value, open));
+                    } else if frame.named.contains(&key.as_str()) {
+                        self.walk_named(value, open);
                     } else {
                         self.walk(value, open);
                     }
                 }
             }
             other => self.walk(other, open),
+        }
+    }
+
+    /// What has names of its own: a map, or a list of pairs.
+    fn walk_named(&self, value: &mut Value, open: &[String]) {
+        match value {
+            Value::Object(map) => map.values_mut().for_each(|value| self.walk(value, open)),
+            Value::Array(pairs) => {
+                let values =
+                    pairs.iter_mut().filter_map(Value::as_array_mut).flat_map(|pair| pair.iter_mut().skip(1));
+                values.for_each(|value| self.walk(value, open));
+            }
+            _ => self.walk(value, open),
         }
     }
 

@@ -294,3 +294,19 @@ fn evidence_that_is_taken_away_while_it_is_written_is_missed() {
     refused(&ended, "evidence");
     assert!(!Path::new(&desk.path("reports")).exists(), "{ended:?}");
 }
+
+#[test]
+fn a_reader_that_went_away_changes_nothing() {
+    let server = server(true);
+    for words in ["exec >/dev/full 2>/dev/full", "exec >&- 2>&-"] {
+        let mut desk = passing(&server);
+        for args in [&[][..], &["--format", "jsonl"]] {
+            desk.limit(words);
+            let ended = desk.run(args);
+            assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{words}");
+            desk.limit(":");
+            assert_eq!(desk.call(&["verify"]).code, Some(0));
+            assert_eq!(told(&desk)["verdict"], "passed");
+        }
+    }
+}

@@ -209,3 +209,27 @@ fn a_timeout_bounds_one_attempt_of_a_check_and_of_an_act() {
     };
     until("the whole group of the command is gone", gone);
 }
+
+#[test]
+fn an_earlier_answer_is_no_evidence_of_a_look_that_had_none() {
+    let server = server();
+    let desk = desk(&server);
+    let never =
+        "expect: [{ at: $.json.state, equals: never }], within: 50s, every: 10ms, evidence: page.json";
+    desk.scenario(
+        "s",
+        "",
+        &format!("  - {{ id: a, check: {{ http: {{ get: /page }} }}, via: pages, {never} }}\n"),
+    );
+    let running = desk.start_run(&[]);
+    until("it has looked", || (server.seen().len() >= 2).then_some(()));
+    // An error that no further look mends: it is the last.
+    server.set("/page", Answer::new(302, "text/plain", "").header("location", "ftp://elsewhere/"));
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(
+        !desk.files(&desk.newest()).contains_key("s/page.json"),
+        "what was answered before stands for nothing"
+    );
+    assert_eq!(desk.call(&["verify"]).code, Some(0));
+}

@@ -106,7 +106,7 @@ fn forge(desk: &Desk, step: &str, mut change: impl FnMut(&mut Value), mut event:
             line["verdict"] = record["verdict"].clone();
         }
         event(&mut line);
-        lines.push_str(&format!("{line}\n"));
+        lines.extend([line.to_string(), "\n".to_owned()]);
     }
     let mut manifest: proofmark::model::Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
     files.insert(name, bytes);

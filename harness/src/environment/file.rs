@@ -5,7 +5,7 @@ use super::secret::{Reference, SecretReference};
 use crate::diag::{Diag, Place};
 use crate::document::{self, Document, Node};
 use crate::model::{FileHash, Permission};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, Secret, is_secret_key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub struct ConnectionFile {
     /// Bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bearer: Option<SecretReference>,
-    /// Extra headers.
+    /// Extra headers. One that is written out is no secret, unless its name says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, Reference>,
     /// TLS settings.
@@ -66,6 +66,33 @@ struct TlsFile {
     server_name: Option<String>,
     #[serde(default)]
     insecure: bool,
+}
+
+impl ConnectionFile {
+    /// Learns what stands in the file although it should be a reference.
+    fn learn(&self, redactor: &Redactor) {
+        if let Some(Reference::Text(url)) = &self.url {
+            learn_login(url, redactor);
+        }
+        for (header, value) in &self.headers {
+            if let (Reference::Text(text), false) = (value, is_open(header, value)) {
+                redactor.learn(text.clone());
+            }
+        }
+    }
+}
+
+/// A header that is written out (a tenant `1`) is no secret unless its name says so: masking every `1` would leave nothing
+/// to judge.
+fn is_open(header: &str, value: &Reference) -> bool {
+    matches!(value, Reference::Text(_)) && !is_secret_key(header)
+}
+
+fn learn_login(url: &str, redactor: &Redactor) {
+    let login = |url: url::Url| url.password().is_some() || !url.username().is_empty();
+    if url::Url::parse(url).is_ok_and(login) {
+        redactor.learn(url);
+    }
 }
 
 const KEYS: &[&str] = &["proofmark", "connections", "forbid"];
@@ -127,6 +154,8 @@ impl Environment {
         redactor: Redactor,
     ) -> Result<Systems, Vec<Diag>> {
         let (mut connections, mut wrong) = (BTreeMap::new(), vec![]);
+        // All of them are written down, the unused ones too.
+        self.connections.values().for_each(|(_, file)| file.learn(&redactor));
         for (name, (place, file)) in self.connections.iter().filter(|(name, _)| used.contains(*name)) {
             match self.connect(name, file, exec, &redactor).await {
                 Ok(connection) => drop(connections.insert(name.clone(), connection)),
@@ -165,9 +194,7 @@ impl Environment {
                 );
                 return Err(diag.help("write it whole: `http://host:9090`"));
             }
-            if parsed.is_ok_and(|url| url.password().is_some() || !url.username().is_empty()) {
-                redactor.learn(url.clone());
-            }
+            learn_login(&url, redactor);
             connection.url = Some(url.trim_end_matches('/').to_owned());
         }
         if let Some(basic) = &file.basic {
@@ -179,7 +206,8 @@ impl Environment {
             connection.bearer = Some(redactor.learn(bearer.0.resolve(folder, exec).await?));
         }
         for (header, value) in &file.headers {
-            let value = redactor.learn(value.resolve(folder, exec).await?);
+            let text = value.resolve(folder, exec).await?;
+            let value = if is_open(header, value) { Secret::open(text) } else { redactor.learn(text) };
             connection.headers.insert(header.clone(), value);
         }
         if let Some(tls) = &file.tls {

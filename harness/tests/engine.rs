@@ -2,6 +2,7 @@
 
 use fixtures::{Answer, Desk, Server, until};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_proofmark");
 const UP: &str = "check: { prometheus-query: { query: up } }";
@@ -167,6 +168,12 @@ fn hold_asks_that_it_stays_true() {
     let held = record["findings"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&held["what"], &held["expected"]), (&json!("it stayed true"), &json!("300ms")));
     assert!(record["attempts"].as_array().unwrap().len() >= 3);
+
+    // One slow look shows one moment, however long it took.
+    let slow = Answer::json(r#"{"state": "ready"}"#).after(Duration::from_millis(250));
+    server.set("/slow", slow);
+    desk.ran("  - { id: a, check: { http: { get: /slow } }, via: pages, hold: 200ms, every: 10ms }\n", 0);
+    assert_eq!(desk.kept("s/a")["attempts"].as_array().map(Vec::len), Some(2));
 
     // It ceases while it should hold, and there is no time to begin again.
     desk.scenario("s", "", &format!("  - {{ id: a, {UP}, hold: 50s, every: 10ms }}\n"));

@@ -152,9 +152,12 @@ impl Runner<'_> {
         if let Some(missing) = step.uses.iter().find(|name| !made(name)) {
             return Some(Skip::Skipped(format!("it uses the capture `{missing}`, which no step made")));
         }
+        if !step.acts {
+            return None;
+        }
         let broken =
             before.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed | Verdict::Unverified));
-        let (id, verdict) = broken.filter(|_| step.acts)?;
+        let (id, verdict) = broken?;
         Some(Skip::Skipped(format!(
             "nothing is changed after a step that did not pass: `{id}` is {}",
             verdict.word()

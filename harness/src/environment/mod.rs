@@ -5,6 +5,7 @@
 
 mod connection;
 mod file;
+mod login;
 mod secret;
 
 pub use connection::{Connection, HttpClients, Systems, Tls};

@@ -134,9 +134,8 @@ impl Page {
     }
 }
 
-/// What to do next; the reader of the page needs not be sent to it.
 fn next(report: &Report) -> Vec<Fact> {
-    let next = words::next(report).into_iter().filter(|(name, _)| !name.ends_with("--format html"));
+    let next = words::next(report).into_iter();
     next.map(|(name, why)| Fact { name, value: why.to_owned() }).collect()
 }
 
@@ -152,6 +151,7 @@ fn facts(report: &Report) -> Vec<Fact> {
         ("Environment", report.environment.clone()),
         ("Commit", report.commit.clone()),
         ("Command", report.command.as_ref().map(|command| format!("proofmark {command}"))),
+        ("Allowed besides reading", report.allow.as_ref().map(|allow| allow.join(", "))),
         ("Version", report.version.clone()),
         ("Interrupted by", report.interrupted_by.clone()),
         ("Complete", (!report.complete).then(|| "no".to_owned())),
@@ -235,7 +235,7 @@ impl Step {
             reason: reason.or_else(|| bare.then(|| words::why(step, WIDTH))),
             seconds: words::seconds(step.seconds),
             rounds: (step.rounds > 1).then(|| words::count(step.rounds as usize, "round")),
-            file: step.file.as_deref().map(|file| words::line(&format!("{}/{file}", report.run))),
+            file: step.file.as_deref().map(|file| words::place(report, file)),
             sha256: step.sha256.as_deref().map(words::line),
             open: matches!(step.verdict, Verdict::Failed | Verdict::Unverified) && step.file.is_some(),
             findings,

@@ -10,6 +10,7 @@ pub mod junit;
 pub mod progress;
 #[cfg(test)]
 mod sample;
+mod screen;
 pub mod text;
 mod words;
 

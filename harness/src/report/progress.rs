@@ -3,6 +3,7 @@
 //! The run only leaves word of what happened; a thread of its own draws, ten times a second at most, so that a run of a
 //! thousand fast steps does not wait for its terminal.
 
+use super::screen::Screen;
 use super::{Tally, text, words};
 use crate::model::{Event, Line, Verdict};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -54,7 +55,8 @@ impl Progress {
         if table {
             let (end, ended) = mpsc::channel();
             let news = Arc::clone(&progress.news);
-            let mut table = Table::new(ProgressDrawTarget::stderr(), colour);
+            let mut table =
+                Table::new(ProgressDrawTarget::term_like(Box::new(Screen::stderr())), Box::new(tell), colour);
             let draw = move || {
                 while matches!(ended.recv_timeout(BEAT), Err(RecvTimeoutError::Timeout)) {
                     table.draw(&news);
@@ -80,9 +82,13 @@ impl Progress {
             news.take(&line.event);
             news.said.extend(said);
         } else if let Some(said) = said {
-            let _ = writeln!(anstream::stderr(), "{said}");
+            tell(&said);
         }
     }
+}
+
+fn tell(lines: &str) {
+    let _ = writeln!(anstream::stderr(), "{lines}");
 }
 
 impl Drop for Progress {
@@ -141,14 +147,16 @@ struct Table {
     rows: MultiProgress,
     steps: Vec<(String, ProgressBar)>,
     whole: ProgressBar,
+    /// Writes a line above the table.
+    say: Box<dyn Fn(&str) + Send>,
     colour: bool,
 }
 
 impl Table {
-    fn new(target: ProgressDrawTarget, colour: bool) -> Self {
+    fn new(target: ProgressDrawTarget, say: Box<dyn Fn(&str) + Send>, colour: bool) -> Self {
         let rows = MultiProgress::with_draw_target(target);
         let whole = rows.add(ProgressBar::no_length().with_style(style("  {spinner} {took}  {wide_msg}")));
-        Self { rows, steps: Vec::new(), whole, colour }
+        Self { rows, steps: Vec::new(), whole, say, colour }
     }
 
     fn draw(&mut self, news: &Mutex<News>) {
@@ -190,12 +198,14 @@ impl Table {
         }
         self.whole.finish_and_clear();
         let _ = self.rows.clear();
-        self.say(&said);
+        if !said.is_empty() {
+            (self.say)(&said.join("\n"));
+        }
     }
 
     fn say(&self, lines: &[String]) {
         if !lines.is_empty() {
-            let _ = self.rows.println(lines.join("\n"));
+            self.rows.suspend(|| (self.say)(&lines.join("\n")));
         }
     }
 }
@@ -213,14 +223,17 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use super::super::sample;
     use super::*;
-    use indicatif::InMemoryTerm;
+    use indicatif::{InMemoryTerm, TermLike as _};
 
     fn table(term: &InMemoryTerm, colour: bool) -> (Progress, Table) {
         // Only for its notes: the thread does nothing, the test draws.
         let (end, _) = mpsc::channel();
         let drawer = Some((end, std::thread::spawn(|| {})));
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), 255);
-        (Progress { news: Arc::default(), colour, wide: 0, drawer }, Table::new(target, colour))
+        let above = term.clone();
+        let say = move |lines: &str| lines.lines().for_each(|line| above.write_line(line).unwrap());
+        let table = Table::new(target, Box::new(say), colour);
+        (Progress { news: Arc::default(), colour, wide: 0, drawer }, table)
     }
 
     #[test]

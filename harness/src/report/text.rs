@@ -8,6 +8,9 @@ use std::path::Path;
 
 /// Longest piece of text, in characters, that is shown of a title, a value, a reason.
 const WIDTH: usize = 160;
+/// Longest value of a finding, in characters, and how many of them stand on one line.
+const LONG: usize = 480;
+const COLUMNS: usize = 96;
 /// How many findings of a step are shown; its file holds all.
 const FINDINGS: usize = 5;
 
@@ -26,7 +29,7 @@ pub fn render(report: &Report, page: Option<&Path>, colour: bool) -> String {
 
 /// A finding in one line of bounded length.
 pub fn sentence(finding: &Finding) -> String {
-    words::sentence(finding, WIDTH / 2)
+    words::line(&words::sentence(finding, WIDTH))
 }
 
 /// Text that is less important than what stands beside it.
@@ -171,11 +174,18 @@ impl Page {
         let what = words::cut(&words::line(&finding.what), WIDTH);
         let open = if finding.verdict == Verdict::Unverified { " (not decided)" } else { "" };
         self.line(&format!("    {what}{open}"));
-        self.field("expected", &words::value(&finding.expected, WIDTH));
-        let seen = self.paint(&words::value(&finding.seen, WIDTH), of(finding.verdict));
-        self.field("seen", &seen);
+        self.wrapped("expected", &words::value(&finding.expected, LONG), Style::new());
+        self.wrapped("seen", &words::value(&finding.seen, LONG), of(finding.verdict));
         if let Some(help) = &finding.help {
-            self.field("help", &words::line(help));
+            self.wrapped("help", &words::cut(&words::line(help), LONG), Style::new());
+        }
+    }
+
+    /// A field whose value may take several lines.
+    fn wrapped(&mut self, name: &str, value: &str, style: Style) {
+        for (at, part) in words::wrap(value, COLUMNS).iter().enumerate() {
+            let part = self.paint(part, style);
+            self.field(if at == 0 { name } else { "" }, &part);
         }
     }
 

@@ -113,10 +113,33 @@ fn reads_as_text(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && serde_json::from_str::<Value>(text).is_err()
 }
 
-/// A finding as one sentence.
+/// Text in lines of at most so many characters, between words where that is possible.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let full = |line: &String| line.chars().count() + word.trim_end().chars().count() > columns;
+        if lines.last().is_some_and(|line| !line.is_empty() && full(line)) {
+            lines.push(String::new());
+        }
+        for c in word.chars() {
+            if lines.last().is_some_and(|line| line.chars().count() >= columns) {
+                lines.push(String::new());
+            }
+            lines.last_mut().into_iter().for_each(|line| line.push(c));
+        }
+    }
+    lines.iter().map(|line| line.trim().to_owned()).collect()
+}
+
+/// A finding as one sentence. Where it could not be decided, what stood in the way says more than what was expected.
 pub(super) fn sentence(finding: &Finding, width: usize) -> String {
+    let what = cut(&line(&finding.what), width);
     let (expected, seen) = (value(&finding.expected, width), value(&finding.seen, width));
-    format!("{}: expected {expected}, seen {seen}", cut(&line(&finding.what), width))
+    match (finding.verdict, &finding.seen) {
+        (Verdict::Unverified, Value::String(_)) => format!("{what}, not decided: {seen}"),
+        (Verdict::Unverified, _) => format!("{what}, not decided: expected {expected}, seen {seen}"),
+        _ => format!("{what}: expected {expected}, seen {seen}"),
+    }
 }
 
 /// Why a step is as it is, in one sentence: its telling finding, its reason, or that nothing says why.
@@ -235,18 +258,28 @@ fn bad(report: &Report) -> impl Iterator<Item = (&ScenarioReport, &StepReport)> 
     })
 }
 
-/// What `--only` needs to run the bad again: by scenario, for a step may need what those before it captured.
+/// What `--only` needs to run the bad again and not the rest: by scenario, for a step may need what those before it
+/// captured.
 fn again(report: &Report) -> Option<String> {
     let mut ids: Vec<String> = bad(report).map(|(scenario, _)| line(&scenario.id)).collect();
     ids.sort();
     ids.dedup();
-    (report.complete && (1..=AGAIN).contains(&ids.len())).then(|| ids.join(","))
+    let some = ids.len() < report.scenarios.len() && (1..=AGAIN).contains(&ids.len());
+    (report.complete && some).then(|| ids.join(","))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn long_text_is_wrapped_and_nothing_is_lost() {
+        assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("one twothreefour", 8), ["one", "twothree", "four"]);
+        assert_eq!(wrap("12345678 9", 8), ["12345678", "9"]);
+    }
 
     #[test]
     fn values_are_plain_and_cannot_be_taken_for_others() {

@@ -85,7 +85,7 @@ fn progress_lines() {
     let lines: Vec<_> = sample::events().iter().filter_map(|event| event_line(event, 28, false)).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     ✗ phase5/velero-metrics#target   0.02s  every target is up: expected up, seen {"health":"down","instance":"10.0.0.7:8085","job":"velero","last-error":"connection refused"} (3 rounds)
-    ? phase5/velero-metrics#attempts   0.02s  at least one sample: expected at least 1, seen a masked value cannot be compared
+    ? phase5/velero-metrics#attempts   0.02s  at least one sample, not decided: a masked value cannot be compared
     – phase5/velero-metrics#silence   0.02s  step `target` did not pass
     ✓ phase5/rules#rules             0.02s  prometheus-rules, 2 findings
     – phase5/drill                          needs phase5/velero-metrics, which failed

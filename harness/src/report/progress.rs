@@ -25,6 +25,7 @@ pub struct Progress {
     news: Arc<Mutex<News>>,
     colour: bool,
     wide: usize,
+    spoke: bool,
     /// The thread that draws the table, and how it is told to end; none where plain lines are written.
     drawer: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
@@ -51,7 +52,7 @@ impl Progress {
         let stderr = std::io::stderr();
         let table = stderr.is_terminal() && anstyle_query::term_supports_color() && !anstyle_query::is_ci();
         let colour = anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;
-        let mut progress = Self { news: Arc::default(), colour, wide: 0, drawer: None };
+        let mut progress = Self { news: Arc::default(), colour, wide: 0, spoke: false, drawer: None };
         if table {
             let (end, ended) = mpsc::channel();
             let news = Arc::clone(&progress.news);
@@ -77,6 +78,7 @@ impl Progress {
                 names.map(|name| name.chars().count()).filter(|wide| *wide <= NAMES).max().unwrap_or(0);
         }
         let said = text::event_line(&line.event, self.wide, self.colour);
+        self.spoke |= said.is_some();
         if self.drawer.is_some() {
             let mut news = locked(&self.news);
             news.take(&line.event);
@@ -96,6 +98,10 @@ impl Drop for Progress {
         if let Some((end, thread)) = self.drawer.take() {
             drop(end);
             let _ = thread.join();
+        }
+        if self.spoke {
+            // What follows is the report.
+            tell("");
         }
     }
 }
@@ -233,7 +239,7 @@ mod tests {
         let above = term.clone();
         let say = move |lines: &str| lines.lines().for_each(|line| above.write_line(line).unwrap());
         let table = Table::new(target, Box::new(say), colour);
-        (Progress { news: Arc::default(), colour, wide: 0, drawer }, table)
+        (Progress { news: Arc::default(), colour, wide: 0, spoke: false, drawer }, table)
     }
 
     #[test]

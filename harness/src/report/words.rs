@@ -79,7 +79,11 @@ pub(super) fn plain(value: &Value) -> String {
             _ => number.to_string(),
         },
         Value::Object(map) if map.len() == 1 => {
-            let words = map.iter().next().and_then(|(word, asked)| matcher(word, asked));
+            let words = map.iter().next().and_then(|(word, asked)| match (word.as_str(), asked) {
+                ("equals", Value::Object(_)) => None,
+                ("equals", asked) => Some(plain(asked)),
+                _ => matcher(word, asked),
+            });
             words.unwrap_or_else(|| value.to_string())
         }
         other => other.to_string(),
@@ -133,7 +137,10 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
 
 /// A finding as one sentence. Where it could not be decided, what stood in the way says more than what was expected.
 pub(super) fn sentence(finding: &Finding, width: usize) -> String {
-    let what = cut(&line(&finding.what), width);
+    // `$.value min: expected min 3` says it twice.
+    let asked = finding.expected.as_object().and_then(|map| map.keys().next());
+    let place = asked.and_then(|word| finding.what.strip_suffix(word.as_str())).map(str::trim_end);
+    let what = cut(&line(place.unwrap_or(&finding.what)), width);
     let (expected, seen) = (value(&finding.expected, width), value(&finding.seen, width));
     match (finding.verdict, &finding.seen) {
         (Verdict::Unverified, Value::String(_)) => format!("{what}, not decided: {seen}"),
@@ -231,7 +238,7 @@ pub(super) fn next(report: &Report) -> Vec<(String, &'static str)> {
         next.push(if may_owe(report) {
             ("proofmark recover".to_owned(), "puts back what the run may have left changed")
         } else {
-            ("run it again".to_owned(), "what is there decides nothing, and nothing is owed")
+            ("proofmark run …".to_owned(), "what is there decides nothing, and nothing is owed")
         });
     }
     if report.exit == Exit::Evidence {
@@ -293,9 +300,10 @@ mod tests {
             (json!(""), "\"\""),
             (json!(" x"), "\" x\""),
             (json!("\"x\""), "\"\\\"x\\\"\""),
-            (json!({"equals": "ready"}), "equals ready"),
-            (json!({"equals": "1"}), "equals \"1\""),
-            (json!({"equals": {"a": 1}}), "equals {\"a\":1}"),
+            (json!({"equals": "ready"}), "ready"),
+            (json!({"equals": "1"}), "\"1\""),
+            (json!({"equals": {"a": 1}}), "{\"equals\":{\"a\":1}}"),
+            (json!({"not": {"equals": 1}}), "not equals 1"),
             (json!({"newer-than": "26h"}), "newer-than 26h"),
             (json!({"near": {"value": 100.0, "within": "5%"}}), "near 100 within 5%"),
             (json!({"count": {"min": 1, "max": 3}}), "count max 3 min 1"),

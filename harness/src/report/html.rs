@@ -262,7 +262,7 @@ impl Step {
         Self {
             stamp: Stamp::of(step.verdict),
             name: words::line(&format!("{}#{}", scenario.id, step.id)),
-            id: step.title.is_some().then(|| words::line(&step.id)).unwrap_or_default(),
+            id: if step.title.is_some() { words::line(&step.id) } else { String::new() },
             title: words::line(step.title.as_deref().unwrap_or(&step.id)),
             kind: step.kind.as_deref().map(words::line),
             reason: reason.or_else(|| bare.then(|| words::why(step, WIDTH))),

@@ -75,7 +75,7 @@ fn an_incomplete_run_says_so() {
     3 scenarios: 3 unverified
     5 steps: 5 unverified
 
-    next: run it again                                                what is there decides nothing, and nothing is owed
+    next: proofmark run …                                             what is there decides nothing, and nothing is owed
           proofmark report 20260216T020000Z-x7k2q9 --reports reports  writes the whole report: HTML, JUnit, JSON
     "#);
 }

@@ -11,7 +11,7 @@ help: ## Show this list
 
 demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
-	target/release/proofmark demo
+	cargo run --quiet --release --locked -p proofmark -- demo
 
 setup: ## Install what is missing of Debian's packages: Prometheus, a C compiler
 	@scripts/setup prometheus=prometheus promtool=prometheus cc=gcc

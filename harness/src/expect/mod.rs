@@ -48,7 +48,7 @@ impl Expect {
             (Matcher::Every(inner), _) => each(&self.elements(&nodes), inner, time, true),
             (Matcher::Any(inner), _) => each(&self.elements(&nodes), inner, time, false),
             (_, []) => (json!("nothing"), self.matcher.on_nothing()),
-            (matcher, [one]) => ((*one).clone(), matcher.answer(one, time)),
+            (matcher, [one]) => (matcher.shown(one, time), matcher.answer(one, time)),
             (_, several) => (
                 json!(format!("{} values", several.len())),
                 Answer::Undecided(
@@ -102,10 +102,10 @@ fn each(elements: &[&Value], inner: &Matcher, time: Timestamp, all: bool) -> (Va
     for element in elements {
         let answer = inner.answer(element, time);
         match (&answer, all) {
-            (Answer::Undecided(_), _) => undecided = Some(((*element).clone(), answer)),
+            (Answer::Undecided(_), _) => undecided = Some((inner.shown(element, time), answer)),
             (Answer::Yes, true) => {}
-            (Answer::Yes, false) | (_, true) => return ((*element).clone(), answer),
-            (_, false) => last = ((*element).clone(), answer),
+            (Answer::Yes, false) | (_, true) => return (inner.shown(element, time), answer),
+            (_, false) => last = (inner.shown(element, time), answer),
         }
     }
     match (undecided, all) {

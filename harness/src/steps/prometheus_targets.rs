@@ -103,7 +103,10 @@ fn judge_health(target: &Target) -> Finding {
     let what = format!("target {} of job {} is up", target.instance, target.job);
     match target.health.as_str() {
         "down" => Finding::judged(what, "up", format!("down: {}", target.last_error), false)
-            .with_help(format!("Prometheus cannot scrape {}", target.url)),
+            .with_help(format!(
+                "Prometheus cannot scrape {}: is it running, and can it be reached from where Prometheus runs?",
+                target.url
+            )),
         "unknown" => Finding::undecided(what, "up", "unknown: not scraped yet")
             .with_help("the first scrape comes within one scrape interval: give the step a `within`"),
         other => Finding::undecided(

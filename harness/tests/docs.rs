@@ -75,6 +75,27 @@ fn example_scenarios_are_valid() {
 }
 
 #[test]
+fn every_kind_has_its_page() {
+    let mut pages: Vec<String> = fs::read_dir(root().join("docs/kinds"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    let mut kinds: Vec<String> = proofmark::steps::kinds().map(|kind| format!("{}.md", kind.name)).collect();
+    kinds.sort();
+    assert_eq!(pages, kinds, "`make docs` writes the pages");
+    for kind in proofmark::steps::kinds() {
+        let told = assert_cmd::Command::cargo_bin("proofmark")
+            .unwrap()
+            .args(["explain", kind.name])
+            .output()
+            .unwrap();
+        let page = document(&format!("docs/kinds/{}.md", kind.name));
+        assert_eq!(String::from_utf8(told.stdout).unwrap(), page, "`make docs` writes the pages");
+    }
+}
+
+#[test]
 fn the_shortest_example_has_eight_lines() {
     let shortest = examples("README.md").into_iter().find(|text| text.contains("steps:")).unwrap();
     assert_eq!(shortest.lines().count(), 8);

@@ -92,14 +92,16 @@ async fn systems(
     redactor: Redactor,
 ) -> Result<Systems, Vec<Diag>> {
     let allow = allowed(&options.allow);
-    let used = plan.connections(environment);
-    let permitted = plan.permissions(&allow, &environment.forbid);
-    match (used, permitted) {
-        (Ok(used), Ok(())) => {
-            let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
-            environment.resolve(&used, exec, redactor).await
-        }
-        (used, permitted) => Err(used.err().into_iter().chain(permitted.err()).flatten().collect()),
+    let (used, mut wrong) = plan.connections(environment);
+    wrong.extend(plan.permissions(&allow, &environment.forbid).err().into_iter().flatten());
+    let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
+    if !wrong.is_empty() && exec {
+        // A secret may come from a program, and nothing is to be touched.
+        return Err(wrong);
+    }
+    match environment.resolve(&used, exec, redactor).await {
+        Ok(systems) if wrong.is_empty() => Ok(systems),
+        resolved => Err(wrong.into_iter().chain(resolved.err().into_iter().flatten()).collect()),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Number, Value, json};
 
 /// The keys that may stand beside `at`.
-pub(super) const WITH_AT: &[&str] = &[
+pub(crate) const WITH_AT: &[&str] = &[
     "at",
     "equals",
     "one-of",
@@ -346,7 +346,7 @@ impl Serialize for Tolerance {
 impl<'de> Deserialize<'de> for Tolerance {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(d)?;
-        let wrong = || de::Error::custom("`within` is a number, or a share such as `5%`");
+        let wrong = || de::Error::custom("`within` is no distance; write a number, or a share such as `5%`");
         let amount = match &value {
             Value::Number(number) => number.as_f64().map(Self::Absolute),
             Value::String(text) if text.contains("{{") => Some(Self::Absolute(1.0)),
@@ -377,7 +377,7 @@ pub(super) fn one<'de, A: de::MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     if let Some(first) = slot {
         let message =
-            format!("`{}` and `{key}` in one entry; each entry asks one thing, so write two", first.name());
+            format!("`{}` and `{key}` in one entry; each entry asks one thing: write two", first.name());
         return Err(de::Error::custom(message));
     }
     *slot = Some(match key {
@@ -410,7 +410,9 @@ impl<'de> Deserialize<'de> for Pattern {
         Regex::new(&text).map(Pattern).map_err(|error| {
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            de::Error::custom(format!("`{text}` is no regular expression: {why}"))
+            de::Error::custom(format!(
+                "`{text}` is no regular expression: {why}; a sign that means itself has a backslash: `\\(`"
+            ))
         })
     }
 }

@@ -8,6 +8,7 @@ mod matcher;
 mod path;
 
 pub use count::Count;
+pub(crate) use matcher::WITH_AT;
 pub use matcher::{Answer, Matcher, Near, Tolerance, Type};
 pub use path::JsonPath;
 
@@ -140,7 +141,7 @@ impl<'de> Deserialize<'de> for Expect {
                     if key == "at" {
                         at = Some(map.next_value()?);
                     } else {
-                        matcher::one(&mut matcher, &key, &mut map, matcher::WITH_AT)?;
+                        matcher::one(&mut matcher, &key, &mut map, WITH_AT)?;
                     }
                 }
                 let at = at.ok_or_else(|| de::Error::missing_field("at"))?;

@@ -208,7 +208,7 @@ pub enum Format {
     Text,
     /// One file for a browser, a phone, paper.
     Html,
-    /// `JUnit` XML, for CI.
+    /// JUnit XML, for CI.
     Junit,
     /// The report as data.
     Json,
@@ -263,7 +263,12 @@ pub fn write(report: &Report, dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
     std::fs::create_dir_all(dir)?;
     let formats = [(Format::Html, "html"), (Format::Junit, "xml"), (Format::Json, "json")];
-    formats.into_iter().map(|(format, extension)| write_one(report, dir, format, extension)).collect()
+    std::thread::scope(|threads| {
+        let written = formats
+            .map(|(format, extension)| threads.spawn(move || write_one(report, dir, format, extension)));
+        let failed = |_| Err(io::Error::other("a report could not be rendered"));
+        written.into_iter().map(|thread| thread.join().unwrap_or_else(failed)).collect()
+    })
 }
 
 fn write_one(report: &Report, dir: &Path, format: Format, extension: &str) -> io::Result<PathBuf> {

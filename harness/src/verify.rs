@@ -4,7 +4,7 @@ use crate::model::{Event, Exit, Manifest, StepRecord, Verdict};
 use crate::record::{Run, pretty, sha256};
 use crate::report;
 use crate::scenario::judge;
-use crate::steps::{AnyAct, AnyCheck};
+use crate::steps::kinds;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -128,7 +128,7 @@ fn step(run: &Run, event: &Event, out: &mut Verified) {
 
 /// A kind whose rules have another number here, with both numbers.
 fn other_rules((kind, was): (&String, &u32)) -> Option<(String, u32, String)> {
-    let known = AnyCheck::KINDS.iter().chain(AnyAct::KINDS).find(|known| known.name == *kind);
+    let known = kinds().find(|known| known.name == *kind);
     match known {
         Some(known) if known.rules == *was => None,
         Some(known) => Some((kind.clone(), *was, known.rules.to_string())),

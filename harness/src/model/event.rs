@@ -228,3 +228,6 @@ pub struct Manifest {
     /// SHA-256 of every file but this one, by path relative to the run's folder.
     pub files: BTreeMap<String, String>,
 }
+
+#[cfg(test)]
+mod tests;

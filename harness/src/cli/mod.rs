@@ -2,9 +2,11 @@
 //! error.
 
 pub mod demo;
+mod explain;
 mod plan;
 mod report;
 mod run;
+mod schema;
 mod verify;
 
 use crate::clock::Clock;
@@ -12,7 +14,7 @@ use crate::diag::Diag;
 use crate::environment::Environment;
 use crate::model::{Exit, Permission};
 use crate::scenario::{Plan, Selection};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
@@ -69,6 +71,23 @@ enum Command {
         after_help = "Examples:\n  proofmark verify\n  proofmark verify evidence/20260216T020000Z-x7k2q9\n\nExit codes: 0 the same, 3 incomplete or judged by other rules, 5 different."
     )]
     Verify(verify::Options),
+    /// Explain a kind of step: its settings, what it sees, what it judges by itself
+    #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain prometheus-targets")]
+    Explain(explain::Options),
+    /// Print the format of a file as JSON Schema, for editors
+    #[command(
+        after_help = "Example:\n  proofmark schema > .proofmark.schema.json\n  # then, as the first line of a scenario file:\n  # yaml-language-server: $schema=../.proofmark.schema.json"
+    )]
+    Schema(schema::Options),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  proofmark completions bash > /etc/bash_completion.d/proofmark")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  proofmark man > /usr/local/share/man/man1/proofmark.1")]
+    Man,
     /// See it work: a real Prometheus where all is well, then the same world broken on purpose
     #[command(
         after_help = "Example:\n  proofmark demo\n\nIt stops everything that it started. Exit codes: 0 the first run passed and the second failed\nas named, 1 not so, 3 the world could not be set up."
@@ -154,6 +173,28 @@ fn allowed(allow: &[Permission]) -> BTreeSet<Permission> {
     allow.iter().copied().collect()
 }
 
+fn written(bytes: &[u8]) -> Exit {
+    say(&String::from_utf8_lossy(bytes));
+    Exit::Passed
+}
+
+/// The manual page: one for the program and all of its commands.
+fn manual() -> std::io::Result<Vec<u8>> {
+    let mut page = vec![];
+    let program = Cli::command();
+    let man = clap_mangen::Man::new(program.clone());
+    man.render(&mut page)?;
+    for command in program.get_subcommands() {
+        let command = command.clone().display_name(format!("proofmark {}", command.get_name()));
+        let man = clap_mangen::Man::new(command);
+        man.render_name_section(&mut page)?;
+        man.render_synopsis_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+        man.render_extra_section(&mut page)?;
+    }
+    Ok(page)
+}
+
 /// Reads the command line, does what it says, and returns how it ended.
 pub async fn main() -> Exit {
     let cli = Cli::parse();
@@ -165,6 +206,14 @@ pub async fn main() -> Exit {
         Command::Plan(chosen) => plan::plan(&chosen, &clock),
         Command::Report(options) => report::report(&options),
         Command::Verify(options) => verify::verify(&options),
+        Command::Explain(options) => explain::explain(&options),
+        Command::Schema(options) => schema::schema(&options),
+        Command::Completions { shell } => {
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "proofmark", &mut script);
+            written(&script)
+        }
+        Command::Man => manual().map_or(Exit::Evidence, |page| written(&page)),
         Command::Demo(options) => demo::conduct(&options).await,
     }
 }

@@ -8,7 +8,7 @@ use crate::environment::{Environment, Systems};
 use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Line, Permission, RunInfo};
 use crate::record::{RecordError, Recorder};
 use crate::redact::Redactor;
-use crate::report::text::event_line;
+use crate::report::progress::Progress;
 use crate::run::{Ended, Stop, World};
 use crate::scenario::Plan;
 use serde_json::{Value, json};
@@ -147,13 +147,11 @@ fn user() -> String {
 
 /// Tells the events while they happen: to people on standard error, to machines on standard output.
 fn teller(format: Format) -> Box<dyn FnMut(&Line) + Send> {
-    let colour = std::io::stderr().is_terminal();
     match format {
-        Format::Human => Box::new(move |line| {
-            if let Some(text) = event_line(&line.event, colour) {
-                tell(text.trim_end());
-            }
-        }),
+        Format::Human => {
+            let mut progress = Progress::start();
+            Box::new(move |line| progress.take(line))
+        }
         Format::Jsonl => Box::new(|line| {
             // The last line also says where the evidence is; it follows when that is sealed.
             if !matches!(line.event, Event::RunEnded { .. }) {
@@ -175,10 +173,15 @@ fn conclude(options: &Options, ended: &Ended, folder: &Path) -> Exit {
     }
     match options.format {
         Format::Human => {
-            say(&crate::report::text::render(&report, std::io::stdout().is_terminal()));
+            let page = written.as_ref().ok().and_then(|paths| paths.first());
+            say(&crate::report::text::render(
+                &report,
+                page.map(PathBuf::as_path),
+                std::io::stdout().is_terminal(),
+            ));
             say(&format!("\nevidence  {}\n", folder.display()));
-            for path in written.unwrap_or_default() {
-                say(&format!("report    {}\n", path.display()));
+            if let Some(page) = page {
+                say(&format!("reports   {}\n", page.with_extension("{html,xml,json}").display()));
             }
         }
         Format::Jsonl => {

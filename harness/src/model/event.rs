@@ -168,7 +168,7 @@ pub struct RunInfo {
     pub operator: String,
 }
 
-const SCENARIO: Frame = Frame { own: &["id", "sha256"], named: &[], parts: &[] };
+const SCENARIO: Frame = Frame { own: &["id", "sha256"], named: &["steps"], parts: &[] };
 
 impl Framed for Line {
     const FRAME: &'static Frame = &Frame {

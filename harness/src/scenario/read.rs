@@ -39,12 +39,12 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
-const FORM: Form = Form {
+pub(super) const FORM: Form = Form {
     name: "a scenario file",
     keys: &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"],
     other: ("connections", "this looks like an environment file: give it with `--env FILE`"),
 };
-const STEP_KEYS: &[&str] = &[
+pub(super) const STEP_KEYS: &[&str] = &[
     "id",
     "title",
     "check",

@@ -69,6 +69,7 @@ pub struct Seen {
 impl Act for Command {
     const NAME: &'static str = "command";
     const EXAMPLE: &'static str = "command: { argv: [pg_dump, --version] }";
+    const JUDGES: &'static str = "The exit status is 0.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;

@@ -157,6 +157,7 @@ fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
 impl Check for Http {
     const NAME: &'static str = "http";
     const EXAMPLE: &'static str = "http: { get: https://example.org/healthz, status: 200 }";
+    const JUDGES: &'static str = "The status is 2xx, unless `status` says otherwise.";
     const RULES: u32 = 1;
     /// Only where `via` names a connection for it: an absolute URL needs none.
     // An absolute URL needs no connection; a path takes the one that `via` names.

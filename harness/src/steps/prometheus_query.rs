@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// More points in a series are refused by every server.
 const MAX_POINTS: u128 = 11_000;
 
-/// Asks Prometheus a query. Role: `prometheus`.
+/// Asks Prometheus a query.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusQuery {
@@ -56,6 +56,7 @@ fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> 
 impl Check for PrometheusQuery {
     const NAME: &'static str = "prometheus-query";
     const EXAMPLE: &'static str = "prometheus-query: { query: 'up{job=\"velero\"}' }";
+    const JUDGES: &'static str = "At least one sample.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;

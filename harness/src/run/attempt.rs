@@ -11,6 +11,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
+/// The limit of the client comes first: it can say where it waited and how far it came, and takes the exchange down.
+const MARGIN: Duration = Duration::from_millis(100);
+
 /// One look, before it is kept.
 struct Look {
     attempt: Attempt,
@@ -128,7 +131,7 @@ impl Runner<'_> {
             Doing::Act(act) => act.act(cx, &Final::declare()).await,
             Doing::Check(checks) => {
                 let mut stop = self.world.stop.clone();
-                let limit = cx.timeout.0;
+                let limit = cx.timeout.0 + MARGIN;
                 tokio::select! {
                     seen = tokio::time::timeout(limit, checks[candidate].observe(cx)) => {
                         seen.unwrap_or_else(|_| Err(late(cx)))

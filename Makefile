@@ -1,7 +1,7 @@
 # What people and CI call. The work itself is done by cargo and by the program; this only names it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test quick bench fmt
+.PHONY: help demo setup test quick bench docs fmt
 
 HURL_VERSION := 8.0.1
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proofmark-bench
@@ -11,10 +11,10 @@ help: ## Show this list
 
 demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
-	target/release/proofmark demo
+	cargo run --quiet --release --locked -p proofmark -- demo
 
-setup: ## Install what is missing of Debian's packages: Prometheus, its Pushgateway, a C compiler
-	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-pushgateway=prometheus-pushgateway cc=gcc
+setup: ## Install what is missing of Debian's packages: Prometheus, its Pushgateway, a C compiler, a terminal for tests
+	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-pushgateway=prometheus-pushgateway cc=gcc script=bsdutils
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check
@@ -32,6 +32,12 @@ bench: setup ## Measure the line beside hurl, both in one run, and a large log
 	  cargo install hurl --version $(HURL_VERSION) --locked --root $(CACHE); }
 	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line
 	cargo bench --locked -p proofmark --bench log_lines
+
+docs: ## Write the pages of the kinds anew
+	cargo build --locked -p proofmark
+	@mkdir -p docs/kinds && rm -f docs/kinds/*.md
+	@for kind in $$(target/debug/proofmark explain | cut -d' ' -f1); do \
+	  target/debug/proofmark explain $$kind > docs/kinds/$$kind.md; done
 
 fmt: ## Format all code
 	cargo fmt --all

@@ -17,7 +17,9 @@ impl<'de> Deserialize<'de> for Pattern {
         Regex::new(&text).map(Pattern).map_err(|error| {
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            de::Error::custom(format!("`{text}` is no regular expression: {why}"))
+            de::Error::custom(format!(
+                "`{text}` is no regular expression: {why}; a sign that means itself has a backslash: `\\(`"
+            ))
         })
     }
 }

@@ -119,6 +119,7 @@ impl Check for File {
     const NAME: &'static str = "file";
     const EXAMPLE: &'static str =
         "file: { path: scripts/backup.sh, executable: true, matches: 'pg_dump', newer-than: 30d }";
+    const JUDGES: &'static str = "It exists and is a file; then every setting: executable, fresh, not empty, parsed, every expression found. What could not be read is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
@@ -176,11 +177,13 @@ impl Check for File {
 
     fn mistake(&self) -> Option<String> {
         match self.path.as_str() {
-            "" => Some("`path` is empty".into()),
+            "" => Some("`path` is empty; write where the file is".into()),
             home if home == "~" || home.starts_with("~/") => {
-                Some("`~` is not replaced by a home folder: write the whole path".into())
+                Some("`~` is not replaced by a home folder; write the whole path".into())
             }
-            _ if self.json && self.yaml => Some("write either `json` or `yaml`".into()),
+            _ if self.json && self.yaml => {
+                Some("a file is not parsed twice; write either `json` or `yaml`".into())
+            }
             _ => None,
         }
     }

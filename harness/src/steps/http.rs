@@ -1,6 +1,6 @@
 //! `http` as a check: asks for a page and judges its status. Only methods that read: GET, HEAD, OPTIONS.
 
-use super::{Check, Cx, StepError, login_in, present};
+use super::{Check, Cx, StepError, present, target};
 use crate::clients::http::{Answer, Call, MAX_BYTES, fetch};
 use crate::environment::Tls as ConnectionTls;
 use crate::model::Finding;
@@ -89,10 +89,11 @@ impl<'de> Visitor<'de> for OneOrList {
         let status = u16::try_from(number).ok().filter(|status| (100..600).contains(status));
         status
             .map(|status| Statuses(vec![status]))
-            .ok_or_else(|| E::custom(format!("{number} is no HTTP status")))
+            .ok_or_else(|| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))
     }
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Statuses, E> {
-        let positive = u64::try_from(number).map_err(|_| E::custom(format!("{number} is no HTTP status")))?;
+        let positive = u64::try_from(number)
+            .map_err(|_| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))?;
         self.visit_u64(positive)
     }
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Statuses, E> {
@@ -107,7 +108,7 @@ impl<'de> Visitor<'de> for OneOrList {
             statuses.extend(more);
         }
         if statuses.is_empty() {
-            return Err(A::Error::custom("a list of statuses needs at least one"));
+            return Err(A::Error::custom("a list of statuses needs at least one; write `[200, 404]`"));
         }
         Ok(Statuses(statuses))
     }
@@ -151,6 +152,7 @@ pub struct Seen {
 impl Check for Http {
     const NAME: &'static str = "http";
     const EXAMPLE: &'static str = "http: { get: https://example.org/healthz, status: 200 }";
+    const JUDGES: &'static str = "The status is 2xx, unless `status` says otherwise.";
     const RULES: u32 = 1;
     /// Only where `via` names a connection for it: an absolute URL needs none.
     // An absolute URL needs no connection; a path takes the one that `via` names.
@@ -159,7 +161,7 @@ impl Check for Http {
 
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
         let (method, target) = self.request().map_err(StepError::lasting)?;
-        let wire = cx.wire_to(Self::NAME, target)?;
+        let wire = target::wire(cx, Self::NAME, target)?;
         let tls = self.tls.as_ref().map(|tls| ConnectionTls {
             ca: tls.ca.clone(),
             server_name: tls.server_name.clone(),
@@ -188,16 +190,23 @@ impl Check for Http {
         vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
     }
 
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        let (_, target) = self.request().ok()?;
+        target::via_mistake(target, named)
+    }
+
     fn mistake(&self) -> Option<String> {
         let target = match self.request() {
             Ok((_, target)) => target,
             Err(mistake) => return Some(mistake),
         };
-        if let Some(mistake) = login_in(target) {
+        if let Some(mistake) = target::login_mistake(target) {
             return Some(mistake);
         }
         if self.max_bytes == Some(0) {
-            return Some("`max-bytes: 0` allows no answer".into());
+            return Some(
+                "`max-bytes: 0` allows no answer; write how many bytes may come, or leave it out".into(),
+            );
         }
         None
     }
@@ -213,10 +222,10 @@ impl Http {
                 "HEAD" => Ok((Method::HEAD, url)),
                 "OPTIONS" => Ok((Method::OPTIONS, url)),
                 other => Err(format!(
-                    "a check only reads: `method` is GET, HEAD or OPTIONS (in capitals), not `{other}`"
+                    "`{other}` is not for a check, which only reads; `method` is GET, HEAD or OPTIONS, in capitals"
                 )),
             },
-            _ => Err("write either `get: URL`, or `method` with `url`".into()),
+            _ => Err("it is not said what to ask for, or said twice; write either `get: URL`, or `method` with `url`".into()),
         }
     }
 }

@@ -147,6 +147,7 @@ pub struct Leak {
 impl Check for LogLines {
     const NAME: &'static str = "log-lines";
     const EXAMPLE: &'static str = "log-lines: { path: app.jsonl, require: { rbac_deny: { actor: string } }, envelope: [event, ts], no-secrets: true }";
+    const JUDGES: &'static str = "At least one line; in `jsonl` every line is one JSON object; then `require`, `envelope` and `no-secrets`. Lines that are too long and a file that is rotated meanwhile leave it undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
@@ -199,16 +200,16 @@ impl Check for LogLines {
         let fields = self.require.0.values().any(|fields| !fields.0.is_empty());
         let types = self.require.0.values().chain([&self.envelope]).flat_map(|fields| fields.0.values());
         match self.format {
-            _ if self.path.is_empty() => Some("`path` is empty".into()),
+            _ if self.path.is_empty() => Some("`path` is empty; write where the log is".into()),
             Format::Text if fields || !self.envelope.0.is_empty() => Some(
-                "lines of text have no fields: `envelope` and the fields of `require` need `format: jsonl`"
+                "lines of text have no fields; take `envelope` and the fields of `require` out, or write `format: jsonl`"
                     .into(),
             ),
             _ if types.clone().any(|kind| *kind == fields::FieldType::Masked) => {
-                Some("a mask is no type of a field".into())
+                Some("a mask is no type of a field; write `any`, or what it is".into())
             }
             _ if !self.except.is_empty() && !self.no_secrets => {
-                Some("`except` is for `no-secrets: true`".into())
+                Some("`except` is for `no-secrets`; write `no-secrets: true` beside it, or take it out".into())
             }
             _ => None,
         }

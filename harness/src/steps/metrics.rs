@@ -1,7 +1,7 @@
 //! `metrics`: what an application exposes for Prometheus, read by ourselves. What cannot be read as an exposition from
 //! its first to its last line is unverified, as it is no scrape for Prometheus.
 
-use super::{Check, Cx, StepError, login_in};
+use super::{Check, Cx, StepError, target};
 use crate::clients::ClientError;
 use crate::clients::exposition::{self, Exposition, Family, Format, Problem};
 use crate::clients::http::{Answer, Call, fetch};
@@ -56,13 +56,15 @@ pub struct Seen {
 impl Check for Metrics {
     const NAME: &'static str = "metrics";
     const EXAMPLE: &'static str = "metrics: { get: http://localhost:8080/metrics }";
+    const JUDGES: &'static str =
+        "At least one sample. What contradicts itself or may have been cut off is undecided.";
     const RULES: u32 = 1;
     // An absolute URL needs no connection; a path takes the one that `via` names.
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
 
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let wire = cx.wire_to(Self::NAME, &self.get)?;
+        let wire = target::wire(cx, Self::NAME, &self.get)?;
         let mut call = Call::get(&self.get);
         call.headers.insert("accept".into(), ACCEPT.into());
         let answer = fetch(wire, &call).await?;
@@ -91,8 +93,12 @@ impl Check for Metrics {
         findings
     }
 
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        target::via_mistake(&self.get, named)
+    }
+
     fn mistake(&self) -> Option<String> {
-        login_in(&self.get)
+        target::login_mistake(&self.get)
     }
 }
 

@@ -48,7 +48,9 @@ fn scenarios_run_side_by_side_and_wait_for_what_they_need() {
 fn with_one_job_each_waits_for_the_one_before() {
     let server = Server::start().on("/a", Answer::json("{}"));
     let desk = desk(&server);
-    ["a", "b", "c"].iter().for_each(|id| desk.scenario(id, "", &page(id, "/a", "")));
+    for id in ["a", "b", "c"] {
+        desk.scenario(id, "", &page(id, "/a", ""));
+    }
     assert_eq!(desk.run(&["--jobs", "1"]).code, Some(0));
     let events = events(&desk);
     let bounds = events.iter().filter(|(event, _)| event.starts_with("scenario-"));
@@ -73,7 +75,9 @@ fn acts_take_turns() {
     let desk = desk(&server);
     // Two at once: the second cannot make the folder.
     let act = "  - { id: act, act: { command: { script: 'mkdir busy; sleep 0.2; rmdir busy' } } }\n";
-    ["a", "b", "c", "d"].iter().for_each(|id| desk.scenario(id, "", act));
+    for id in ["a", "b", "c", "d"] {
+        desk.scenario(id, "", act);
+    }
     let ended = desk.run(&["--jobs", "4", "--allow", "exec"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }

@@ -110,6 +110,7 @@ fn sample(name: &str) -> Option<&'static str> {
         "$jsonpath" => Some("$"),
         "$url" => Some("http://127.0.0.1/"),
         "$status" => Some("200"),
+        "$version" => Some("1"),
         _ => None,
     }
 }

@@ -224,12 +224,20 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 
 mod command;
 mod http;
+mod prometheus_alerts;
 mod prometheus_query;
+mod prometheus_rules;
+mod prometheus_series;
+mod prometheus_status;
 mod prometheus_targets;
 
 checks! {
     Http => http::Http,
+    PrometheusAlerts => prometheus_alerts::PrometheusAlerts,
     PrometheusQuery => prometheus_query::PrometheusQuery,
+    PrometheusRules => prometheus_rules::PrometheusRules,
+    PrometheusSeries => prometheus_series::PrometheusSeries,
+    PrometheusStatus => prometheus_status::PrometheusStatus,
     PrometheusTargets => prometheus_targets::PrometheusTargets,
 }
 

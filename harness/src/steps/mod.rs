@@ -222,6 +222,8 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
     }
 } }
 
+mod alertmanager_alerts;
+mod alertmanager_status;
 mod command;
 mod http;
 mod prometheus_alerts;
@@ -232,6 +234,8 @@ mod prometheus_status;
 mod prometheus_targets;
 
 checks! {
+    AlertmanagerAlerts => alertmanager_alerts::AlertmanagerAlerts,
+    AlertmanagerStatus => alertmanager_status::AlertmanagerStatus,
     Http => http::Http,
     PrometheusAlerts => prometheus_alerts::PrometheusAlerts,
     PrometheusQuery => prometheus_query::PrometheusQuery,

@@ -93,13 +93,7 @@ fn refusal(answer: &Answer, envelope: Envelope<'_, IgnoredAny>) -> ClientError {
 }
 
 fn shape(answer: &Answer, why: &str) -> ClientError {
-    ClientError::Shape {
-        at: answer.url.clone(),
-        expected: ENVELOPE,
-        content_type: answer.content_type(),
-        why: why.to_owned(),
-        excerpt: answer.excerpt(),
-    }
+    ClientError::of_shape(answer, ENVELOPE, why)
 }
 
 /// Unix seconds as a float, which is exact to the millisecond that Prometheus means.

@@ -38,7 +38,7 @@ fn main() {
     println!("Medians of {ROUNDS} rounds, both sides in turn, one warm-up before.\n");
     thousand_checks(&world, folder.path());
     thousand_files(folder.path());
-    version();
+    version(folder.path());
     runtime.block_on(world.stop());
 }
 
@@ -72,7 +72,7 @@ fn thousand_checks(world: &World, folder: &Path) {
         println!("{}", version.lines().next().unwrap_or_default());
     }
     println!("{MANY} checks with three expectations each, evidence and reports kept:");
-    measure(&mut sides);
+    measure(&mut sides, folder);
     sides.iter().for_each(Side::print);
     match sides.as_slice() {
         [own, other] => {
@@ -92,15 +92,15 @@ fn thousand_files(folder: &Path) {
     let mut sides =
         [Side::new("validate", env!("CARGO_BIN_EXE_proofmark"), &["validate", files.to_str().unwrap()])];
     println!("validate of {MANY} files with three steps each:");
-    measure(&mut sides);
+    measure(&mut sides, folder);
     sides[0].print();
     println!("  bound 500 ms\n");
 }
 
-fn version() {
+fn version(folder: &Path) {
     let mut sides = [Side::new("--version", env!("CARGO_BIN_EXE_proofmark"), &["--version"])];
     println!("--version:");
-    measure(&mut sides);
+    measure(&mut sides, folder);
     sides[0].print();
     println!("  bound 10 ms");
 }

@@ -145,7 +145,7 @@ fn targets_in_a_whole_run(server: &Server, answer: &[u8], folder: &Path) {
     println!(
         "the same as a whole run with evidence and reports, beside reading the file into a generic value:"
     );
-    measure(&mut sides);
+    measure(&mut sides, folder);
     sides.iter().for_each(Side::print);
     println!(
         "  peak {:.1} times the answer (bound 6.0)\n",

@@ -36,19 +36,20 @@ impl Side {
         Self { name, program: program.into(), args, kept: 0, taken: Vec::new() }
     }
 
-    /// Runs it once below `/usr/bin/time`, in a folder of its own that goes away.
-    fn once(&self) -> Taken {
-        let folder = tempfile::tempdir().unwrap();
-        let peak = folder.path().join("peak");
+    /// Runs it once below `/usr/bin/time`, in a folder of its own. That stays until the bench ends: ext4 is slow to make
+    /// files where many were deleted a moment ago, and the next side would pay for it.
+    fn once(&self, root: &Path) -> Taken {
+        let folder = tempfile::tempdir_in(root).unwrap().keep();
+        let peak = folder.join("peak");
         let mut command = Command::new("/usr/bin/time");
         command.args(["-f", "%M", "-o"]).arg(&peak).arg(&self.program).args(&self.args);
-        command.current_dir(folder.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
+        command.current_dir(&folder).stdin(Stdio::null()).env("NO_COLOR", "1");
         let clock = Clock::real();
         let output = command.output().unwrap();
         let seconds = clock.elapsed().as_secs_f64();
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} failed: {}", self.name, told.get(..2_000).unwrap_or(&told));
-        let kept = files(&folder.path().join("evidence"), "json");
+        let kept = files(&folder.join("evidence"), "json");
         assert!(kept >= self.kept, "{} kept {kept} files instead of {} and some", self.name, self.kept);
         Taken { seconds, peak_kib: fs::read_to_string(peak).unwrap().trim().parse().unwrap() }
     }
@@ -82,14 +83,14 @@ fn files(folder: &Path, extension: &str) -> usize {
     paths.map(count).sum()
 }
 
-/// Runs all sides in turn, after once to warm up.
-pub fn measure(sides: &mut [Side]) {
+/// Runs all sides in turn, after once to warm up, in folders below `root`.
+pub fn measure(sides: &mut [Side], root: &Path) {
     for side in sides.iter() {
-        side.once();
+        side.once(root);
     }
     for _ in 0..ROUNDS {
         for side in sides.iter_mut() {
-            let taken = side.once();
+            let taken = side.once(root);
             side.taken.push(taken);
         }
     }

@@ -5,7 +5,8 @@
 
 mod connection;
 mod file;
+mod login;
 mod secret;
 
 pub use connection::{Connection, HttpClients, Systems, Tls};
-pub use file::Environment;
+pub use file::{Environment, schema};

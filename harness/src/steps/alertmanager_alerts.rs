@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Looks at the alerts that Alertmanager holds. Role: `alertmanager`.
+/// Looks at the alerts that Alertmanager holds.
 ///
 /// To be there proves that an alert arrived. `notifying: true` asks for more: at least one that is `active` and neither
 /// silenced, inhibited nor muted. Even that does not say that a message was delivered, and a route may end at a receiver
@@ -48,6 +48,7 @@ enum Notifies {
 impl Check for AlertmanagerAlerts {
     const NAME: &'static str = "alertmanager-alerts";
     const EXAMPLE: &'static str = "alertmanager-alerts: { name: MinIOCapacityLow, notifying: true }";
+    const JUDGES: &'static str = "At least one alert; with `notifying`, at least one that is active and neither silenced, inhibited nor muted. Where the server does not tell what is muted, that is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["alertmanager"];
     type Seen = Seen;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Looks at Alertmanager itself: its readiness, version, peers and receivers. Role: `alertmanager`.
+/// Looks at Alertmanager itself: its readiness, version, peers and receivers.
 ///
 /// A cluster that is `disabled` is how a single Alertmanager runs. One that is `settling` is undecided: it may not know
 /// yet what its peers have sent. That there are receivers does not say that a route leads to them.
@@ -35,6 +35,7 @@ pub struct Seen {
 impl Check for AlertmanagerStatus {
     const NAME: &'static str = "alertmanager-status";
     const EXAMPLE: &'static str = "alertmanager-status: {}";
+    const JUDGES: &'static str = "Alertmanager is ready, and its cluster is `ready` or `disabled` (a single one). One that is `settling` is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["alertmanager"];
     type Seen = Seen;

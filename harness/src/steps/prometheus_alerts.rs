@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Looks at the alerts of Prometheus that are pending or firing. Role: `prometheus`.
+/// Looks at the alerts of Prometheus that are pending or firing.
 ///
 /// An alert that has resolved is gone at once, and one whose rule is misspelt or broken never comes: that there is none
 /// counts only with a `control`. Their labels lack the `external_labels` that Alertmanager adds. With `keep_firing_for` an
@@ -51,6 +51,7 @@ pub struct Seen {
 impl Check for PrometheusAlerts {
     const NAME: &'static str = "prometheus-alerts";
     const EXAMPLE: &'static str = "prometheus-alerts: { name: MinIOCapacityLow, state: firing }";
+    const JUDGES: &'static str = "At least one alert.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;

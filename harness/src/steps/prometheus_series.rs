@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How far Prometheus itself looks back for "now".
 const LOOKBACK: Duration = Duration::secs(300);
 
-/// Lists the series of a selector and the labels they have. Role: `prometheus`.
+/// Lists the series of a selector and the labels they have.
 ///
 /// The list comes from the index, where a series stays for hours after its last sample. Whether there is data is asked
 /// separately: `alive` counts the series that have a sample now, or within `last`, and none is a failure.
@@ -57,6 +57,7 @@ impl Check for PrometheusSeries {
     const NAME: &'static str = "prometheus-series";
     const EXAMPLE: &'static str =
         "prometheus-series: { match: 'kube_job_failed{namespace=\"apps\"}', last: 1h }";
+    const JUDGES: &'static str = "At least one series, and one of them has a sample now, or within `last`. A list that the server says is cut is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use semver::{Comparator, Version, VersionReq};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Looks at Prometheus itself: its version, its last reload, its storage. Role: `prometheus`.
+/// Looks at Prometheus itself: its version, its last reload, its storage.
 ///
 /// A reload that failed leaves the old rules loaded and healthy. Where a change was made just before, ask also that it
 /// is the one that runs: `expect: [{ at: $.reloaded-at, newer-than: 5m }]`.
@@ -96,6 +96,7 @@ fn numbers(version: &str) -> Option<Version> {
 impl Check for PrometheusStatus {
     const NAME: &'static str = "prometheus-status";
     const EXAMPLE: &'static str = "prometheus-status: { version: \">=2.44\" }";
+    const JUDGES: &'static str = "The last reload succeeded; the version is the one that `version` says.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;

@@ -19,7 +19,7 @@ const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(2);
 /// How far a last evaluation may lie ahead of the server's own time, which is told in whole seconds.
 const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
-/// Looks at the rules that Prometheus has loaded. Role: `prometheus`.
+/// Looks at the rules that Prometheus has loaded.
 ///
 /// With `names` or `groups` only those rules are looked at, and each of them has to be there; else all of them. A rule
 /// has to be healthy and evaluated within two of its intervals. One that was not evaluated yet is undecided: the first
@@ -68,6 +68,7 @@ pub struct Seen {
 impl Check for PrometheusRules {
     const NAME: &'static str = "prometheus-rules";
     const EXAMPLE: &'static str = "prometheus-rules: { names: [MinIOCapacityLow], metrics-exist: true, except: { velero_backup_failure_total: it comes with the first failure } }";
+    const JUDGES: &'static str = "At least one rule; every one of `names` and `groups` is there; every rule is healthy and was evaluated within two of its intervals; with `metrics-exist`, every selector has series or is excepted. A rule that was not evaluated yet, or cannot be read, is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;

@@ -13,8 +13,9 @@ demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
 	cargo run --quiet --release --locked -p proofmark -- demo
 
-setup: ## Install what is missing of Debian's packages: Prometheus, its Pushgateway, a C compiler, a terminal for tests
-	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-pushgateway=prometheus-pushgateway cc=gcc script=bsdutils
+setup: ## Install what is missing of Debian's packages: Prometheus and its companions, a C compiler, a terminal for tests
+	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
+	  prometheus-pushgateway=prometheus-pushgateway cc=gcc script=bsdutils
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check
@@ -25,13 +26,12 @@ quick: ## Check everything, run the tests of the library; under a minute when wa
 	cargo check --workspace --all-targets --locked
 	cargo test --locked -p proofmark --lib
 
-bench: setup ## Measure the line beside hurl, both in one run, and a large log
+bench: setup ## Measure the line beside hurl, reading beside its bounds, and a large log
 	@scripts/setup time=time
 	@test -x $(CACHE)/bin/hurl || { \
 	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \
 	  cargo install hurl --version $(HURL_VERSION) --locked --root $(CACHE); }
-	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line
-	cargo bench --locked -p proofmark --bench log_lines
+	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line --bench reading --bench log_lines
 
 docs: ## Write the pages of the kinds anew
 	cargo build --locked -p proofmark

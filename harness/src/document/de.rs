@@ -132,6 +132,7 @@ fn sample(name: &str) -> Option<(&'static str, &'static str)> {
         "$url" => Some(("a URL", "http://127.0.0.1/")),
         "$status" => Some(("an HTTP status", "200")),
         "$field-type" => Some(("a type of a field", "any")),
+        "$version" => Some(("a version", ">=2.44")),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! A world: applications, the Prometheus that watches them, and the environment file that reaches them all.
 
 use super::app::App;
+use super::rules::Rules;
 use super::{AppSpec, Break, LabError, Prometheus};
 use crate::clock::Clock;
 use serde::Deserialize;
@@ -15,6 +16,9 @@ use tempfile::TempDir;
 /// Two scrapes and some: after so long Prometheus has seen what was changed.
 const SEEN_AFTER: Duration = Duration::from_secs(3);
 
+/// How long a fresh Prometheus may take until it has scraped everything twice.
+const SCRAPED_WITHIN: Duration = Duration::from_secs(60);
+
 /// The description of a world, as its file holds it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -25,6 +29,9 @@ pub struct WorldSpec {
     /// Files by their path below the world's folder, in which scenarios are run.
     #[serde(default)]
     pub files: BTreeMap<String, FileSpec>,
+    /// Files of rules for Prometheus.
+    #[serde(default)]
+    pub rules: Vec<PathBuf>,
 }
 
 /// A file of a world.
@@ -47,6 +54,15 @@ impl WorldSpec {
         serde_saphyr::from_str(text)
             .map_err(|error| LabError::Wrong(format!("the world cannot be read: {error}")))
     }
+
+    /// The same, where the files that it names lie below this folder.
+    #[must_use]
+    pub fn below(mut self, folder: &Path) -> Self {
+        for file in &mut self.rules {
+            *file = folder.join(&*file);
+        }
+        self
+    }
 }
 
 /// A running world. Dropping it stops everything and removes its folder.
@@ -54,6 +70,7 @@ impl WorldSpec {
 pub struct World {
     // Programs end before the folder that holds their data goes: fields drop in this order.
     prometheus: Prometheus,
+    rules: Rules,
     apps: BTreeMap<String, App>,
     addresses: BTreeMap<String, String>,
     folder: TempDir,
@@ -78,11 +95,12 @@ impl World {
             jobs.entry(spec.job.clone()).or_default().push(app.address.clone());
             apps.insert(name.clone(), app);
         }
-        let prometheus = Prometheus::start(folder.path(), &jobs).await?;
+        let rules = Rules::copy(&spec.rules, folder.path()).await?;
+        let prometheus = Prometheus::start(folder.path(), &jobs, rules.files()).await?;
         let addresses = apps.iter().map(|(name, app)| (name.clone(), format!("http://{}", app.address)));
         let mut addresses: BTreeMap<String, String> = addresses.collect();
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
-        let world = Self { prometheus, apps, addresses, folder, clock: Clock::real() };
+        let world = Self { prometheus, rules, apps, addresses, folder, clock: Clock::real() };
         let text = world.environment_text();
         tokio::fs::write(world.environment(), text)
             .await
@@ -105,11 +123,14 @@ impl World {
         &self.addresses
     }
 
-    /// Breaks it, and waits until Prometheus has seen that.
+    /// Breaks it once Prometheus has seen it whole, and waits until Prometheus has seen that.
     ///
     /// # Errors
-    /// Where a break names something that this world does not have.
+    /// Where a break names something that this world does not have, or nobody scrapes it.
     pub async fn suffer(&mut self, breaks: &[Break]) -> Result<(), LabError> {
+        for app in self.apps.values() {
+            app.scraped(SCRAPED_WITHIN).await?;
+        }
         for one in breaks {
             self.apply(one).await?;
         }
@@ -142,6 +163,15 @@ impl World {
                 match becomes {
                     Some(file) => write(&path, file).await,
                     None => Ok(()),
+                }
+            }
+            Break::Rule { name, becomes } => {
+                self.rules.change(name, becomes.as_deref()).await?;
+                let taken = self.prometheus.read_again().await?;
+                if taken {
+                    Ok(())
+                } else {
+                    Err(LabError::Wrong(format!("Prometheus does not take the rule {name}")))
                 }
             }
             Break::Reload(text) if self.prometheus.reload(text).await? => {

@@ -271,21 +271,33 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
     }
 } }
 
+mod alertmanager_alerts;
+mod alertmanager_status;
 mod command;
 mod file;
 mod http;
 mod log_lines;
 mod metrics;
+mod prometheus_alerts;
 mod prometheus_query;
+mod prometheus_rules;
+mod prometheus_series;
+mod prometheus_status;
 mod prometheus_targets;
 mod target;
 
 checks! {
+    AlertmanagerAlerts => alertmanager_alerts::AlertmanagerAlerts,
+    AlertmanagerStatus => alertmanager_status::AlertmanagerStatus,
     File => file::File,
     Http => http::Http,
     LogLines => log_lines::LogLines,
     Metrics => metrics::Metrics,
+    PrometheusAlerts => prometheus_alerts::PrometheusAlerts,
     PrometheusQuery => prometheus_query::PrometheusQuery,
+    PrometheusRules => prometheus_rules::PrometheusRules,
+    PrometheusSeries => prometheus_series::PrometheusSeries,
+    PrometheusStatus => prometheus_status::PrometheusStatus,
     PrometheusTargets => prometheus_targets::PrometheusTargets,
 }
 

@@ -3,6 +3,7 @@
 
 mod error;
 pub mod http;
+pub mod postgres;
 pub mod prometheus;
 mod tls;
 

@@ -1,7 +1,8 @@
 //! The environment file as it is written, and the systems it becomes.
 
 use super::connection::{Connection, Systems, Tls};
-use super::secret::{Reference, SecretReference};
+use super::dsn::Dsn;
+use super::secret::{Reference, SecretReference, optional};
 use crate::diag::{Diag, Place};
 use crate::document::{self, Document, Node};
 use crate::model::{FileHash, Permission};
@@ -154,19 +155,21 @@ impl Environment {
         let folder = self.folder.as_path();
         let mut connection = Connection { name: name.to_owned(), ..Connection::default() };
         if let Some(url) = &file.url {
-            let url = url.resolve(folder, exec).await?;
-            let parsed = url::Url::parse(&url);
-            if let Err(error) = &parsed {
-                let diag = Diag::new(
-                    "bad-url",
-                    format!("the url of the connection `{name}` cannot be read: {error}"),
-                );
-                return Err(diag.help("write it whole: `http://host:9090`"));
+            let url = match url.resolve(folder, exec).await {
+                Ok(url) => Ok(url),
+                // The plans that have no `DATABASE_URL` have its parts.
+                Err(missing) if *url == Reference::Env("DATABASE_URL".into()) => {
+                    let parts = Dsn::from_variables(optional, redactor);
+                    connection.dsn = parts.map_err(|why| bad_url(name, &why))?;
+                    connection.dsn.as_ref().map(|_| String::new()).ok_or(missing)
+                }
+                Err(missing) => Err(missing),
+            }?;
+            if Dsn::is_one(&url) {
+                connection.dsn = Some(Dsn::parse(&url, redactor).map_err(|why| bad_url(name, &why))?);
+            } else if connection.dsn.is_none() {
+                connection.url = Some(base_url(name, &url, redactor)?);
             }
-            if parsed.is_ok_and(|url| url.password().is_some() || !url.username().is_empty()) {
-                redactor.learn(url.clone());
-            }
-            connection.url = Some(url.trim_end_matches('/').to_owned());
         }
         if let Some(basic) = &file.basic {
             let username = basic.username.resolve(folder, exec).await?;
@@ -183,18 +186,15 @@ impl Environment {
         if let Some(tls) = &file.tls {
             connection.tls = self.tls(tls, redactor)?;
         }
+        if connection.dsn.is_some() {
+            database(&mut connection, redactor)?;
+        }
         Ok(connection)
     }
 
     fn tls(&self, file: &TlsFile, redactor: &Redactor) -> Result<Tls, Diag> {
-        let pem = |path: &Option<PathBuf>| -> Result<Option<String>, Diag> {
-            let Some(path) = path else { return Ok(None) };
-            let path = self.folder.join(path);
-            let read = std::fs::read_to_string(&path);
-            let read = read
-                .map_err(|e| Diag::new("unreadable-file", format!("cannot read {}: {e}", path.display())))?;
-            Ok(Some(read))
-        };
+        let pem =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| read(&self.folder.join(path))).transpose();
         Ok(Tls {
             ca: pem(&file.ca)?,
             cert: pem(&file.cert)?,
@@ -203,4 +203,58 @@ impl Environment {
             insecure: file.insecure,
         })
     }
+}
+
+fn read(path: &Path) -> Result<String, Diag> {
+    let read = std::fs::read_to_string(path);
+    read.map_err(|e| Diag::new("unreadable-file", format!("cannot read {}: {e}", path.display())))
+}
+
+fn bad_url(name: &str, why: &str) -> Diag {
+    Diag::new("bad-url", format!("the url of the connection `{name}` cannot be read: {why}"))
+}
+
+fn base_url(name: &str, url: &str, redactor: &Redactor) -> Result<String, Diag> {
+    let parsed = url::Url::parse(url).map_err(|error| {
+        bad_url(name, &error.to_string())
+            .help("write it whole: `http://host:9090`, `postgresql://host:5432/database`")
+    })?;
+    if parsed.password().is_some() || !parsed.username().is_empty() {
+        redactor.learn(url);
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// What a connection says of a database besides its DSN: the login may stand in `basic`, files may stand in the DSN.
+fn database(connection: &mut Connection, redactor: &Redactor) -> Result<(), Diag> {
+    let Connection { name, dsn: Some(dsn), .. } = connection else { return Ok(()) };
+    let unread = |what: &str| {
+        let diag =
+            Diag::new("unread-key", format!("the connection `{name}` is a PostgreSQL database, {what}"));
+        Err(diag.help("a database takes `url`, `basic` and `tls`"))
+    };
+    if connection.bearer.is_some() || !connection.headers.is_empty() {
+        return unread("which reads neither `bearer` nor `headers`");
+    }
+    if let Some((user, word)) = connection.basic.take() {
+        if dsn.user.is_some() || dsn.password.is_some() {
+            return unread("whose login stands in its `url` and in `basic`: write it in one of them");
+        }
+        (dsn.user, dsn.password) = (Some(user), Some(word));
+    }
+    for (key, path) in &dsn.files {
+        let tls = &mut connection.tls;
+        let twice = match *key {
+            "sslrootcert" if path.as_os_str() == "system" => continue,
+            "sslrootcert" => tls.ca.replace(read(path)?).is_some(),
+            "sslcert" => tls.cert.replace(read(path)?).is_some(),
+            _ => tls.key.replace(redactor.learn(read(path)?)).is_some(),
+        };
+        if twice {
+            return unread(&format!(
+                "which has `{key}` in its `url` and the same in `tls`: write it in one of them"
+            ));
+        }
+    }
+    Ok(())
 }

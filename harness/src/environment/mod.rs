@@ -4,8 +4,10 @@
 //! for the connections that a run uses, before anything runs, and every one of them is learned by the redactor.
 
 mod connection;
+mod dsn;
 mod file;
 mod secret;
 
 pub use connection::{Connection, HttpClients, Systems, Tls};
+pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::Environment;

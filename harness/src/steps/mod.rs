@@ -224,11 +224,15 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 
 mod command;
 mod http;
+mod postgres_query;
+mod postgres_tables;
 mod prometheus_query;
 mod prometheus_targets;
 
 checks! {
     Http => http::Http,
+    PostgresQuery => postgres_query::PostgresQuery,
+    PostgresTables => postgres_tables::PostgresTables,
     PrometheusQuery => prometheus_query::PrometheusQuery,
     PrometheusTargets => prometheus_targets::PrometheusTargets,
 }

@@ -1,7 +1,7 @@
 # What people and CI call. The work itself is done by cargo and by the program; this only names it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test quick bench fmt
+.PHONY: help demo setup test quick bench docs fmt
 
 HURL_VERSION := 8.0.1
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proofmark-bench
@@ -11,7 +11,7 @@ help: ## Show this list
 
 demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
-	target/release/proofmark demo
+	cargo run --quiet --release --locked -p proofmark -- demo
 
 setup: ## Install what is missing of Debian's packages: Prometheus, PostgreSQL, a C compiler
 	@scripts/setup prometheus=prometheus promtool=prometheus pg_ctlcluster=postgresql cc=gcc
@@ -31,6 +31,12 @@ bench: setup ## Measure the line beside hurl, both in one run
 	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \
 	  cargo install hurl --version $(HURL_VERSION) --locked --root $(CACHE); }
 	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line
+
+docs: ## Write the pages of the kinds anew
+	cargo build --locked -p proofmark
+	@mkdir -p docs/kinds && rm -f docs/kinds/*.md
+	@for kind in $$(target/debug/proofmark explain | cut -d' ' -f1); do \
+	  target/debug/proofmark explain $$kind > docs/kinds/$$kind.md; done
 
 fmt: ## Format all code
 	cargo fmt --all

@@ -38,7 +38,7 @@ fn main() {
     println!("Medians of {ROUNDS} rounds, both sides in turn, one warm-up before.\n");
     thousand_checks(&world, folder.path());
     thousand_files(folder.path());
-    version();
+    version(folder.path());
     runtime.block_on(world.stop());
 }
 
@@ -64,19 +64,20 @@ impl Side {
         Self { name, program: program.into(), args, kept: 0, taken: Vec::new() }
     }
 
-    /// Runs it once below `/usr/bin/time`, in a folder of its own that goes away.
-    fn once(&self) -> Taken {
-        let folder = tempfile::tempdir().unwrap();
-        let peak = folder.path().join("peak");
+    /// Runs it once below `/usr/bin/time`, in a folder of its own. That stays until the bench ends: ext4 is slow to make
+    /// files where many were deleted a moment ago, and the next side would pay for it.
+    fn once(&self, root: &Path) -> Taken {
+        let folder = tempfile::tempdir_in(root).unwrap().keep();
+        let peak = folder.join("peak");
         let mut command = Command::new("/usr/bin/time");
         command.args(["-f", "%M", "-o"]).arg(&peak).arg(&self.program).args(&self.args);
-        command.current_dir(folder.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
+        command.current_dir(&folder).stdin(Stdio::null()).env("NO_COLOR", "1");
         let clock = Clock::real();
         let output = command.output().unwrap();
         let seconds = clock.elapsed().as_secs_f64();
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} failed: {}", self.name, told.get(..2_000).unwrap_or(&told));
-        let kept = files(&folder.path().join("evidence"), "json");
+        let kept = files(&folder.join("evidence"), "json");
         assert!(kept >= self.kept, "{} kept {kept} files instead of {} and some", self.name, self.kept);
         Taken { seconds, peak_kib: fs::read_to_string(peak).unwrap().trim().parse().unwrap() }
     }
@@ -107,13 +108,13 @@ fn files(folder: &Path, extension: &str) -> usize {
     paths.map(count).sum()
 }
 
-fn measure(sides: &mut [Side]) {
+fn measure(sides: &mut [Side], root: &Path) {
     for side in sides.iter() {
-        side.once();
+        side.once(root);
     }
     for _ in 0..ROUNDS {
         for side in sides.iter_mut() {
-            let taken = side.once();
+            let taken = side.once(root);
             side.taken.push(taken);
         }
     }
@@ -149,7 +150,7 @@ fn thousand_checks(world: &World, folder: &Path) {
         println!("{}", version.lines().next().unwrap_or_default());
     }
     println!("{MANY} checks with three expectations each, evidence and reports kept:");
-    measure(&mut sides);
+    measure(&mut sides, folder);
     sides.iter().for_each(Side::print);
     match sides.as_slice() {
         [own, other] => {
@@ -169,15 +170,15 @@ fn thousand_files(folder: &Path) {
     let mut sides =
         [Side::new("validate", env!("CARGO_BIN_EXE_proofmark"), &["validate", files.to_str().unwrap()])];
     println!("validate of {MANY} files with three steps each:");
-    measure(&mut sides);
+    measure(&mut sides, folder);
     sides[0].print();
     println!("  bound 500 ms\n");
 }
 
-fn version() {
+fn version(folder: &Path) {
     let mut sides = [Side::new("--version", env!("CARGO_BIN_EXE_proofmark"), &["--version"])];
     println!("--version:");
-    measure(&mut sides);
+    measure(&mut sides, folder);
     sides[0].print();
     println!("  bound 10 ms");
 }

@@ -22,7 +22,7 @@ const BOUND: f64 = 1.15;
 
 /// Two large tables, a partitioned one, and many small ones.
 const DATA: &str = "CREATE TABLE events (id bigint, ts timestamptz, user_id int, kind text, payload jsonb, amount numeric(12, 2), score float8); \
-    INSERT INTO events SELECT g, '2024-01-01'::timestamptz + g * interval '7 seconds', (g * 7919) % 50000, 'click', \
+    INSERT INTO events SELECT g, '2024-01-01'::timestamptz + g * interval '7 seconds', (g * 79) % 50000, 'click', \
       jsonb_build_object('k', md5(g::text), 'n', g, 'tags', array['a', 'b', (g % 13)::text]), (g % 100000) / 100.0, sqrt(g) FROM generate_series(1, 1000000) g; \
     CREATE TABLE orders (id bigint, event_id bigint, qty int, note text); \
     INSERT INTO orders SELECT g, g, g % 10, repeat(md5(g::text), 4) FROM generate_series(1, 1100000) g; \

@@ -1,8 +1,10 @@
 //! One user-facing diagnostic: what is wrong, where it stands, and how to mend it.
 
+use crate::redact::is_secret_key;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use regex::{Captures, Regex};
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The text of a file, shared by the places in it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +13,13 @@ pub struct Source {
     pub path: String,
     /// The whole text.
     pub text: String,
+}
+
+impl Source {
+    /// The lines as YAML counts them: a line also ends at a lone carriage return.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+    }
 }
 
 /// A position in a file. Line and column count from 1; a column counts characters.
@@ -88,8 +97,10 @@ impl Diag {
         let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
         let mut group = match &self.place {
             Some(place) if place.line > 0 => {
-                let span = place.span();
-                let snippet = Snippet::source(place.source.text.as_str())
+                let (line, span) = place.shown();
+                let number = usize::try_from(place.line).unwrap_or(usize::MAX);
+                let snippet = Snippet::source(line)
+                    .line_start(number)
                     .path(place.source.path.as_str())
                     .annotation(AnnotationKind::Primary.span(span));
                 title.element(snippet)
@@ -104,20 +115,75 @@ impl Diag {
     }
 }
 
+/// So many characters of a word are marked; a longer one would fill the screen.
+const LONGEST: usize = 120;
+
 impl Place {
-    /// The bytes that the caret stands under: the word at the place.
-    fn span(&self) -> std::ops::Range<usize> {
-        let text = &self.source.text;
+    /// The line, with what may be a secret made unreadable, and the bytes of it that the caret stands under: the word
+    /// at the place.
+    fn shown(&self) -> (String, std::ops::Range<usize>) {
         let line = usize::try_from(self.line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-        let this = text[start..].lines().next().unwrap_or_default();
+        let this = self.source.lines().nth(line).unwrap_or_default();
+        let hidden = continues_secret(self.source.lines().take(line), this);
+        let this = if hidden { starred(this) } else { unreadable(this) };
+        let span = self.span(&this);
+        (this, span)
+    }
+
+    fn span(&self, this: &str) -> std::ops::Range<usize> {
         let column = usize::try_from(self.column.saturating_sub(1)).unwrap_or(usize::MAX);
         let offset = this.char_indices().nth(column).map_or(this.len(), |(at, _)| at);
         let word = this[offset..].find([' ', ',', ':', '}', ']']).unwrap_or(this.len() - offset);
         let quoted = this[offset..].starts_with(['"', '\'']);
         let close = this[offset..].get(1..).and_then(|rest| rest.find(['"', '\''])).map(|end| end + 2);
         let length = if quoted { close.unwrap_or(word) } else { word };
-        start + offset..start + offset + length.max(1).min(this.len() - offset)
+        let longest = this[offset..].char_indices().nth(LONGEST).map_or(this.len() - offset, |(at, _)| at);
+        offset..offset + length.max(1).min(longest)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the patterns are constants and every diagnostic reads them")]
+static HIDDEN: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    let value = r#""[^"]*"?|'[^']*'?|[^\s{}\[\],|>&*'"](?:[^,}\]]*[^\s,}\]])?"#;
+    let named = format!(r#"(?P<key>[\w.-]+)["']?\s*:\s+(?P<secret>{value})"#);
+    let login = r"://[^/\s:@]*:(?P<secret>[^/\s@]+)@";
+    [&named, login].map(|pattern| Regex::new(pattern).expect("a constant"))
+});
+
+/// The line with stars in the place of values that a key calls secret, and of passwords in URLs: a message ends up in
+/// the log of a pipeline.
+fn unreadable(line: &str) -> String {
+    let stars = |found: &Captures<'_>| {
+        let (whole, hidden) = (&found[0], &found["secret"]);
+        if found.name("key").is_some_and(|key| !is_secret(key.as_str())) {
+            return whole.to_owned();
+        }
+        let start = found.name("secret").map_or(0, |secret| secret.start()) - found.get_match().start();
+        [&whole[..start], &starred(hidden), &whole[start + hidden.len()..]].concat()
+    };
+    HIDDEN.iter().fold(line.to_owned(), |line, pattern| pattern.replace_all(&line, stars).into_owned())
+}
+
+fn is_secret(key: &str) -> bool {
+    is_secret_key(key) || key == "bearer"
+}
+
+fn starred(text: &str) -> String {
+    text.chars().map(|c| if c.is_whitespace() || matches!(c, '"' | '\'') { c } else { '*' }).collect()
+}
+
+/// Does the line go on with a value that began below a secret's key, further above?
+fn continues_secret<'a>(above: impl Iterator<Item = &'a str>, line: &str) -> bool {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let deeper = indent(line);
+    let parent = above.filter(|other| !other.trim().is_empty() && indent(other) < deeper).last();
+    let Some((key, rest)) = parent.and_then(|parent| parent.split_once(':')) else { return false };
+    let key = key.trim_start_matches([' ', '-']).trim_matches(['"', '\'', ' ']);
+    let map =
+        line.trim_start().starts_with(['{', '-']) || line.contains(": ") || line.trim_end().ends_with(':');
+    match rest.trim() {
+        "" => is_secret(key) && !map,
+        rest => is_secret(key) && !rest.starts_with(['{', '[']),
     }
 }
 
@@ -127,6 +193,14 @@ impl std::fmt::Display for Place {
             0 => f.write_str(&self.source.path),
             line => write!(f, "{}:{line}:{}", self.source.path, self.column),
         }
+    }
+}
+
+/// Text of the form "what is wrong; how to mend it" in its two parts: the errors of serde carry one text only.
+pub fn parted(text: &str) -> (String, Option<String>) {
+    match text.rsplit_once("; ") {
+        Some((wrong, help)) => (wrong.to_owned(), Some(help.to_owned())),
+        None => (text.to_owned(), None),
     }
 }
 

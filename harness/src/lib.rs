@@ -56,6 +56,9 @@
 //!   `not`, `every`, `any` and `count` `unverified` (nothing was looked at).
 //! - A key that is no secret here is excepted with the step's key `not-secret: [KEY]`; learned secrets are masked all
 //!   the same.
+//! - A header that the environment file writes out (a tenant `1`) is learned as a secret only if its name says that it
+//!   is one: masking every `1` would leave nothing to judge. A reference is learned always, a login in a URL too.
+//! - A short secret masks whole values, never keys and never the program's own words: a record must stay readable.
 //! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
 //!   pass on it.
 

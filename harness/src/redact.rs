@@ -3,12 +3,12 @@
 //! A secret that was resolved or composed is *learned*, in every shape it travels in; keys and headers that are named
 //! like secrets are masked whatever they hold. Masking happens once, over the bytes, before anything is cut to size.
 
+mod shapes;
+
 use aho_corasick::{AhoCorasick, MatchKind};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
+use shapes::shapes;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -42,6 +42,10 @@ const SECRET_KEYS: [&str; 14] = [
 pub struct Secret(String);
 
 impl Secret {
+    /// A value that is sent like a secret and is none: it is not learned.
+    pub fn open(text: String) -> Self {
+        Self(text)
+    }
     /// The value itself, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -75,7 +79,7 @@ impl<T> Clean<T> {
 pub struct Frame {
     /// Keys whose values are Proofmark's own.
     pub own: &'static [&'static str],
-    /// Keys whose values are known by name, but not secret by their name: only learned secrets are masked in them.
+    /// Keys whose values are maps or lists of pairs, with names of our own that make nothing secret.
     pub named: &'static [&'static str],
     /// Keys whose values, or the entries of whose lists, have a frame themselves.
     pub parts: &'static [(&'static str, &'static Frame)],
@@ -216,16 +220,27 @@ impl Known {
                 for (key, value) in map.iter_mut().filter(|(key, _)| !frame.own.contains(&key.as_str())) {
                     if let Some((_, frame)) = frame.parts.iter().find(|(part, _)| part == key) {
                         self.walk_frame(value, frame, open);
-                    } else if let (true, Value::Object(map)) =
-                        (frame.named.contains(&key.as_str()), &mut *value)
-                    {
-                        map.values_mut().for_each(|value| self.walk(value, open));
+                    } else if frame.named.contains(&key.as_str()) {
+                        self.walk_named(value, open);
                     } else {
                         self.walk(value, open);
                     }
                 }
             }
             other => self.walk(other, open),
+        }
+    }
+
+    /// What has names of its own: a map, or a list of pairs.
+    fn walk_named(&self, value: &mut Value, open: &[String]) {
+        match value {
+            Value::Object(map) => map.values_mut().for_each(|value| self.walk(value, open)),
+            Value::Array(pairs) => {
+                let values =
+                    pairs.iter_mut().filter_map(Value::as_array_mut).flat_map(|pair| pair.iter_mut().skip(1));
+                values.for_each(|value| self.walk(value, open));
+            }
+            _ => self.walk(value, open),
         }
     }
 
@@ -249,11 +264,12 @@ impl Known {
     }
 
     fn walk_map(&self, map: &mut serde_json::Map<String, Value>, open: &[String]) {
-        if map.keys().any(|key| self.text(key) != *key) {
+        // A short secret that is a key by chance (`json`) is not masked there: the observation could not be read.
+        if map.keys().any(|key| self.within(key) != *key) {
             let mut clean = serde_json::Map::new();
             for (key, value) in std::mem::take(map) {
                 // Two keys that become one mask stay two: nothing may vanish before it is counted.
-                let (key, mut name, mut twins) = (self.text(&key), self.text(&key), 1);
+                let (key, mut name, mut twins) = (self.within(&key), self.within(&key), 1);
                 while clean.contains_key(&name) {
                     twins += 1;
                     name = format!("{key} ({twins})");
@@ -278,9 +294,10 @@ impl Known {
     }
 
     fn text(&self, text: &str) -> String {
-        if self.whole.contains(text) {
-            return MASK.to_owned();
-        }
+        if self.whole.contains(text) { MASK.to_owned() } else { self.within(text) }
+    }
+
+    fn within(&self, text: &str) -> String {
         match &self.finder {
             Some(finder) if finder.is_match(text) => {
                 let mut out = String::with_capacity(text.len());
@@ -319,80 +336,6 @@ pub fn is_masked(value: &Value) -> bool {
         Value::Object(map) => map.iter().any(|(key, value)| key.contains(MASK) || is_masked(value)),
         _ => false,
     }
-}
-
-/// The shapes in which a text travels.
-fn shapes(text: &str) -> Vec<String> {
-    let json = serde_json::to_string(text).unwrap_or_default();
-    let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned();
-    let ascii = ascii_json(text);
-    let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-    let lower = lower_percent(&encoded);
-    let mut out = vec![text.to_owned(), json, ascii, lower, encoded, form];
-    out.extend(url_encoded(text));
-    out.extend([STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base| base.encode(text)));
-    out.extend(within_base64(text));
-    out.push(text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"));
-    out.retain(|shape| !shape.is_empty());
-    out.sort();
-    out.dedup();
-    out
-}
-
-/// What base64 makes of a text that stands amid others, at each of the three offsets: without the characters at its ends
-/// that depend on the neighbours.
-fn within_base64(text: &str) -> Vec<String> {
-    let mut out = vec![];
-    for offset in 0..3 {
-        let padded = [&vec![0; offset], text.as_bytes()].concat();
-        let whole = padded.len() * 8 / 6;
-        let first = (offset * 8).div_ceil(6);
-        for base in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-            let encoded = base.encode(&padded);
-            // A short rest would be found everywhere.
-            out.extend(encoded.get(first..whole).filter(|rest| rest.len() >= SHORT).map(str::to_owned));
-        }
-    }
-    out
-}
-
-/// JSON with everything beyond ASCII written as `\u00fc`, in both cases of hex.
-fn ascii_json(text: &str) -> String {
-    let json = serde_json::to_string(text).unwrap_or_default();
-    let mut out = String::new();
-    for c in json[1..json.len() - 1].chars() {
-        if c.is_ascii() {
-            out.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                out.extend(["\\u", &hex::encode(unit.to_be_bytes())]);
-            }
-        }
-    }
-    out
-}
-
-fn lower_percent(encoded: &str) -> String {
-    let mut out = String::with_capacity(encoded.len());
-    let mut hex = 0;
-    for c in encoded.chars() {
-        out.push(if hex > 0 { c.to_ascii_lowercase() } else { c });
-        hex = if c == '%' { 2 } else { i32::max(hex - 1, 0) };
-    }
-    out
-}
-
-/// As a URL parser writes it in a password and in a query.
-fn url_encoded(text: &str) -> Vec<String> {
-    let Ok(mut url) = url::Url::parse("http://user@host/") else { return vec![] };
-    let password = url.set_password(Some(text)).ok().and_then(|()| url.password().map(str::to_owned));
-    url.set_query(Some(text));
-    url.set_path(text);
-    [password, url.query().map(str::to_owned), Some(url.path().trim_start_matches('/').to_owned())]
-        .into_iter()
-        .flatten()
-        .collect()
 }
 
 /// The password inside a DSN or URL, as it is written and decoded; a login without one is a token itself.

@@ -1,9 +1,10 @@
 //! Hashes and judgements made again, offline, from a run's folder alone.
 
-use crate::model::{Event, Exit, StepRecord, Verdict};
-use crate::record::{Run, sha256};
+use crate::model::{Event, Exit, Manifest, StepRecord, Verdict};
+use crate::record::{Run, pretty, sha256};
+use crate::report;
 use crate::scenario::judge;
-use crate::steps::{AnyAct, AnyCheck};
+use crate::steps::kinds;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -50,6 +51,7 @@ fn hashes(run: &Run, out: &mut Verified) {
     let Some(manifest) = &run.manifest else {
         return out.open.push("the run has no manifest.json: it did not come to its end".into());
     };
+    whole(run, manifest, out);
     let mut found = vec![];
     if let Err(error) = walk(&run.folder, &run.folder, &mut found) {
         out.different.push(format!("the folder cannot be read: {error}"));
@@ -63,6 +65,16 @@ fn hashes(run: &Run, out: &mut Verified) {
     }
     let extra = found.iter().filter(|name| !manifest.files.contains_key(*name));
     out.different.extend(extra.map(|name| format!("{name}: the manifest does not name it")));
+}
+
+/// The manifest stands for all other files, so it has to be, byte for byte, as it is written, and to be of this run.
+fn whole(run: &Run, manifest: &Manifest, out: &mut Verified) {
+    let written = std::fs::read(run.folder.join("manifest.json")).unwrap_or_default();
+    let started = run.lines.first().map(|line| &line.event);
+    let own = matches!(started, Some(Event::RunStarted { run, .. }) if *run == manifest.run);
+    if !own || pretty(manifest).ok() != Some(written) {
+        out.different.push("manifest.json: it is not as this run has written it".into());
+    }
 }
 
 /// Files below a run's folder, without the manifest and what stands outside of it.
@@ -116,7 +128,7 @@ fn step(run: &Run, event: &Event, out: &mut Verified) {
 
 /// A kind whose rules have another number here, with both numbers.
 fn other_rules((kind, was): (&String, &u32)) -> Option<(String, u32, String)> {
-    let known = AnyCheck::KINDS.iter().chain(AnyAct::KINDS).find(|known| known.name == *kind);
+    let known = kinds().find(|known| known.name == *kind);
     match known {
         Some(known) if known.rules == *was => None,
         Some(known) => Some((kind.clone(), *was, known.rules.to_string())),
@@ -145,6 +157,11 @@ fn fold(run: &Run, verdicts: &BTreeMap<&str, Vec<Verdict>>, out: &mut Verified) 
                     manifest.is_none_or(|manifest| manifest.verdict == *verdict && manifest.exit == *exit);
                 if Verdict::fold(scenarios.iter().copied()) != *verdict || !same {
                     out.different.push("the run's verdict does not follow from its scenarios".into());
+                }
+                // The report also misses the steps that were to run and of which nothing is told.
+                let told = report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some());
+                if run.manifest.is_some() && (told.verdict, told.exit) != (*verdict, *exit) {
+                    out.different.push("a report of the events does not come to the run's verdict".into());
                 }
             }
             _ => {}

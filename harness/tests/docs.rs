@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test writes its own input")]
 
+use proofmark::lab::{Twin, embedded};
 use proofmark::model::Exit;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,64 @@ fn example_scenarios_are_valid() {
 }
 
 #[test]
+fn every_kind_has_its_page() {
+    let mut pages: Vec<String> = fs::read_dir(root().join("docs/kinds"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    let mut kinds: Vec<String> = proofmark::steps::kinds().map(|kind| format!("{}.md", kind.name)).collect();
+    kinds.sort();
+    assert_eq!(pages, kinds, "`make docs` writes the pages");
+    for kind in proofmark::steps::kinds() {
+        let told = assert_cmd::Command::cargo_bin("proofmark")
+            .unwrap()
+            .args(["explain", kind.name])
+            .output()
+            .unwrap();
+        let page = document(&format!("docs/kinds/{}.md", kind.name));
+        assert_eq!(String::from_utf8(told.stdout).unwrap(), page, "`make docs` writes the pages");
+    }
+}
+
+#[test]
 fn the_shortest_example_has_eight_lines() {
     let shortest = examples("README.md").into_iter().find(|text| text.contains("steps:")).unwrap();
     assert_eq!(shortest.lines().count(), 8);
+}
+
+/// The README's picture of the failing run: its blocks, each the line of a step and what stands below it.
+fn picture() -> Vec<String> {
+    let text = document("README.md");
+    let picture = text.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    picture.split("\n\n").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_picture_shows_what_the_demo_must_fail_at_and_nothing_else() {
+    let blocks = picture();
+    let failed: Vec<&String> =
+        blocks.iter().filter(|block| block.starts_with("✗ ") && block.contains("      seen")).collect();
+    let twins = embedded::TWINS.iter().map(|(name, text)| Twin::parse(name, text).unwrap());
+    let mut named = 0;
+    for twin in twins.filter(|twin| twin.in_demo) {
+        let file = format!("{}.yaml", twin.twin_of.trim_start_matches("demo/"));
+        let (_, scenario) = embedded::SCENARIOS.iter().find(|(name, _)| *name == file).unwrap();
+        for failure in &twin.fails {
+            named += 1;
+            let start = format!("✗ {}#{}  ", twin.twin_of, failure.step);
+            let block =
+                failed.iter().find(|block| block.starts_with(&start)).unwrap_or_else(|| panic!("{start}"));
+            assert!(block.lines().nth(1).unwrap().contains(&failure.finding), "{block}");
+            let title = block.lines().next().unwrap().strip_prefix(&start).unwrap();
+            assert!(scenario.contains(&format!("  - id: {}\n    title: {title}\n", failure.step)), "{title}");
+        }
+    }
+    assert!(named > 0);
+    assert_eq!(failed.len(), named);
+    let steps = embedded::SCENARIOS.iter().map(|(_, text)| text.matches("  - id: ").count()).sum::<usize>();
+    let head = format!("FAILED  {named} of {steps} steps in {} scenarios failed.", embedded::SCENARIOS.len());
+    assert_eq!(blocks[0].lines().next().unwrap(), head);
+    let text = blocks.join("\n");
+    assert!(["/tmp/", "/home/", "/root/"].iter().all(|path| !text.contains(path)), "{text}");
 }

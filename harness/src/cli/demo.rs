@@ -80,7 +80,10 @@ pub async fn conduct(options: &Options) -> Exit {
 }
 
 async fn play(options: &Options, stage: &mut Stage) -> Result<Exit, Stop> {
-    say("Proofmark's demo: a small shop, watched by a real Prometheus. Nothing outside of it is touched.\n");
+    say(
+        "Proofmark's demo: a small shop, watched by a real Prometheus, both started for this and stopped at the end.",
+    );
+    say("Nothing else is touched. It takes less than a minute.\n");
     let spec = WorldSpec::parse(embedded::WORLD)?;
     let twins = twins_of_the_demo()?;
     let twins: Vec<&Twin> = twins.iter().collect();
@@ -116,12 +119,13 @@ async fn play(options: &Options, stage: &mut Stage) -> Result<Exit, Stop> {
     }
     let differences = second.outcome.differences(&twins);
     if differences.is_empty() {
-        say("   Every failure that was named, and no other.\n");
+        say("   Every failure that its twins name, and no other: these checks can fail.\n");
     } else {
         report_wrong("   Not as named:", &differences);
     }
     wrong.extend(differences);
-    say(&format!("All is well   {}\nBroken        {}", first.shown(options), second.shown(options)));
+    say("What it left");
+    say(&format!("   all is well   {}\n   broken        {}", first.shown(options), second.shown(options)));
     Ok(if wrong.is_empty() { Exit::Passed } else { Exit::Failed })
 }
 
@@ -135,7 +139,7 @@ impl Told {
     fn shown(&self, options: &Options) -> String {
         let evidence = options.evidence.join(&self.id);
         let report = options.reports.join(format!("{}.html", self.id));
-        format!("{}  {}", evidence.display(), report.display())
+        format!("{}  {}", report.display(), evidence.display())
     }
 }
 

@@ -2,9 +2,11 @@
 //! error.
 
 pub mod demo;
+mod explain;
 mod plan;
 mod report;
 mod run;
+mod schema;
 mod verify;
 
 use crate::clock::Clock;
@@ -12,7 +14,7 @@ use crate::diag::Diag;
 use crate::environment::Environment;
 use crate::model::{Exit, Permission};
 use crate::scenario::{Plan, Selection};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
@@ -20,11 +22,18 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 static EXITS: LazyLock<String> = LazyLock::new(|| {
-    let row = |(exit, means, again): &(Exit, &str, &str)| {
-        format!("  {:>3}  {means} (run again? {again})", exit.code())
-    };
-    format!("Exit codes:\n{}", Exit::TABLE.iter().map(row).collect::<Vec<_>>().join("\n"))
+    let wide = Exit::TABLE.iter().map(|(_, _, again)| again.len()).max().unwrap_or_default();
+    let row =
+        |(exit, means, again): &(Exit, &str, &str)| format!("  {:>3}  {again:wide$}  {means}", exit.code());
+    let rows: Vec<String> = Exit::TABLE.iter().map(row).collect();
+    format!("Exit codes, whether it is safe to run again, and what they mean:\n{}", rows.join("\n"))
 });
+
+const RUN: [&str; 3] = [
+    "proofmark run --env environments/homelab.yaml",
+    "proofmark run scenarios/demo --env lab.yaml --allow exec --only demo/shop#ready",
+    "proofmark run --env lab.yaml --format jsonl | tail -1",
+];
 
 /// Runs the checks of a plan against live systems, keeps what it saw as evidence, and stamps a verdict on it
 #[derive(Debug, Parser)]
@@ -37,28 +46,52 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios, keep evidence, write reports
-    #[command(
-        after_help = "Examples:\n  proofmark run --env environments/homelab.yaml\n  proofmark run scenarios/demo --env lab.yaml --allow exec --only demo/shop#ready\n  proofmark run --env lab.yaml --format jsonl | tail -1"
-    )]
+    #[command(after_help = format!("Examples:\n  {}\n\n{}", RUN.join("\n  "), *EXITS))]
     Run(run::Options),
     /// Check scenario files and the environment without touching anything
-    #[command(after_help = "Example:\n  proofmark validate scenarios/phase5 --env environments/homelab.yaml")]
+    #[command(
+        after_help = "Examples:\n  proofmark validate\n  proofmark validate scenarios/phase5 --env environments/homelab.yaml\n\nExit codes: 0 all is well, 2 not so: every mistake of every file is shown."
+    )]
     Validate(Chosen),
     /// List scenarios with their titles
-    #[command(after_help = "Example:\n  proofmark list --tag wave1")]
+    #[command(after_help = "Examples:\n  proofmark list\n  proofmark list scenarios/phase5 --tag wave1")]
     List(Chosen),
     /// Show what would run, in which order, and what it would change
-    #[command(after_help = "Example:\n  proofmark plan scenarios/demo --env lab.yaml")]
+    #[command(
+        after_help = "Examples:\n  proofmark plan scenarios/demo --env lab.yaml\n  proofmark plan --env lab.yaml --only demo/shop --var job=shop"
+    )]
     Plan(Chosen),
     /// Tell a run again from its evidence
     #[command(
-        after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml"
+        after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml\n\nThe exit code is that of the run; 3 for a run that never ended."
     )]
     Report(report::Options),
     /// Make every hash and every judgement of a run again, offline
-    #[command(after_help = "Example:\n  proofmark verify evidence/20260216T020000Z-x7k2q9")]
+    #[command(
+        after_help = "Examples:\n  proofmark verify\n  proofmark verify evidence/20260216T020000Z-x7k2q9\n\nExit codes: 0 the same, 3 incomplete or judged by other rules, 5 different."
+    )]
     Verify(verify::Options),
+    /// Explain a kind of step: its settings, what it sees, what it judges by itself
+    #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain prometheus-targets")]
+    Explain(explain::Options),
+    /// Print the format of a file as JSON Schema, for editors
+    #[command(
+        after_help = "Example:\n  proofmark schema > .proofmark.schema.json\n  # then, as the first line of a scenario file:\n  # yaml-language-server: $schema=../.proofmark.schema.json"
+    )]
+    Schema(schema::Options),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  proofmark completions bash > /etc/bash_completion.d/proofmark")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  proofmark man > /usr/local/share/man/man1/proofmark.1")]
+    Man,
     /// See it work: a real Prometheus where all is well, then the same world broken on purpose
+    #[command(
+        after_help = "Example:\n  proofmark demo\n\nIt stops everything that it started. Exit codes: 0 the first run passed and the second failed\nas named, 1 not so, 3 the world could not be set up."
+    )]
     Demo(demo::Options),
 }
 
@@ -127,13 +160,39 @@ fn refuse(wrong: &[Diag]) -> Exit {
     for diag in wrong {
         tell(&format!("{}\n", diag.render(colour)));
     }
-    let many = if wrong.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", wrong.len()) };
-    tell(&format!("{many}; nothing was run"));
+    tell(&format!("{}; nothing was run", many(wrong.len(), "mistake")));
     Exit::Usage
+}
+
+/// `1 step`, `2 steps`.
+fn many(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn allowed(allow: &[Permission]) -> BTreeSet<Permission> {
     allow.iter().copied().collect()
+}
+
+fn written(bytes: &[u8]) -> Exit {
+    say(&String::from_utf8_lossy(bytes));
+    Exit::Passed
+}
+
+/// The manual page: one for the program and all of its commands.
+fn manual() -> std::io::Result<Vec<u8>> {
+    let mut page = vec![];
+    let program = Cli::command();
+    let man = clap_mangen::Man::new(program.clone());
+    man.render(&mut page)?;
+    for command in program.get_subcommands() {
+        let command = command.clone().display_name(format!("proofmark {}", command.get_name()));
+        let man = clap_mangen::Man::new(command);
+        man.render_name_section(&mut page)?;
+        man.render_synopsis_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+        man.render_extra_section(&mut page)?;
+    }
+    Ok(page)
 }
 
 /// Reads the command line, does what it says, and returns how it ended.
@@ -147,6 +206,14 @@ pub async fn main() -> Exit {
         Command::Plan(chosen) => plan::plan(&chosen, &clock),
         Command::Report(options) => report::report(&options),
         Command::Verify(options) => verify::verify(&options),
+        Command::Explain(options) => explain::explain(&options),
+        Command::Schema(options) => schema::schema(&options),
+        Command::Completions { shell } => {
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "proofmark", &mut script);
+            written(&script)
+        }
+        Command::Man => manual().map_or(Exit::Evidence, |page| written(&page)),
         Command::Demo(options) => demo::conduct(&options).await,
     }
 }

@@ -1,17 +1,21 @@
 //! `validate`, `list` and `plan`: what stands in the files, without touching anything.
 
-use super::{Chosen, refuse, run_scope, say};
+use super::{Chosen, many, refuse, run_scope, say, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
 use crate::model::Exit;
 use crate::scenario::{Plan, Step};
+use std::collections::BTreeSet;
 
 fn loaded(chosen: &Chosen, clock: &Clock) -> Result<(Plan, Environment), Vec<Diag>> {
     let (plan, environment) = chosen.load(&run_scope(clock, ""))?;
     // Without an environment there is nothing to hold the names against.
     if chosen.env.is_some() {
-        plan.connections(&environment)?;
+        let (_, wrong) = plan.connections(&environment);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
     }
     Ok((plan, environment))
 }
@@ -20,12 +24,20 @@ fn loaded(chosen: &Chosen, clock: &Clock) -> Result<(Plan, Environment), Vec<Dia
 pub(super) fn validate(chosen: &Chosen, clock: &Clock) -> Exit {
     match loaded(chosen, clock) {
         Ok((plan, _)) => {
-            let steps = plan.steps().count();
-            say(&format!("{} scenarios with {steps} steps are valid\n", plan.scenarios.len()));
+            say(&format!("valid: {}\n", counted(&plan)));
+            if chosen.env.is_none() {
+                tell(
+                    "no environment was given (`--env FILE`), so the names of connections were not looked up",
+                );
+            }
             Exit::Passed
         }
         Err(wrong) => refuse(&wrong),
     }
+}
+
+fn counted(plan: &Plan) -> String {
+    [many(plan.scenarios.len(), "scenario"), many(plan.steps().count(), "step")].join(", ")
 }
 
 /// One line per scenario.
@@ -54,42 +66,72 @@ pub(super) fn plan(chosen: &Chosen, clock: &Clock) -> Exit {
     };
     for (number, scenario) in plan.scenarios.iter().enumerate() {
         say(&format!("{}. {}  {}\n", number + 1, scenario.id, scenario.title));
-        for (need, _) in &scenario.needs {
-            say(&format!("     needs {need}\n"));
+        if !scenario.needs.is_empty() {
+            let needs: Vec<&str> = scenario.needs.iter().map(|(need, _)| need.as_str()).collect();
+            say(&format!("   only if passed: {}\n", needs.join(", ")));
         }
         let wide = scenario.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or_default();
         for step in &scenario.steps {
-            say(&format!("   {:wide$}  {}\n", step.id, described(step)));
+            say(&format!("   {:wide$}  {}\n", step.id, described(step, &environment)));
         }
+        say("\n");
     }
-    let names: Vec<&str> = environment.names().collect();
-    if chosen.env.is_none() {
-        say("\nNo environment was given (`--env FILE`): the names of connections were not resolved.\n");
-    } else {
-        say(&format!("\nAll names resolve. The environment has: {}\n", names.join(", ")));
-    }
+    say(&format!("{}; {}\n", counted(&plan), changes(&plan)));
+    say(&format!("{}\n", names(&plan, &environment)));
     Exit::Passed
 }
 
-fn described(step: &Step) -> String {
-    let kinds: Vec<&str> = step.kinds.iter().map(|kind| kind.name).collect();
+/// What would change, and what has to be allowed for it.
+fn changes(plan: &Plan) -> String {
+    let acts: Vec<&Step> = plan.steps().map(|(_, step)| step).filter(|step| step.acts).collect();
+    let needs: BTreeSet<&str> = acts.iter().flat_map(|step| &step.needs).map(|need| need.word()).collect();
+    let needs: Vec<&str> = needs.into_iter().collect();
+    match acts.len() {
+        0 => "nothing is changed".to_owned(),
+        acts => format!("{}; run with --allow {}", many(acts, "final change"), needs.join(",")),
+    }
+}
+
+/// Which connections are used, and whether they are there.
+fn names(plan: &Plan, environment: &Environment) -> String {
+    let used: BTreeSet<String> =
+        plan.steps().flat_map(|(_, step)| step.connections().into_values()).collect();
+    let used: Vec<&str> = used.iter().map(String::as_str).collect();
+    match (used.as_slice(), environment.file()) {
+        ([], _) => "connections: none is used".to_owned(),
+        (used, Some(file)) => format!("connections: {}; all of them are in {}", used.join(", "), file.path),
+        (used, None) => {
+            format!(
+                "connections: {}; not looked up, for want of an environment (`--env FILE`)",
+                used.join(", ")
+            )
+        }
+    }
+}
+
+fn described(step: &Step, environment: &Environment) -> String {
+    let mut kinds: Vec<&str> = step.kinds.iter().map(|kind| kind.name).collect();
+    let candidates = kinds.len();
+    kinds.dedup();
     let mut line = kinds.join(" or ");
+    if candidates > 1 {
+        line.extend([" (the first of ", &candidates.to_string(), " that passes)"]);
+    }
     for (role, name) in step.connections() {
-        line += " on ";
-        line += &name;
-        if role != name {
-            line.extend([" (", &role, ")"]);
+        line.extend([" on ", &name]);
+        if role != name && !kinds.contains(&role.as_str()) {
+            line.extend([" as ", &role]);
         }
     }
     if step.acts {
         let needs: Vec<&str> = step.needs.iter().map(|need| need.word()).collect();
-        line.extend([
-            "; CHANGES something, final: nothing is put back (needs --allow ",
-            &needs.join(","),
-            ")",
-        ]);
+        line += "; CHANGES something, final: nothing is put back; needs --allow ";
+        line += &needs.join(",");
+        if step.needs.iter().any(|need| environment.forbid.contains(need)) {
+            line += ", which this environment FORBIDS";
+        }
     }
-    for (word, length) in [("polls for", step.within), ("holds for", step.hold)] {
+    for (word, length) in [("polls for up to", step.within), ("has to hold for", step.hold)] {
         if let Some(length) = length {
             line.extend(["; ", word, " ", &length.to_string()]);
         }

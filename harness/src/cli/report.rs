@@ -45,7 +45,8 @@ pub(super) fn opened(name: Option<&str>, root: &std::path::Path) -> Result<Run, 
 
 /// What a run's evidence says.
 pub(super) fn told(run: &Run) -> Report {
-    report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some())
+    let folded = report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some());
+    Report { evidence: Some(run.folder.display().to_string()), ..folded }
 }
 
 /// Tells a run.

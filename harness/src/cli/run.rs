@@ -8,7 +8,7 @@ use crate::environment::{Environment, Systems};
 use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Line, Permission, RunInfo};
 use crate::record::{RecordError, Recorder};
 use crate::redact::Redactor;
-use crate::report::text::event_line;
+use crate::report::progress::Progress;
 use crate::run::{Ended, Stop, World};
 use crate::scenario::Plan;
 use serde_json::{Value, json};
@@ -92,14 +92,16 @@ async fn systems(
     redactor: Redactor,
 ) -> Result<Systems, Vec<Diag>> {
     let allow = allowed(&options.allow);
-    let used = plan.connections(environment);
-    let permitted = plan.permissions(&allow, &environment.forbid);
-    match (used, permitted) {
-        (Ok(used), Ok(())) => {
-            let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
-            environment.resolve(&used, exec, redactor).await
-        }
-        (used, permitted) => Err(used.err().into_iter().chain(permitted.err()).flatten().collect()),
+    let (used, mut wrong) = plan.connections(environment);
+    wrong.extend(plan.permissions(&allow, &environment.forbid).err().into_iter().flatten());
+    let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
+    if !wrong.is_empty() && exec {
+        // A secret may come from a program, and nothing is to be touched.
+        return Err(wrong);
+    }
+    match environment.resolve(&used, exec, redactor).await {
+        Ok(systems) if wrong.is_empty() => Ok(systems),
+        resolved => Err(wrong.into_iter().chain(resolved.err().into_iter().flatten()).collect()),
     }
 }
 
@@ -145,13 +147,11 @@ fn user() -> String {
 
 /// Tells the events while they happen: to people on standard error, to machines on standard output.
 fn teller(format: Format) -> Box<dyn FnMut(&Line) + Send> {
-    let colour = std::io::stderr().is_terminal();
     match format {
-        Format::Human => Box::new(move |line| {
-            if let Some(text) = event_line(&line.event, colour) {
-                tell(text.trim_end());
-            }
-        }),
+        Format::Human => {
+            let mut progress = Progress::start();
+            Box::new(move |line| progress.take(line))
+        }
         Format::Jsonl => Box::new(|line| {
             // The last line also says where the evidence is; it follows when that is sealed.
             if !matches!(line.event, Event::RunEnded { .. }) {
@@ -173,10 +173,15 @@ fn conclude(options: &Options, ended: &Ended, folder: &Path) -> Exit {
     }
     match options.format {
         Format::Human => {
-            say(&crate::report::text::render(&report, std::io::stdout().is_terminal()));
+            let page = written.as_ref().ok().and_then(|paths| paths.first());
+            say(&crate::report::text::render(
+                &report,
+                page.map(PathBuf::as_path),
+                std::io::stdout().is_terminal(),
+            ));
             say(&format!("\nevidence  {}\n", folder.display()));
-            for path in written.unwrap_or_default() {
-                say(&format!("report    {}\n", path.display()));
+            if let Some(page) = page {
+                say(&format!("reports   {}\n", page.with_extension("{html,xml,json}").display()));
             }
         }
         Format::Jsonl => {

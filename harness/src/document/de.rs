@@ -1,7 +1,7 @@
 //! Reads the tree into types, with serde: every mistake carries its place, and an unfilled template reads as anything.
 
 use super::node::{Kind, Late, Node};
-use crate::diag::near_miss;
+use crate::diag::{near_miss, parted};
 use serde::de::{self, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde_json::Value;
 use std::fmt;
@@ -19,11 +19,13 @@ pub struct Mistake {
     pub message: String,
     /// How to mend it.
     pub help: Option<String>,
+    /// The key that it is about, if it is one.
+    key: Option<String>,
 }
 
 impl Mistake {
     fn new(code: &'static str, message: String) -> Self {
-        Self { line: 0, col: 0, code, message, help: None }
+        Self { line: 0, col: 0, code, message, help: None, key: None }
     }
 
     pub(super) fn at(mut self, node: &Node) -> Self {
@@ -31,6 +33,26 @@ impl Mistake {
             (self.line, self.col) = (node.line, node.col);
         }
         self
+    }
+
+    fn misfit(code: &'static str, seen: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let expected = expected.to_string();
+        let (wanted, help) = plain(&expected);
+        let empty = matches!(seen, Unexpected::Unit).then_some("write a value, or leave the key out");
+        let seen = match seen {
+            Unexpected::Unit => "nothing".to_owned(),
+            Unexpected::Map => "a map".to_owned(),
+            Unexpected::Seq => "a list".to_owned(),
+            Unexpected::Str(text) => format!("the text {text:?}"),
+            Unexpected::Bool(bool) => format!("`{bool}`"),
+            Unexpected::Unsigned(number) => format!("the number {number}"),
+            Unexpected::Signed(number) => format!("the number {number}"),
+            Unexpected::Float(number) => format!("the number {number}"),
+            Unexpected::UnitVariant => "its name alone".to_owned(),
+            other => other.to_string(),
+        };
+        let help = empty.or(help).map_or_else(|| format!("write {wanted}"), str::to_owned);
+        Self { help: Some(help), ..Self::new(code, format!("expected {wanted}, found {seen}")) }
     }
 
     fn unknown(code: &'static str, what: &str, word: &str, known: &'static [&'static str]) -> Self {
@@ -54,29 +76,28 @@ impl std::error::Error for Mistake {}
 
 impl de::Error for Mistake {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new("bad-value", message.to_string())
+        let (message, help) = parted(&message.to_string());
+        Self { help, ..Self::new("bad-value", message) }
     }
     fn invalid_type(seen: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let seen = match seen {
-            Unexpected::Unit => "nothing".to_owned(),
-            Unexpected::Map => "a map".to_owned(),
-            Unexpected::Seq => "a list".to_owned(),
-            Unexpected::Str(text) => format!("the text {text:?}"),
-            other => other.to_string(),
-        };
-        Self::new("wrong-type", format!("expected {expected}, found {seen}"))
+        Self::misfit("wrong-type", seen, expected)
+    }
+    fn invalid_value(seen: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::misfit("bad-value", seen, expected)
     }
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        Self::unknown("unknown-key", "key", field, known)
+        Self { key: Some(field.to_owned()), ..Self::unknown("unknown-key", "key", field, known) }
     }
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
         Self::unknown("unknown-name", "name", variant, known)
     }
     fn missing_field(field: &'static str) -> Self {
-        Self::new("missing-key", format!("the key `{field}` is missing"))
+        let mistake = Self::new("missing-key", format!("the key `{field}` is missing"));
+        Self { help: Some(format!("add `{field}: …` here")), ..mistake }
     }
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new("duplicate-key", format!("the key `{field}` stands here twice"))
+        let mistake = Self::new("duplicate-key", format!("the key `{field}` stands here twice"));
+        Self { help: Some("keep one of the two".into()), ..mistake }
     }
 }
 
@@ -101,16 +122,39 @@ impl Node {
     }
 }
 
-/// A valid text for each type that checks its text, while the real one is an unfilled template.
-fn sample(name: &str) -> Option<&'static str> {
+/// A type that checks its text: what it is called, and a valid text, which also stands for an unfilled template.
+fn sample(name: &str) -> Option<(&'static str, &'static str)> {
     match name {
-        "$duration" => Some("1s"),
-        "$timestamp" => Some("2026-01-01T00:00:00Z"),
-        "$regex" => Some("sample"),
-        "$jsonpath" => Some("$"),
-        "$url" => Some("http://127.0.0.1/"),
-        "$status" => Some("200"),
+        "$duration" => Some(("a duration", "30s")),
+        "$timestamp" => Some(("a time", "2026-02-16T02:00:00Z")),
+        "$regex" => Some(("a regular expression", "^v[0-9]+")),
+        "$jsonpath" => Some(("a JSONPath", "$.samples[0].value")),
+        "$url" => Some(("a URL", "http://127.0.0.1/")),
+        "$status" => Some(("an HTTP status", "200")),
         _ => None,
+    }
+}
+
+/// What serde expects, in the words of those who write the files, and how it is written.
+fn plain(expected: &str) -> (&str, Option<&'static str>) {
+    let number = Some("write a number, without quotes");
+    match expected {
+        "a string" => ("text", Some("write it as text, in quotes if it looks like something else")),
+        "a boolean" => {
+            ("`true` or `false`", Some("only `true` and `false` are; `yes`, `no`, `on` and `off` are text"))
+        }
+        "a sequence" => ("a list", Some("write it as a list: `[…]`")),
+        "a map" => ("a map", Some("write it as a map: `{ … }`")),
+        "u8" => ("a whole number from 0 to 255", number),
+        "u16" => ("a whole number from 0 to 65535", number),
+        "u32" => ("a whole number from 0 to 4294967295", number),
+        "u64" | "usize" => ("a whole number that is not negative", number),
+        "i8" | "i16" | "i32" | "i64" => ("a whole number", number),
+        "f32" | "f64" => ("a number", number),
+        "field identifier" | "variant identifier" => ("a name", Some("a name is text, followed by `: `")),
+        "newtype variant" => ("a name with its settings", Some("write it with its settings: `name: { … }`")),
+        settings if settings.starts_with("struct ") => ("its settings", Some("write them as a map: `{ … }`")),
+        other => (other, None),
     }
 }
 
@@ -118,9 +162,13 @@ macro_rules! scalars { ($($f:ident $visit:ident $sample:expr),+ $(,)?) => { $(
     fn $f<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Mistake> {
         match (self.late, self.scalar()) {
             (Late::Unknown, _) => v.$visit($sample).map_err(|m: Mistake| m.at(self)),
-            (_, Some(value)) if value.is_number() || value.is_boolean() => {
-                value.$f(v).map_err(|e| <Mistake as de::Error>::custom(e).at(self))
+            (_, Some(Value::Bool(bool))) => v.visit_bool(bool).map_err(|m: Mistake| m.at(self)),
+            (_, Some(Value::Number(number))) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(uint), ..) => v.visit_u64(uint),
+                (_, Some(int), _) => v.visit_i64(int),
+                (.., float) => v.visit_f64(float.unwrap_or(f64::NAN)),
             }
+            .map_err(|m: Mistake| m.at(self)),
             _ => self.deserialize_any(v),
         }
     }
@@ -145,7 +193,11 @@ impl<'de> Deserializer<'de> for &'de Node {
             Kind::Seq(items) => v.visit_seq(de::value::SeqDeserializer::new(items.iter())),
             Kind::Map(entries) => v.visit_map(Entries { rest: entries.iter(), value: None }),
         };
-        read.map_err(|mistake: Mistake| mistake.at(self))
+        read.map_err(|mistake: Mistake| {
+            // A hand-written type knows the key that it does not know, but not where it stands.
+            let key = mistake.key.as_deref().and_then(|key| self.entry(key)).map(|(key, _)| key);
+            mistake.at(key.unwrap_or(self))
+        })
     }
 
     scalars!(
@@ -186,7 +238,15 @@ impl<'de> Deserializer<'de> for &'de Node {
         v: V,
     ) -> Result<V::Value, Mistake> {
         match (self.late, sample(name)) {
-            (Late::Unknown, Some(sample)) => v.visit_str(sample),
+            (Late::Unknown, Some((_, sample))) => v.visit_str(sample),
+            (_, Some((noun, sample))) => v.visit_newtype_struct(self).map_err(|mistake| match mistake.code {
+                "wrong-type" => Mistake {
+                    message: mistake.message.replace("expected text,", &format!("expected {noun},")),
+                    help: Some(format!("write it like this: `{sample}`")),
+                    ..mistake.at(self)
+                },
+                _ => mistake.at(self),
+            }),
             _ => v.visit_newtype_struct(self).map_err(|mistake| mistake.at(self)),
         }
     }
@@ -217,8 +277,11 @@ impl<'de> Deserializer<'de> for &'de Node {
                     Mistake::new("two-kinds", format!("exactly one kind is expected here, found {both}"));
                 Err(Mistake { help: Some("make two steps of it".into()), ..mistake }.at(&entries[1].0))
             }
-            _ => Err(Mistake::new("wrong-type", "expected one kind with its settings: `kind: { … }`".into())
-                .at(self)),
+            _ => {
+                let message = "expected a name with its settings, found none";
+                let help = Some("write it with its settings: `name: { … }`".into());
+                Err(Mistake { help, ..Mistake::new("wrong-type", message.into()) }.at(self))
+            }
         }
     }
 

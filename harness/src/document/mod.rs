@@ -29,26 +29,45 @@ pub struct Document {
     pub root: Node,
 }
 
+/// A path that cannot be read, and what else may have been meant.
+pub fn unreadable(path: &Path, error: &std::io::Error) -> Diag {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let beside: Vec<String> = beside.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let others = beside.iter().map(String::as_str).filter(|other| *other != name);
+    let help = match (error.kind(), near_miss(&name, others)) {
+        (std::io::ErrorKind::NotFound, Some(near)) => {
+            format!("did you mean `{}`?", path.with_file_name(near).display())
+        }
+        (std::io::ErrorKind::NotFound, None) => "is the path right, seen from this folder?".to_owned(),
+        _ => "may you read it?".to_owned(),
+    };
+    of_file(path, format!("cannot read it: {error}")).help(help)
+}
+
+/// A mistake of a whole file.
+fn of_file(path: &Path, message: String) -> Diag {
+    let source = Arc::new(Source { path: path.display().to_string(), text: String::new() });
+    Diag::at(Place { source, line: 0, column: 0 }, "unreadable-file", message)
+}
+
 /// Reads a file's text.
 ///
 /// # Errors
 /// A file that cannot be opened, is too large, or is not UTF-8.
 pub fn text(path: &Path) -> Result<Arc<Source>, Diag> {
-    let name = path.display().to_string();
-    let at = |message: String| {
-        let source = Arc::new(Source { path: name.clone(), text: String::new() });
-        Diag::at(Place { source, line: 0, column: 0 }, "unreadable-file", message)
-    };
-    let file = std::fs::File::open(path).map_err(|error| at(format!("cannot read the file: {error}")))?;
+    let at = |message: String| of_file(path, message);
+    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     let mut bytes = Vec::new();
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|error| at(format!("cannot read the file: {error}")))?;
+    read.map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > MAX_BYTES {
         let help = format!("scenario and environment files may have up to {} MiB", MAX_BYTES / 1024 / 1024);
         return Err(at("the file is too large".into()).help(help));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Arc::new(Source { path: name, text })),
+        Ok(text) => Ok(Arc::new(Source { path: path.display().to_string(), text })),
         Err(error) => {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = memchr::memchr_iter(b'\n', good).count() + 1;
@@ -68,17 +87,84 @@ pub fn parse(source: Arc<Source>) -> Result<Document, Diag> {
         Err(error) => {
             let location = error.location();
             let (line, column) = location.map_or((0, 0), |l| (l.line(), l.column()));
-            let message = error.without_snippet().to_string();
-            let message = message.lines().next().unwrap_or_default();
-            let message =
-                message.split(" at line ").next().unwrap_or_default().trim_end_matches(['.', ' ']).to_owned();
-            let code = if message.contains("duplicate") { "duplicate-key" } else { "bad-yaml" };
-            Err(Diag::at(Place { source, line, column }, code, message))
+            let (code, message, help) = told(&error);
+            Err(Diag::at(Place { source, line, column }, code, message).help(help))
         }
     }
 }
 
+/// What is wrong with text that is no YAML, in words for those who wrote it.
+fn told(error: &serde_saphyr::Error) -> (&'static str, String, &'static str) {
+    use serde_saphyr::Error;
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => told(error),
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("?");
+            ("duplicate-key", format!("the key `{key}` stands here twice"), "keep one of the two")
+        }
+        Error::MultipleDocuments { .. } => (
+            "bad-yaml",
+            "the file holds more than one document: `---` begins another".into(),
+            "put each into a file of its own",
+        ),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => (
+            "too-much",
+            "the file unfolds to more than a person would write".into(),
+            "are its anchors (`&a`) and aliases (`*a`) nested? write the values out",
+        ),
+        other => {
+            let message = other.to_string();
+            let message = message.lines().next().unwrap_or_default();
+            let message = message.split(" at line ").next().unwrap_or_default().trim_end_matches(['.', ' ']);
+            let help = if message.contains("tab") {
+                "indent with spaces"
+            } else if message.contains("recursion limit") {
+                "its lists and maps are nested too deep: write it flatter"
+            } else {
+                "is a quote, a bracket or an indentation wrong here, or just above?"
+            };
+            ("bad-yaml", message.to_owned(), help)
+        }
+    }
+}
+
+/// A file that people write: what it is, its keys, and what tells that it is another file.
+#[derive(Debug)]
+pub struct Form {
+    /// `a scenario file`.
+    pub name: &'static str,
+    /// The keys that it may have.
+    pub keys: &'static [&'static str],
+    /// A key that only another form has, and what to do with such a file.
+    pub other: (&'static str, &'static str),
+}
+
 impl Document {
+    /// Is it a file of this form, and what is wrong with its outermost keys?
+    ///
+    /// # Errors
+    /// What makes everything else in it pointless to read.
+    pub fn form(&self, form: &Form) -> Result<Vec<Diag>, Diag> {
+        let root = &self.root;
+        let (foreign, help) = form.other;
+        if !matches!(root.kind, Kind::Map(_)) {
+            let help = format!("begin it with `proofmark: {FORMAT}`; its keys are {}", form.keys.join(", "));
+            return Err(self.diag(root, "wrong-type", format!("{} is a map", form.name)).help(help));
+        }
+        if let Some((key, _)) = root.entry(foreign).filter(|_| !form.keys.contains(&foreign)) {
+            let message = format!("`{foreign}` does not belong into {}", form.name);
+            return Err(self.diag(key, "other-file", message).help(help));
+        }
+        let format = self.format(root);
+        if let Some(newer) = format.as_ref().filter(|diag| diag.code == "newer-format") {
+            return Err(newer.clone());
+        }
+        Ok(format.into_iter().chain(self.unknown_keys(root, form.keys)).collect())
+    }
+
     /// A diagnostic at a node.
     pub fn diag(&self, node: &Node, code: &'static str, message: impl Into<String>) -> Diag {
         let place = Place { source: self.source.clone(), line: node.line, column: node.col };
@@ -97,7 +183,7 @@ impl Document {
     }
 
     /// Is the file of a format that this program reads?
-    pub fn format(&self, root: &Node) -> Option<Diag> {
+    fn format(&self, root: &Node) -> Option<Diag> {
         let Some(node) = root.get("proofmark") else {
             let diag = self.diag(root, "missing-key", "the key `proofmark` is missing");
             return Some(diag.help(format!("begin the file with `proofmark: {FORMAT}`")));

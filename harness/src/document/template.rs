@@ -137,13 +137,10 @@ fn render(text: &str, values: &Value, scope: &Scope) -> Result<Option<Value>, Wr
         return Ok(Some(value.clone()));
     }
     let rendered = HANDLEBARS.render_template(text, values);
-    rendered.map(|text| Some(Value::String(text))).map_err(|error| {
-        let reason = error.reason().to_string();
-        (
-            "bad-template",
-            format!("the template cannot be filled in: {}", reason.lines().next().unwrap_or_default()),
-            None,
-        )
+    // What the library says of it are names of its grammar.
+    rendered.map(|text| Some(Value::String(text))).map_err(|_| {
+        let help = "a template is written `{{ vars.NAME }}`; write `\\{{` for a literal brace";
+        ("bad-template", "this template cannot be read".to_owned(), Some(help.to_owned()))
     })
 }
 
@@ -166,9 +163,11 @@ fn known(name: &str, values: &Value) -> Result<(), Wrong> {
             };
             unknown(format!("nothing is called `{name}`"), near.unwrap_or_default() + &all)
         }
-        _ => unknown(
-            format!("nothing is called `{name}`"),
-            "a template names `vars.…`, `captures.…` or `run.…`; write `\\{{` for a literal brace".into(),
-        ),
+        _ => {
+            let near = near_miss(root, ["vars", "captures", "run"]).filter(|_| !rest.is_empty());
+            let near = near.map(|near| format!("did you mean `{near}.{rest}`? ")).unwrap_or_default();
+            let help = "a template names `vars.…`, `captures.…` or `run.…`; write `\\{{` for a literal brace";
+            unknown(format!("nothing is called `{name}`"), near + help)
+        }
     }
 }

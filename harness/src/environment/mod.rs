@@ -6,8 +6,9 @@
 mod connection;
 mod dsn;
 mod file;
+mod login;
 mod secret;
 
 pub use connection::{Connection, HttpClients, Systems, Tls};
 pub use dsn::{ChannelBinding, Dsn, SslMode};
-pub use file::Environment;
+pub use file::{Environment, schema};

@@ -39,6 +39,7 @@ impl Reference {
                 let read = std::fs::read_to_string(&path);
                 let text = read.map_err(|e| {
                     Diag::new("missing-secret", format!("cannot read the secret in {shown}: {e}"))
+                        .help("the path counts from the folder of the environment file")
                 })?;
                 filled(&text, &format!("the file {shown}"))
             }
@@ -77,15 +78,18 @@ fn variable(name: &str) -> Result<String, Diag> {
             Err(diag.help(format!("set it, e.g. `export {name}=…`")))
         }
         Err(std::env::VarError::NotUnicode(_)) => {
-            Err(Diag::new("missing-secret", format!("the environment variable {name} is not UTF-8")))
+            Err(Diag::new("missing-secret", format!("the environment variable {name} is not UTF-8"))
+                .help("put the value into a file, and refer to that: `{ file: PATH }`"))
         }
     }
 }
 
 async fn command(argv: &[String], folder: &Path) -> Result<String, Diag> {
     let shown = argv.join(" ");
-    let failed =
-        |why: String| Diag::new("missing-secret", format!("the command `{shown}` gave no secret: {why}"));
+    let failed = |why: String| {
+        let diag = Diag::new("missing-secret", format!("the command `{shown}` gave no secret: {why}"));
+        diag.help("run it by hand, in the folder of the environment file")
+    };
     let (program, arguments) = argv.split_first().ok_or_else(|| failed("it is empty".into()))?;
     let mut child = tokio::process::Command::new(program);
     child.args(arguments).current_dir(folder).stdin(std::process::Stdio::null()).kill_on_drop(true);
@@ -104,7 +108,7 @@ async fn command(argv: &[String], folder: &Path) -> Result<String, Diag> {
 fn filled(text: &str, source: &str) -> Result<String, Diag> {
     let trimmed = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
     match trimmed {
-        "" => Err(Diag::new("missing-secret", format!("{source} is empty"))),
+        "" => Err(Diag::new("missing-secret", format!("{source} is empty")).help("give it the secret")),
         trimmed => Ok(trimmed.to_owned()),
     }
 }
@@ -132,8 +136,21 @@ impl<'de> de::Visitor<'de> for Visitor {
         }
         Ok(Reference::Text(text.to_owned()))
     }
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Reference, E> {
+        self.visit_str(&number.to_string())
+    }
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Reference, E> {
+        self.visit_str(&number.to_string())
+    }
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Reference, E> {
+        self.visit_str(&number.to_string())
+    }
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Reference, A::Error> {
-        let key = map.next_key::<String>()?.ok_or_else(|| de::Error::custom("expected `{ env: NAME }`"))?;
+        let key = map.next_key::<String>()?.ok_or_else(|| {
+            de::Error::custom(
+                "nothing is referred to; write `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM] }`",
+            )
+        })?;
         let reference = match key.as_str() {
             "env" => Reference::Env(map.next_value()?),
             "file" => Reference::File(map.next_value()?),
@@ -141,9 +158,9 @@ impl<'de> de::Visitor<'de> for Visitor {
             _ => return Err(de::Error::unknown_field(&key, SOURCES)),
         };
         match map.next_key::<String>()? {
-            Some(second) => {
-                Err(de::Error::custom(format!("`{key}` and `{second}`: a value comes from one place")))
-            }
+            Some(second) => Err(de::Error::custom(format!(
+                "both `{key}` and `{second}` are given; a value comes from one place: take one out"
+            ))),
             None => Ok(reference),
         }
     }

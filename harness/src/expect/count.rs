@@ -35,11 +35,13 @@ impl TryFrom<Keys> for Count {
     fn try_from(keys: Keys) -> Result<Self, String> {
         let Keys { equals, min, max } = keys;
         match (equals, min, max) {
-            (None, None, None) => Err("a count needs one of `equals`, `min`, `max`".into()),
+            (None, None, None) => Err("the count asks nothing; write one of `equals`, `min`, `max`".into()),
             (Some(_), None, None) => Ok(Self { equals, min, max }),
-            (Some(_), ..) => Err("a count has either `equals` or `min` and `max`".into()),
+            (Some(_), ..) => {
+                Err("`equals` stands beside another; a count has either `equals`, or `min` and `max`".into())
+            }
             (None, Some(min), Some(max)) if min > max => {
-                Err(format!("no count is at least {min} and at most {max}"))
+                Err(format!("no count is at least {min} and at most {max}; exchange them"))
             }
             _ => Ok(Self { equals, min, max }),
         }

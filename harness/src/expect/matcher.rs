@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Number, Value, json};
 
 /// The keys that may stand beside `at`.
-pub(super) const WITH_AT: &[&str] = &[
+pub(crate) const WITH_AT: &[&str] = &[
     "at",
     "equals",
     "one-of",
@@ -150,6 +150,16 @@ impl Matcher {
         }
     }
 
+    /// What a finding shows of a value that was seen at `time`: the value; a time with its age where that was asked
+    /// for, since nobody reads Unix seconds.
+    pub(super) fn shown(&self, value: &Value, time: Timestamp) -> Value {
+        match (self, stamp(value)) {
+            (Self::NewerThan(_), Some(stamp)) => json!(format!("{stamp}, {}", aged(stamp, time))),
+            (Self::Not(inner), _) => inner.shown(value, time),
+            _ => value.clone(),
+        }
+    }
+
     /// What it says of a value that was seen at `time`.
     pub fn answer(&self, value: &Value, time: Timestamp) -> Answer {
         match self {
@@ -255,8 +265,9 @@ fn compare(value: &Value, holds: impl Fn(f64) -> bool) -> Answer {
 /// A clock may be off by so much before a time in the future is called that.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-fn newer(value: &Value, age: Duration, time: Timestamp) -> Answer {
-    let stamp = match value {
+/// The time that text or Unix seconds name.
+fn stamp(value: &Value) -> Option<Timestamp> {
+    match value {
         Value::String(text) => text.parse::<Timestamp>().ok(),
         Value::Number(seconds) => seconds.as_f64().and_then(|s| {
             #[expect(
@@ -267,8 +278,11 @@ fn newer(value: &Value, age: Duration, time: Timestamp) -> Answer {
             Timestamp::from_millisecond(millis).ok()
         }),
         _ => None,
-    };
-    let Some(stamp) = stamp else {
+    }
+}
+
+fn newer(value: &Value, age: Duration, time: Timestamp) -> Answer {
+    let Some(stamp) = stamp(value) else {
         return Answer::Cannot("it is no time: RFC 3339 text or Unix seconds are read".into());
     };
     let since = time.duration_since(stamp);
@@ -278,6 +292,20 @@ fn newer(value: &Value, age: Duration, time: Timestamp) -> Answer {
         ));
     }
     Answer::of(since <= SignedDuration::try_from(age.0).unwrap_or(SignedDuration::MAX))
+}
+
+/// `3d 2h old`, `2h 5m old`; seconds only below an hour.
+fn aged(stamp: Timestamp, time: Timestamp) -> String {
+    let seconds = time.duration_since(stamp).as_secs();
+    let (age, word) = (seconds.unsigned_abs(), if seconds < 0 { "in the future" } else { "old" });
+    let (big, small) = match age {
+        86_400.. => ((age / 86_400, "d"), (age % 86_400 / 3_600, "h")),
+        3_600.. => ((age / 3_600, "h"), (age % 3_600 / 60, "m")),
+        60.. => ((age / 60, "m"), (age % 60, "s")),
+        _ => ((age, "s"), (0, "")),
+    };
+    let small = if small.0 == 0 { String::new() } else { format!(" {}{}", small.0, small.1) };
+    format!("{}{}{small} {word}", big.0, big.1)
 }
 
 impl Near {
@@ -318,7 +346,7 @@ impl Serialize for Tolerance {
 impl<'de> Deserialize<'de> for Tolerance {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(d)?;
-        let wrong = || de::Error::custom("`within` is a number, or a share such as `5%`");
+        let wrong = || de::Error::custom("`within` is no distance; write a number, or a share such as `5%`");
         let amount = match &value {
             Value::Number(number) => number.as_f64().map(Self::Absolute),
             Value::String(text) if text.contains("{{") => Some(Self::Absolute(1.0)),
@@ -349,7 +377,7 @@ pub(super) fn one<'de, A: de::MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     if let Some(first) = slot {
         let message =
-            format!("`{}` and `{key}` in one entry; each entry asks one thing, so write two", first.name());
+            format!("`{}` and `{key}` in one entry; each entry asks one thing: write two", first.name());
         return Err(de::Error::custom(message));
     }
     *slot = Some(match key {
@@ -382,7 +410,9 @@ impl<'de> Deserialize<'de> for Pattern {
         Regex::new(&text).map(Pattern).map_err(|error| {
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            de::Error::custom(format!("`{text}` is no regular expression: {why}"))
+            de::Error::custom(format!(
+                "`{text}` is no regular expression: {why}; a sign that means itself has a backslash: `\\(`"
+            ))
         })
     }
 }

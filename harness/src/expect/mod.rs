@@ -8,6 +8,7 @@ mod matcher;
 mod path;
 
 pub use count::Count;
+pub(crate) use matcher::WITH_AT;
 pub use matcher::{Answer, Matcher, Near, Tolerance, Type};
 pub use path::JsonPath;
 
@@ -47,7 +48,7 @@ impl Expect {
             (Matcher::Every(inner), _) => each(&self.elements(&nodes), inner, time, true),
             (Matcher::Any(inner), _) => each(&self.elements(&nodes), inner, time, false),
             (_, []) => (json!("nothing"), self.matcher.on_nothing()),
-            (matcher, [one]) => ((*one).clone(), matcher.answer(one, time)),
+            (matcher, [one]) => (matcher.shown(one, time), matcher.answer(one, time)),
             (_, several) => (
                 json!(format!("{} values", several.len())),
                 Answer::Undecided(
@@ -101,10 +102,10 @@ fn each(elements: &[&Value], inner: &Matcher, time: Timestamp, all: bool) -> (Va
     for element in elements {
         let answer = inner.answer(element, time);
         match (&answer, all) {
-            (Answer::Undecided(_), _) => undecided = Some(((*element).clone(), answer)),
+            (Answer::Undecided(_), _) => undecided = Some((inner.shown(element, time), answer)),
             (Answer::Yes, true) => {}
-            (Answer::Yes, false) | (_, true) => return ((*element).clone(), answer),
-            (_, false) => last = ((*element).clone(), answer),
+            (Answer::Yes, false) | (_, true) => return (inner.shown(element, time), answer),
+            (_, false) => last = (inner.shown(element, time), answer),
         }
     }
     match (undecided, all) {
@@ -140,7 +141,7 @@ impl<'de> Deserialize<'de> for Expect {
                     if key == "at" {
                         at = Some(map.next_value()?);
                     } else {
-                        matcher::one(&mut matcher, &key, &mut map, matcher::WITH_AT)?;
+                        matcher::one(&mut matcher, &key, &mut map, WITH_AT)?;
                     }
                 }
                 let at = at.ok_or_else(|| de::Error::missing_field("at"))?;

@@ -5,14 +5,20 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A valid JSONPath with the text it was read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonPath {
     text: String,
-    query: JpQuery,
+    query: Arc<JpQuery>,
 }
+
+/// The same path is read when its file is checked, when its step runs and when that is judged; reading costs more than
+/// all the rest of a judgement.
+static READ: Mutex<BTreeMap<String, Arc<JpQuery>>> = Mutex::new(BTreeMap::new());
 
 impl JsonPath {
     /// Reads a path.
@@ -24,12 +30,17 @@ impl JsonPath {
         if !text.starts_with('$') {
             return Err(wrong("it does not start with `$`".into()));
         }
-        let query = parse_json_path(text).map_err(|error| {
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(query) = read.get(text) {
+            return Ok(Self { text: text.to_owned(), query: query.clone() });
+        }
+        let query = parse_json_path(text).map(Arc::new).map_err(|error| {
             let error = error.to_string();
             let place =
                 error.lines().find_map(|line| line.trim().strip_prefix("= ")).unwrap_or("it cannot be read");
             wrong(place.to_owned())
         })?;
+        read.insert(text.to_owned(), query.clone());
         Ok(Self { text: text.to_owned(), query })
     }
 

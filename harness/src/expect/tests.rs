@@ -66,6 +66,27 @@ fn each_matcher() {
 }
 
 #[test]
+fn newer_than_shows_a_time_and_its_age() {
+    let seen = |ask: Value, v: Value| {
+        let expect: Expect = serde_json::from_value(ask).unwrap();
+        expect.judge(&json!({"v": v}), "2026-02-16T02:00:00Z".parse().unwrap()).seen
+    };
+    let plain = json!({"at": "$.v", "newer-than": "25h"});
+    for (value, shown) in [
+        (json!(1_771_120_800), "2026-02-15T02:00:00Z, 1d old"),
+        (json!("2026-02-12T23:00:00Z"), "2026-02-12T23:00:00Z, 3d 3h old"),
+        (json!("2026-02-16T01:54:55Z"), "2026-02-16T01:54:55Z, 5m 5s old"),
+        (json!("2026-02-16T05:01:00Z"), "2026-02-16T05:01:00Z, 3h 1m in the future"),
+        (json!("yesterday"), "yesterday"),
+    ] {
+        assert_eq!(seen(plain.clone(), value), json!(shown));
+    }
+    let every = json!({"at": "$.v", "every": {"not": {"newer-than": "25h"}}});
+    assert_eq!(seen(every, json!([1_771_120_800])), json!("2026-02-15T02:00:00Z, 1d old"));
+    assert_eq!(seen(json!({"at": "$.v", "max": 1}), json!(1_771_120_800)), json!(1_771_120_800));
+}
+
+#[test]
 fn newer_than_reads_times_and_distrusts_the_future() {
     let ask = |v: Value| verdict(json!({"at": "$.v", "newer-than": "25h"}), json!({"v": v}));
     assert_eq!(ask(json!("2026-02-15T01:00:00Z")), Passed);

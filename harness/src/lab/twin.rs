@@ -1,7 +1,8 @@
 //! A twin: how a world is broken on purpose, and which step and finding must fail in it, and no other.
 
 use super::{LabError, Metric};
-use crate::model::Verdict;
+use crate::model::{Finding, Verdict};
+use crate::report::text::sentence;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -97,15 +98,7 @@ struct Step {
     id: String,
     verdict: Verdict,
     #[serde(default)]
-    findings: Vec<Found>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Found {
-    what: String,
-    expected: Value,
-    seen: Value,
-    verdict: Verdict,
+    findings: Vec<Finding>,
 }
 
 impl Outcome {
@@ -122,13 +115,13 @@ impl Outcome {
     pub fn not_passed(&self, scenarios: &[impl AsRef<str>]) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.verdict != Verdict::Passed {
-            wrong.push(format!("the run is {}", word(self.verdict)));
+            wrong.push(format!("the run is {}", self.verdict.word()));
         }
         for id in scenarios.iter().map(AsRef::as_ref) {
             match self.scenarios.iter().find(|scenario| scenario.id == id) {
                 None => wrong.push(format!("{id} did not run")),
                 Some(it) if it.verdict != Verdict::Passed => {
-                    wrong.push(format!("{id} is {}", word(it.verdict)));
+                    wrong.push(format!("{id} is {}", it.verdict.word()));
                 }
                 Some(_) => {}
             }
@@ -155,7 +148,7 @@ impl Outcome {
                         "{}#{} is {}, and no twin says so",
                         place.0,
                         place.1,
-                        word(step.verdict)
+                        step.verdict.word()
                     ));
                 }
             }
@@ -170,9 +163,7 @@ impl Outcome {
             for failure in &twin.fails {
                 let Some(step) = self.step(&twin.twin_of, &failure.step) else { continue };
                 for found in step.findings.iter().filter(|found| failure.is(found)) {
-                    let (expected, seen) = (short(&found.expected), short(&found.seen));
-                    let place = format!("{}#{}", twin.twin_of, step.id);
-                    lines.push(format!("{place}  {}: expected {expected}, seen {seen}", found.what));
+                    lines.push(format!("{}#{}  {}", twin.twin_of, step.id, sentence(found)));
                 }
             }
         }
@@ -185,7 +176,7 @@ impl Outcome {
             return Some(format!("{place} did not run"));
         };
         if step.verdict != Verdict::Failed {
-            return Some(format!("{place} is {}, and had to fail", word(step.verdict)));
+            return Some(format!("{place} is {}, and had to fail", step.verdict.word()));
         }
         if step.findings.iter().any(|found| failure.is(found)) {
             return None;
@@ -202,25 +193,8 @@ impl Outcome {
 }
 
 impl Failure {
-    fn is(&self, found: &Found) -> bool {
+    fn is(&self, found: &Finding) -> bool {
         found.verdict == Verdict::Failed && found.what.contains(&self.finding)
-    }
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Failed => "failed",
-        Verdict::Unverified => "unverified",
-        Verdict::Skipped => "skipped",
-    }
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(70) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 
@@ -252,10 +226,7 @@ mod tests {
         assert_eq!(outcome.differences(&[&twin("a", "two", "x"), &twin("a", "one", "x equals")]).len(), 1);
         assert_eq!(outcome.differences(&[&twin("b", "one", "x"), &twin("a", "one", "x equals")]).len(), 1);
         assert_eq!(outcome.differences(&[]), ["a#one is failed, and no twin says so"]);
-        assert_eq!(
-            outcome.failures(&[&twin("a", "one", "x")]),
-            ["a#one  $.x equals: expected {\"equals\":1}, seen 2"]
-        );
+        assert_eq!(outcome.failures(&[&twin("a", "one", "x")]), ["a#one  $.x: expected 1, seen 2"]);
     }
 
     #[test]

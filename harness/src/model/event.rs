@@ -168,7 +168,7 @@ pub struct RunInfo {
     pub operator: String,
 }
 
-const SCENARIO: Frame = Frame { own: &["id", "sha256"], named: &[], parts: &[] };
+const SCENARIO: Frame = Frame { own: &["id", "sha256"], named: &["steps"], parts: &[] };
 
 impl Framed for Line {
     const FRAME: &'static Frame = &Frame {
@@ -228,3 +228,6 @@ pub struct Manifest {
     /// SHA-256 of every file but this one, by path relative to the run's folder.
     pub files: BTreeMap<String, String>,
 }
+
+#[cfg(test)]
+mod tests;

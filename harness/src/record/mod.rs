@@ -181,7 +181,9 @@ impl Recorder {
     /// # Errors
     /// A file that cannot be written.
     pub fn seal(mut self, verdict: Verdict, exit: Exit) -> Result<PathBuf, RecordError> {
-        self.events.sync_all().map_err(io_error(&self.folder.join("events.jsonl")))?;
+        let path = self.folder.join("events.jsonl");
+        // Written to a file that was taken away meanwhile is written nowhere.
+        self.events.sync_all().and_then(|()| fs::metadata(&path)).map_err(io_error(&path))?;
         self.hashes.insert("events.jsonl".into(), hex::encode(self.stream.finalize_reset()));
         let files = std::mem::take(&mut self.hashes);
         let manifest = Manifest { proofmark: FORMAT.into(), run: self.run.clone(), verdict, exit, files };
@@ -207,7 +209,11 @@ impl Recorder {
     }
 }
 
-fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+/// JSON as it stands in evidence.
+///
+/// # Errors
+/// A value that is no JSON.
+pub fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A run as it stands on disk.
 #[derive(Debug, Clone)]
@@ -56,15 +57,29 @@ pub enum ReadError {
 pub fn find(name: Option<&str>, root: &Path) -> Result<PathBuf, ReadError> {
     let Some(name) = name else {
         let folders = fs::read_dir(root).map_err(|_| ReadError::Empty(root.to_owned()))?;
-        let runs =
-            folders.flatten().map(|entry| entry.path()).filter(|path| path.join("events.jsonl").is_file());
-        return runs.max().ok_or_else(|| ReadError::Empty(root.to_owned()));
+        let runs = folders.flatten().map(|entry| entry.path()).filter(|path| is_run(path));
+        return runs.max_by_key(|path| age(path)).ok_or_else(|| ReadError::Empty(root.to_owned()));
     };
     let candidates = [PathBuf::from(name), root.join(name)];
-    let found = candidates
-        .into_iter()
-        .find(|path| path.join("events.jsonl").is_file() || path.join("run.json").is_file());
+    let found = candidates.into_iter().find(|path| is_run(path));
     found.ok_or_else(|| ReadError::Missing(name.to_owned()))
+}
+
+/// Runs sort by the second in their names; those of one second by when their first file was written.
+fn age(path: &Path) -> (String, Option<SystemTime>) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let second = name.split('-').next().unwrap_or_default().to_owned();
+    let first = fs::metadata(path.join("run.json")).or_else(|_| fs::metadata(path));
+    (second, first.and_then(|first| first.modified()).ok())
+}
+
+/// A run that was killed before it wrote anything is one too: else the one before would be taken for the newest.
+fn is_run(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let named = name
+        .split_once('-')
+        .is_some_and(|(time, _)| jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time).is_ok());
+    path.join("events.jsonl").is_file() || (named && path.is_dir())
 }
 
 /// Reads a run's folder.
@@ -75,7 +90,7 @@ pub fn read(folder: &Path) -> Result<Run, ReadError> {
     let info: Option<RunInfo> = json(&folder.join("run.json"))?;
     let manifest: Option<Manifest> = json(&folder.join("manifest.json"))?;
     let path = folder.join("events.jsonl");
-    let text = fs::read(&path).map_err(|source| ReadError::Io { path: path.clone(), source })?;
+    let text = existing(&path)?.unwrap_or_default();
     let mut lines = vec![];
     let mut pieces = text.split_inclusive(|byte| *byte == b'\n').peekable();
     while let Some(piece) = pieces.next() {
@@ -99,11 +114,7 @@ pub fn read(folder: &Path) -> Result<Run, ReadError> {
 
 /// A JSON file with a format version; `None` where it is not there.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReadError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ReadError::Io { path: path.to_owned(), source }),
-    };
+    let Some(bytes) = existing(path)? else { return Ok(None) };
     let damaged =
         |error: serde_json::Error| ReadError::Damaged { path: path.to_owned(), why: error.to_string() };
     let value: serde_json::Value = match serde_json::from_slice(&bytes) {
@@ -113,8 +124,22 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReadError> {
         Err(error) => return Err(damaged(error)),
     };
     let version = value["proofmark"].as_str().unwrap_or_default();
-    if version != FORMAT {
+    let number = |version: &str| version.strip_prefix('v')?.parse::<u32>().ok();
+    if number(version) > number(FORMAT) {
         return Err(ReadError::Newer(path.to_owned(), version.to_owned()));
     }
+    if version != FORMAT {
+        let why = format!("`proofmark` should be `{FORMAT}` and is {}", value["proofmark"]);
+        return Err(ReadError::Damaged { path: path.to_owned(), why });
+    }
     serde_json::from_value(value).map(Some).map_err(damaged)
+}
+
+/// What stands in a file; `None` where it is not there.
+fn existing(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ReadError::Io { path: path.to_owned(), source }),
+    }
 }

@@ -10,8 +10,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 const TEMPLATE: &str = include_str!("report.html.hbs");
-/// Longest value, in characters, that the page shows; the evidence file holds the whole.
+/// One step among all the others, folded.
+const STEP: &str = include_str!("step.html.hbs");
+/// Longest value, in characters, that the page shows of what did not pass, and of what did; the evidence file holds the
+/// whole.
 const WIDTH: usize = 4000;
+const PASSED_WIDTH: usize = 600;
+/// A scenario that passed shows so many steps at most without being asked.
+const MANY: usize = 15;
 
 /// The whole page.
 ///
@@ -21,6 +27,7 @@ pub fn render(report: &Report) -> Result<String, RenderError> {
     let mut engine = Handlebars::new();
     engine.set_strict_mode(true);
     engine.register_template_string("report", TEMPLATE).map_err(Box::new)?;
+    engine.register_partial("step", STEP).map_err(Box::new)?;
     Ok(engine.render("report", &Page::of(report)).map_err(Box::new)?)
 }
 
@@ -43,6 +50,7 @@ struct Page {
     stamp: Stamp,
     headline: String,
     counts: Vec<Count>,
+    brief: Vec<String>,
     facts: Vec<Fact>,
     exit: u8,
     meaning: &'static str,
@@ -63,12 +71,15 @@ struct Fact {
 #[derive(Serialize)]
 struct Count {
     stamp: Stamp,
+    /// The section of the page that lists them.
+    place: &'static str,
     number: usize,
 }
 
 /// The steps that ended alike and did not pass.
 #[derive(Serialize)]
 struct Group {
+    word: &'static str,
     title: &'static str,
     steps: Vec<Step>,
 }
@@ -83,6 +94,8 @@ struct Scenario {
     reason: Option<String>,
     seconds: String,
     tally: String,
+    /// What stands for the steps until they are asked for.
+    folded: Option<String>,
     steps: Vec<Step>,
 }
 
@@ -121,7 +134,8 @@ impl Page {
             title: words::line(&report.run),
             stamp: Stamp::of(report.verdict),
             headline: words::headline(report),
-            counts: counts.map(|v| Count { stamp: Stamp::of(v), number: tally.get(v) }).collect(),
+            counts: counts.map(|v| Count::of(v, tally.get(v))).collect(),
+            brief: brief(report),
             facts: facts(report),
             exit: report.exit.code(),
             meaning,
@@ -134,17 +148,33 @@ impl Page {
     }
 }
 
-/// What to do next; the reader of the page needs not be sent to it.
+impl Count {
+    fn of(verdict: Verdict, number: usize) -> Self {
+        let place = if verdict == Verdict::Passed { "all" } else { verdict.word() };
+        Self { stamp: Stamp::of(verdict), place, number }
+    }
+}
+
+/// What stands right below the verdict; the rest about the run stands at the end.
+fn brief(report: &Report) -> Vec<String> {
+    let took = format!("took {}", words::seconds(report.seconds));
+    let exit = format!("exit {}: {}", report.exit.code(), words::meaning(report).0);
+    started(report).into_iter().chain([took, exit]).collect()
+}
+
+fn started(report: &Report) -> Option<String> {
+    report.started.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
 fn next(report: &Report) -> Vec<Fact> {
-    let next = words::next(report).into_iter().filter(|(name, _)| !name.ends_with("--format html"));
+    let next = words::next(report).into_iter();
     next.map(|(name, why)| Fact { name, value: why.to_owned() }).collect()
 }
 
 fn facts(report: &Report) -> Vec<Fact> {
-    let started = report.started.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     let facts = [
         ("Run", Some(report.run.clone())),
-        ("Started", started),
+        ("Started", started(report)),
         ("Took", Some(words::seconds(report.seconds))),
         ("Exit", Some(format!("{}: {}", report.exit.code(), words::meaning(report).0))),
         ("Operator", report.operator.clone()),
@@ -152,6 +182,7 @@ fn facts(report: &Report) -> Vec<Fact> {
         ("Environment", report.environment.clone()),
         ("Commit", report.commit.clone()),
         ("Command", report.command.as_ref().map(|command| format!("proofmark {command}"))),
+        ("Allowed besides reading", report.allow.as_ref().map(|allow| allow.join(", "))),
         ("Version", report.version.clone()),
         ("Interrupted by", report.interrupted_by.clone()),
         ("Complete", (!report.complete).then(|| "no".to_owned())),
@@ -175,7 +206,7 @@ fn groups(report: &Report) -> Vec<Group> {
             let whole = alone.then(|| Step::whole(scenario));
             same.map(|step| Step::of(report, scenario, step, true)).chain(whole)
         });
-        Group { title, steps: steps.collect() }
+        Group { word: verdict.word(), title, steps: steps.collect() }
     };
     titles.into_iter().map(group).filter(|group| !group.steps.is_empty()).collect()
 }
@@ -183,7 +214,9 @@ fn groups(report: &Report) -> Vec<Group> {
 impl Scenario {
     fn of(report: &Report, scenario: &ScenarioReport) -> Self {
         let some = |text: &str| (!text.is_empty()).then(|| words::lines(text));
+        let many = scenario.verdict == Verdict::Passed && scenario.steps.len() > MANY;
         Self {
+            folded: many.then(|| format!("All {} steps", scenario.steps.len())),
             stamp: Stamp::of(scenario.verdict),
             id: words::line(&scenario.id),
             title: words::line(&scenario.title),
@@ -229,13 +262,13 @@ impl Step {
         Self {
             stamp: Stamp::of(step.verdict),
             name: words::line(&format!("{}#{}", scenario.id, step.id)),
-            id: words::line(&step.id),
+            id: if step.title.is_some() { words::line(&step.id) } else { String::new() },
             title: words::line(step.title.as_deref().unwrap_or(&step.id)),
             kind: step.kind.as_deref().map(words::line),
             reason: reason.or_else(|| bare.then(|| words::why(step, WIDTH))),
             seconds: words::seconds(step.seconds),
             rounds: (step.rounds > 1).then(|| words::count(step.rounds as usize, "round")),
-            file: step.file.as_deref().map(|file| words::line(&format!("{}/{file}", report.run))),
+            file: step.file.as_deref().map(|file| words::place(report, file)),
             sha256: step.sha256.as_deref().map(words::line),
             open: matches!(step.verdict, Verdict::Failed | Verdict::Unverified) && step.file.is_some(),
             findings,
@@ -248,22 +281,24 @@ impl Row {
         Self {
             stamp: Stamp::of(finding.verdict),
             what: words::lines(&finding.what),
-            expected: shown(&finding.expected),
-            seen: shown(&finding.seen),
+            expected: shown(finding, &finding.expected),
+            seen: shown(finding, &finding.seen),
             help: finding.help.as_deref().map(words::lines),
         }
     }
 }
 
-/// A value as the page shows it: what is nested is indented.
-fn shown(value: &Value) -> String {
-    let text = match value {
-        Value::Array(_) | Value::Object(_) => {
-            serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
-        }
-        plain => plain.to_string(),
+/// A value of a finding as the page shows it: what is nested is indented.
+fn shown(finding: &Finding, value: &Value) -> String {
+    let width = if finding.verdict == Verdict::Passed { PASSED_WIDTH } else { WIDTH };
+    let plain = words::plain(value);
+    // Lists and maps that no words stand for.
+    let text = if plain.starts_with(['[', '{']) && !value.is_string() {
+        serde_json::to_string_pretty(value).unwrap_or(plain)
+    } else {
+        plain
     };
-    words::cut(&words::lines(&text), WIDTH)
+    words::cut(&words::lines(&text), width)
 }
 
 #[cfg(test)]
@@ -302,6 +337,15 @@ mod tests {
         let page = render(&sample::failed()).unwrap();
         for forbidden in ["<script", "<link", "src=", "@import", "url(", "http://", "https://", "{{"] {
             assert!(!page.contains(forbidden), "{forbidden}");
+        }
+        // Links lead to a section of the page and nowhere else, whatever the evidence says.
+        for page in [page, render(&sample::hostile()).unwrap()] {
+            let links: Vec<&str> = page.split("href=").skip(1).collect();
+            assert!(!links.is_empty());
+            for link in links {
+                let place = link.strip_prefix("\"#").and_then(|rest| rest.split('"').next()).unwrap();
+                assert!(page.contains(&format!("<section id=\"{place}\">")), "{place}");
+            }
         }
     }
 

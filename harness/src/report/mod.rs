@@ -7,8 +7,10 @@ mod fold;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod progress;
 #[cfg(test)]
 mod sample;
+mod screen;
 pub mod text;
 mod words;
 
@@ -40,6 +42,9 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub started: Option<Timestamp>,
+    /// The run's folder, as a path from where the report was asked for; none where only its events are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// Seconds from the first event to the last.
     pub seconds: f64,
     /// The subcommand that was run.
@@ -60,6 +65,9 @@ pub struct Report {
     /// Path of the environment file, as given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// What the run was allowed besides reading: `exec`, `change`, `destroy`; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<String>>,
     /// `SIGINT`, `SIGTERM` or `deadline`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupted_by: Option<String>,
@@ -98,14 +106,19 @@ impl Tally {
     pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
         let mut tally = Self::default();
         for verdict in verdicts {
-            match verdict {
-                Verdict::Passed => tally.passed += 1,
-                Verdict::Failed => tally.failed += 1,
-                Verdict::Unverified => tally.unverified += 1,
-                Verdict::Skipped => tally.skipped += 1,
-            }
+            tally.add(verdict);
         }
         tally
+    }
+
+    /// Counts one more.
+    pub fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Passed => self.passed += 1,
+            Verdict::Failed => self.failed += 1,
+            Verdict::Unverified => self.unverified += 1,
+            Verdict::Skipped => self.skipped += 1,
+        }
     }
 
     /// The count of one verdict.
@@ -195,7 +208,7 @@ pub enum Format {
     Text,
     /// One file for a browser, a phone, paper.
     Html,
-    /// `JUnit` XML, for CI.
+    /// JUnit XML, for CI.
     Junit,
     /// The report as data.
     Json,
@@ -231,7 +244,7 @@ impl From<RenderError> for Diag {
 /// When a writer refuses the report, which would be a mistake in this program.
 pub fn render(report: &Report, format: Format, colour: bool) -> Result<String, RenderError> {
     match format {
-        Format::Text => Ok(text::render(report, colour)),
+        Format::Text => Ok(text::render(report, None, colour)),
         Format::Html => html::render(report),
         Format::Junit => junit::render(report),
         Format::Json => json::render(report),
@@ -250,7 +263,12 @@ pub fn write(report: &Report, dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
     std::fs::create_dir_all(dir)?;
     let formats = [(Format::Html, "html"), (Format::Junit, "xml"), (Format::Json, "json")];
-    formats.into_iter().map(|(format, extension)| write_one(report, dir, format, extension)).collect()
+    std::thread::scope(|threads| {
+        let written = formats
+            .map(|(format, extension)| threads.spawn(move || write_one(report, dir, format, extension)));
+        let failed = |_| Err(io::Error::other("a report could not be rendered"));
+        written.into_iter().map(|thread| thread.join().unwrap_or_else(failed)).collect()
+    })
 }
 
 fn write_one(report: &Report, dir: &Path, format: Format, extension: &str) -> io::Result<PathBuf> {

@@ -154,7 +154,10 @@ pub(super) fn events() -> Vec<Event> {
 
 /// One of everything: a failed, an undecided, two skipped and a passed step.
 pub(super) fn failed() -> Report {
-    fold(Some(&info()), &lines(events()), true)
+    Report {
+        evidence: Some(format!("evidence/{}", info().run)),
+        ..fold(Some(&info()), &lines(events()), true)
+    }
 }
 
 /// The same run, dead in the middle of its first step.

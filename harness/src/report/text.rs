@@ -4,55 +4,75 @@ use super::{Report, ScenarioReport, StepReport, words};
 use crate::model::{Event, Finding, Verdict};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Longest piece of text, in characters, that is shown of a title, a value, a reason.
 const WIDTH: usize = 160;
+/// Longest value of a finding, in characters, and how many of them stand on one line.
+const LONG: usize = 480;
+const COLUMNS: usize = 96;
 /// How many findings of a step are shown; its file holds all.
 const FINDINGS: usize = 5;
 
-/// The whole report.
-pub fn render(report: &Report, colour: bool) -> String {
+/// The whole report; `page` is where its HTML stands, if it was written.
+pub fn render(report: &Report, page: Option<&Path>, colour: bool) -> String {
+    let html = page;
     let mut page = Page { out: String::new(), colour };
     page.head(report);
     for verdict in [Verdict::Failed, Verdict::Unverified, Verdict::Skipped] {
         page.steps(report, verdict);
     }
     page.scenarios(report);
-    page.next(report);
+    page.next(report, html);
     page.out
 }
 
-/// The line of one step that ended, for progress: mark, `scenario#step`, kind, time, and why it did not pass.
-pub fn step_line(scenario: &str, step: &StepReport, colour: bool) -> String {
+/// A finding in one line of bounded length.
+pub fn sentence(finding: &Finding) -> String {
+    words::line(&words::sentence(finding, WIDTH))
+}
+
+/// Text that is less important than what stands beside it.
+pub(super) fn quiet(text: &str, colour: bool) -> String {
+    Page { out: String::new(), colour }.paint(text, DIM)
+}
+
+/// The line of one step that ended, for progress: mark, `scenario#step` in a column, time, and why it did not pass.
+fn step_line(scenario: &str, step: &StepReport, wide: usize, colour: bool) -> String {
     let page = Page { out: String::new(), colour };
     let mark = page.paint(words::mark(step.verdict), of(step.verdict));
     let name = words::line(&format!("{scenario}#{}", step.id));
     let kind = words::line(step.kind.as_deref().unwrap_or_default());
     let mut why = match step.verdict {
-        Verdict::Passed => words::count(step.findings.len(), "finding"),
+        Verdict::Passed => format!("{kind}, {}", words::count(step.findings.len(), "finding")),
         _ => words::cut(&words::why(step, WIDTH), 2 * WIDTH),
     };
     if step.rounds > 1 {
         let _ = write!(why, " ({} rounds)", step.rounds);
     }
-    let quiet = page.paint(&format!("{kind}  {}", words::seconds(step.seconds)), DIM);
-    format!("  {mark} {name}  {quiet}  {why}")
+    if matches!(step.verdict, Verdict::Passed | Verdict::Skipped) {
+        why = page.paint(&why, DIM);
+    }
+    let took = page.paint(&format!("{:>6}", words::seconds(step.seconds)), DIM);
+    format!("  {mark} {name:<wide$}  {took}  {why}")
 }
 
-/// The line that an event is worth while a run goes on: a step's end, a skipped scenario, an interruption.
-pub fn event_line(event: &Event, colour: bool) -> Option<String> {
+/// The line that an event is worth while a run goes on: a step's end, a skipped scenario, an interruption. Names are
+/// padded to `wide` characters.
+pub fn event_line(event: &Event, wide: usize, colour: bool) -> Option<String> {
     let page = Page { out: String::new(), colour };
     match event {
         Event::StepEnded { .. } => {
-            StepReport::ended(event).map(|(scenario, step)| step_line(scenario, &step, colour))
+            StepReport::ended(event).map(|(scenario, step)| step_line(scenario, &step, wide, colour))
         }
         Event::ScenarioEnded { scenario, verdict: Verdict::Skipped, reason: Some(reason), .. } => {
             let mark = page.paint(words::mark(Verdict::Skipped), of(Verdict::Skipped));
-            Some(format!("  {mark} {}  {}", words::line(scenario), words::cut(&words::line(reason), WIDTH)))
+            let why = page.paint(&words::cut(&words::line(reason), WIDTH), DIM);
+            Some(format!("  {mark} {:<wide$}  {:>6}  {why}", words::line(scenario), ""))
         }
         Event::Interrupted { by } => {
             let mark = page.paint("!", of(Verdict::Unverified));
-            Some(format!("  {mark} interrupted by {}: what is left is skipped", words::line(by)))
+            Some(format!("  {mark} interrupted by {}: what is left is not looked at", words::line(by)))
         }
         _ => None,
     }
@@ -146,8 +166,7 @@ impl Page {
             self.line(&format!("    {}", reason.unwrap_or_else(|| words::why(step, WIDTH))));
         }
         if let Some(file) = &step.file {
-            let path = words::line(&format!("{}/{file}", report.run));
-            self.field("evidence", &path);
+            self.field("evidence", &words::place(report, file));
         }
     }
 
@@ -155,11 +174,18 @@ impl Page {
         let what = words::cut(&words::line(&finding.what), WIDTH);
         let open = if finding.verdict == Verdict::Unverified { " (not decided)" } else { "" };
         self.line(&format!("    {what}{open}"));
-        self.field("expected", &words::value(&finding.expected, WIDTH));
-        let seen = self.paint(&words::value(&finding.seen, WIDTH), of(finding.verdict));
-        self.field("seen", &seen);
+        self.wrapped("expected", &words::value(&finding.expected, LONG), Style::new());
+        self.wrapped("seen", &words::value(&finding.seen, LONG), of(finding.verdict));
         if let Some(help) = &finding.help {
-            self.field("help", &words::line(help));
+            self.wrapped("help", &words::cut(&words::line(help), LONG), Style::new());
+        }
+    }
+
+    /// A field whose value may take several lines.
+    fn wrapped(&mut self, name: &str, value: &str, style: Style) {
+        for (at, part) in words::wrap(value, COLUMNS).iter().enumerate() {
+            let part = self.paint(part, style);
+            self.field(if at == 0 { name } else { "" }, &part);
         }
     }
 
@@ -192,8 +218,15 @@ impl Page {
         self.line(&format!("\n{scenarios}\n{steps}"));
     }
 
-    fn next(&mut self, report: &Report) {
-        let next = words::next(report);
+    fn next(&mut self, report: &Report, html: Option<&Path>) {
+        let mut next = words::next(report);
+        next.push(match html {
+            Some(path) => (words::line(&path.display().to_string()), "the whole report, with what passed"),
+            None => (
+                format!("proofmark report {} --reports reports", words::folder(report)),
+                "writes the whole report: HTML, JUnit, JSON",
+            ),
+        });
         let width = next.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
         self.out.push('\n');
         for (at, (what, why)) in next.iter().enumerate() {

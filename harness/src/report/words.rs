@@ -1,7 +1,7 @@
 //! How every rendering says the same things: the mark of a verdict, a length of time, a value cut to size, why a
 //! step is as it is, and what to do next.
 
-use super::{Report, StepReport, Tally};
+use super::{Report, ScenarioReport, StepReport, Tally};
 use crate::model::{Exit, Finding, Verdict};
 use serde_json::Value;
 
@@ -62,15 +62,91 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     }
 }
 
-/// A value on one line, as JSON.
+/// A value on one line, as [`plain`] writes it.
 pub(super) fn value(value: &Value, width: usize) -> String {
-    cut(&line(&value.to_string()), width)
+    cut(&line(&plain(value)), width)
 }
 
-/// A finding as one sentence.
+/// A value as people write it: text without quotes unless it would read as something else (`"1"` is not `1`), a
+/// matcher in words (`near 100 within 5%`), everything else as JSON.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) if reads_as_text(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                format!("{float}")
+            }
+            _ => number.to_string(),
+        },
+        Value::Object(map) if map.len() == 1 => {
+            let words = map.iter().next().and_then(|(word, asked)| match (word.as_str(), asked) {
+                ("equals", Value::Object(_)) => None,
+                ("equals", asked) => Some(plain(asked)),
+                _ => matcher(word, asked),
+            });
+            words.unwrap_or_else(|| value.to_string())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A matcher in words, none for any other map of one key: only a matcher's words may lose their braces.
+fn matcher(word: &str, asked: &Value) -> Option<String> {
+    const WITH_PARTS: [&str; 2] = ["near", "count"];
+    const OF_ANOTHER: [&str; 3] = ["every", "any", "not"];
+    const OF_A_VALUE: [&str; 7] = ["equals", "one-of", "matches", "min", "max", "type", "newer-than"];
+    match asked {
+        Value::Object(parts) if WITH_PARTS.contains(&word) => {
+            let part = |(name, value): (&String, &Value)| match name.as_str() {
+                "value" => plain(value),
+                name => format!("{name} {}", plain(value)),
+            };
+            Some(format!("{word} {}", parts.iter().map(part).collect::<Vec<_>>().join(" ")))
+        }
+        Value::Object(inner) if OF_ANOTHER.contains(&word) && inner.len() == 1 => {
+            let (inner, asked) = inner.iter().next()?;
+            Some(format!("{word} {}", matcher(inner, asked)?))
+        }
+        asked if OF_A_VALUE.contains(&word) => Some(format!("{word} {}", plain(asked))),
+        _ => None,
+    }
+}
+
+/// Would this text, without its quotes, be read as the text it is?
+fn reads_as_text(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && serde_json::from_str::<Value>(text).is_err()
+}
+
+/// Text in lines of at most so many characters, between words where that is possible.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let full = |line: &String| line.chars().count() + word.trim_end().chars().count() > columns;
+        if lines.last().is_some_and(|line| !line.is_empty() && full(line)) {
+            lines.push(String::new());
+        }
+        for c in word.chars() {
+            if lines.last().is_some_and(|line| line.chars().count() >= columns) {
+                lines.push(String::new());
+            }
+            lines.last_mut().into_iter().for_each(|line| line.push(c));
+        }
+    }
+    lines.iter().map(|line| line.trim().to_owned()).collect()
+}
+
+/// A finding as one sentence. Where it could not be decided, what stood in the way says more than what was expected.
 pub(super) fn sentence(finding: &Finding, width: usize) -> String {
+    // `$.value min: expected min 3` says it twice.
+    let asked = finding.expected.as_object().and_then(|map| map.keys().next());
+    let place = asked.and_then(|word| finding.what.strip_suffix(word.as_str())).map(str::trim_end);
+    let what = cut(&line(place.unwrap_or(&finding.what)), width);
     let (expected, seen) = (value(&finding.expected, width), value(&finding.seen, width));
-    format!("{}: expected {expected}, seen {seen}", cut(&line(&finding.what), width))
+    match (finding.verdict, &finding.seen) {
+        (Verdict::Unverified, Value::String(_)) => format!("{what}, not decided: {seen}"),
+        (Verdict::Unverified, _) => format!("{what}, not decided: expected {expected}, seen {seen}"),
+        _ => format!("{what}: expected {expected}, seen {seen}"),
+    }
 }
 
 /// Why a step is as it is, in one sentence: its telling finding, its reason, or that nothing says why.
@@ -81,6 +157,16 @@ pub(super) fn why(step: &StepReport, width: usize) -> String {
         (None, Some(reason)) => reason,
         (None, None) => format!("{}, and nothing says why", step.verdict.word()),
     }
+}
+
+/// The run's folder, as it can be named on the command line.
+pub(super) fn folder(report: &Report) -> String {
+    line(report.evidence.as_deref().unwrap_or(&report.run))
+}
+
+/// Where a step's own file stands.
+pub(super) fn place(report: &Report, file: &str) -> String {
+    format!("{}/{}", folder(report), line(file))
 }
 
 /// `1 finding`, `2 findings`.
@@ -97,9 +183,16 @@ pub(super) fn tally(tally: Tally) -> String {
 /// What the exit code of a run means, and whether it is safe to run again.
 pub(super) fn meaning(report: &Report) -> (&'static str, &'static str) {
     if !report.complete {
-        return ("the run is incomplete", "after `proofmark recover`");
+        let again = if may_owe(report) { "after `proofmark recover`" } else { "yes" };
+        return ("the run is incomplete", again);
     }
     Exit::TABLE.iter().find(|row| row.0 == report.exit).map_or(("", ""), |row| (row.1, row.2))
+}
+
+/// A run that came to no end may have left something changed, unless it was never allowed to change anything.
+fn may_owe(report: &Report) -> bool {
+    let changes = |word: &String| word == "change" || word == "destroy";
+    report.allow.as_ref().is_none_or(|allow| allow.iter().any(changes))
 }
 
 /// The whole result in one sentence.
@@ -131,32 +224,96 @@ pub(super) fn headline(report: &Report) -> String {
     }
 }
 
+/// So many steps or scenarios fit into a command that runs them again.
+const AGAIN: usize = 4;
+
 /// What to do next: a command or a file, and what for.
 pub(super) fn next(report: &Report) -> Vec<(String, &'static str)> {
-    let run = line(&report.run);
+    let run = folder(report);
     let mut next = Vec::new();
     if report.exit == Exit::Owed {
         next.push(("proofmark recover".to_owned(), "puts back what is owed"));
     }
     if !report.complete {
-        next.push(("proofmark recover".to_owned(), "puts back what the run may have left changed"));
+        next.push(if may_owe(report) {
+            ("proofmark recover".to_owned(), "puts back what the run may have left changed")
+        } else {
+            ("proofmark run …".to_owned(), "what is there decides nothing, and nothing is owed")
+        });
     }
     if report.exit == Exit::Evidence {
         next.push((format!("proofmark verify {run}"), "says which evidence does not hold"));
     }
-    let bad = [Verdict::Failed, Verdict::Unverified].into_iter().find_map(|verdict| {
-        let mut steps = report.scenarios.iter().flat_map(|scenario| &scenario.steps);
-        steps.find(|step| step.verdict == verdict && step.file.is_some())?.file.as_deref()
-    });
-    if let Some(file) = bad {
-        next.push((
-            format!("open {run}/{}", line(file)),
-            "holds what was asked, what was seen, every attempt",
-        ));
+    if let Some((_, step)) = bad(report).find(|(_, step)| step.file.is_some()) {
+        let file = place(report, step.file.as_deref().unwrap_or_default());
+        next.push((file, "holds what was asked, what was seen, every attempt"));
+    }
+    if let Some(only) = again(report) {
+        next.push((format!("proofmark run … --only {only}"), "after a mend: runs again what did not pass"));
     }
     if report.verdict == Verdict::Passed {
         next.push((format!("proofmark verify {run}"), "judges the kept evidence again"));
     }
-    next.push((format!("proofmark report {run} --format html"), "the whole report, with what passed"));
     next
+}
+
+/// The steps that call for somebody, those that failed first.
+fn bad(report: &Report) -> impl Iterator<Item = (&ScenarioReport, &StepReport)> {
+    [Verdict::Failed, Verdict::Unverified].into_iter().flat_map(move |verdict| {
+        let all = report.scenarios.iter().flat_map(|s| s.steps.iter().map(move |step| (s, step)));
+        all.filter(move |(_, step)| step.verdict == verdict)
+    })
+}
+
+/// What `--only` needs to run the bad again and not the rest: by scenario, for a step may need what those before it
+/// captured.
+fn again(report: &Report) -> Option<String> {
+    let mut ids: Vec<String> = bad(report).map(|(scenario, _)| line(&scenario.id)).collect();
+    ids.sort();
+    ids.dedup();
+    let some = ids.len() < report.scenarios.len() && (1..=AGAIN).contains(&ids.len());
+    (report.complete && some).then(|| ids.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn long_text_is_wrapped_and_nothing_is_lost() {
+        assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("one twothreefour", 8), ["one", "twothree", "four"]);
+        assert_eq!(wrap("12345678 9", 8), ["12345678", "9"]);
+    }
+
+    #[test]
+    fn values_are_plain_and_cannot_be_taken_for_others() {
+        for (value, shown) in [
+            (json!("ready"), "ready"),
+            (json!("1"), "\"1\""),
+            (json!(1), "1"),
+            (json!(5_242_880.0), "5242880"),
+            (json!(0.25), "0.25"),
+            (json!("true"), "\"true\""),
+            (json!(""), "\"\""),
+            (json!(" x"), "\" x\""),
+            (json!("\"x\""), "\"\\\"x\\\"\""),
+            (json!({"equals": "ready"}), "ready"),
+            (json!({"equals": "1"}), "\"1\""),
+            (json!({"equals": {"a": 1}}), "{\"equals\":{\"a\":1}}"),
+            (json!({"not": {"equals": 1}}), "not equals 1"),
+            (json!({"newer-than": "26h"}), "newer-than 26h"),
+            (json!({"near": {"value": 100.0, "within": "5%"}}), "near 100 within 5%"),
+            (json!({"count": {"min": 1, "max": 3}}), "count max 3 min 1"),
+            (json!({"every": {"not": {"min": 1}}}), "every not min 1"),
+            (json!({"job": "shop"}), "{\"job\":\"shop\"}"),
+            (json!({"every": {"job": "shop"}}), "{\"every\":{\"job\":\"shop\"}}"),
+            (json!([1, "a"]), "[1,\"a\"]"),
+            (json!(null), "null"),
+        ] {
+            assert_eq!(plain(&value), shown);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The only loop: looks again while a step says so, and keeps every look.
 
 use super::{Runner, not_tried, rounded};
-use crate::model::{Attempt, Event, Finding, StepRecord, Verdict};
+use crate::model::{Attempt, Event, StepRecord, Verdict};
 use crate::record::RecordError;
+use crate::report::text::sentence;
 use crate::scenario::{Doing, Filled, Judged, Scenario, Step};
 use crate::steps::{Cx, StepError};
 use crate::undo::Final;
@@ -247,11 +248,5 @@ fn late(cx: &Cx) -> StepError {
 /// The first finding that did not pass, in one line.
 fn why(judged: &Judged) -> String {
     let open = judged.findings.iter().find(|finding| finding.verdict != Verdict::Passed);
-    let line =
-        |finding: &Finding| format!("{}: expected {}, seen {}", finding.what, finding.expected, finding.seen);
-    let mut line = open.map_or_else(|| "as expected so far".to_owned(), line);
-    if let Some((cut, _)) = line.char_indices().nth(300) {
-        line.truncate(cut);
-    }
-    line
+    open.map_or_else(|| "as expected so far".to_owned(), sentence)
 }

@@ -152,9 +152,12 @@ impl Runner<'_> {
         if let Some(missing) = step.uses.iter().find(|name| !made(name)) {
             return Some(Skip::Skipped(format!("it uses the capture `{missing}`, which no step made")));
         }
+        if !step.acts {
+            return None;
+        }
         let broken =
             before.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed | Verdict::Unverified));
-        let (id, verdict) = broken.filter(|_| step.acts)?;
+        let (id, verdict) = broken?;
         Some(Skip::Skipped(format!(
             "nothing is changed after a step that did not pass: `{id}` is {}",
             verdict.word()
@@ -186,7 +189,8 @@ impl Runner<'_> {
         let filled = step.fill(&scenario.document, scope);
         if let Ok(filled) = &filled {
             record.kind = filled.kind();
-            record.rules = filled.kinds().iter().map(|kind| (kind.name.to_owned(), kind.rules)).collect();
+            record.rules =
+                filled.doing.kinds().iter().map(|kind| (kind.name.to_owned(), kind.rules)).collect();
             record.settings = filled.settings();
             record.expect = filled.expect.iter().map(|expect| json!(expect)).collect();
         }
@@ -248,18 +252,7 @@ impl Runner<'_> {
     }
 
     fn context(&self, step: &Step, filled: &Filled) -> Cx {
-        let roles = filled
-            .kinds()
-            .iter()
-            .flat_map(|kind| kind.roles)
-            .map(|role| (*role).to_owned())
-            .collect::<Vec<_>>();
-        let mut via = step.via.clone();
-        if let Some(name) = via.remove("") {
-            // A kind without a role of its own reads a path below the connection that `via` names.
-            let roles = if roles.is_empty() { vec![filled.kind()] } else { roles };
-            via.extend(roles.into_iter().map(|role| (role, name.clone())));
-        }
+        let via = step.named(&filled.doing.kinds());
         let world = &self.world;
         let (clock, systems) = (world.clock.clone(), world.systems.clone());
         Cx { clock, systems, via, log: Log::default(), timeout: step.timeout }

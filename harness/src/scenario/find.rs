@@ -1,9 +1,9 @@
 //! Paths on the command line → scenario files and their ids.
 
-use crate::diag::{Diag, Place, Source};
+use crate::diag::Diag;
+use crate::document::unreadable;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A scenario file and its id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,22 +16,11 @@ pub struct Found {
     pub root: PathBuf,
 }
 
-/// Every scenario file that the paths name.
-///
-/// # Errors
-/// Paths that do not exist or cannot be read.
-pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>, Vec<Diag>> {
+/// Every scenario file that the paths name, and the paths that do not exist or cannot be read.
+pub fn find(paths: &[PathBuf]) -> (Vec<Found>, Vec<Diag>) {
     let (mut found, mut wrong) = (BTreeSet::new(), vec![]);
     for path in paths {
-        let missing = |error: std::io::Error| {
-            let source = Arc::new(Source { path: path.display().to_string(), text: String::new() });
-            let diag = Diag::at(
-                Place { source, line: 0, column: 0 },
-                "unreadable-file",
-                format!("cannot read it: {error}"),
-            );
-            diag.help("name a scenario file, or a folder of them")
-        };
+        let missing = |error: std::io::Error| unreadable(path, &error);
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_dir() => match walk(path) {
                 Ok(files) => found.extend(files.into_iter().map(|file| identify(file, Some(path)))),
@@ -41,7 +30,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>, Vec<Diag>> {
             Err(error) => wrong.push(missing(error)),
         }
     }
-    if wrong.is_empty() { Ok(found.into_iter().collect()) } else { Err(wrong) }
+    (found.into_iter().collect(), wrong)
 }
 
 /// The file of a scenario that another one needs, beside it.

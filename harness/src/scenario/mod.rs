@@ -4,10 +4,12 @@ mod find;
 mod judge;
 mod plan;
 mod read;
+mod schema;
 mod step;
 
 pub use find::{Found, find};
 pub use judge::{Judged, judge, judge_record};
 pub use plan::{Plan, Selection, plan};
 pub use read::{Scenario, read};
+pub use schema::schema;
 pub use step::{Doing, Filled, Step};

@@ -2,8 +2,9 @@
 
 use super::find::{Found, find, needed};
 use super::read::{Scenario, read};
-use super::step::Step;
+use super::step::{Step, kind_of};
 use crate::diag::{Diag, near_miss};
+use crate::document::Node;
 use crate::environment::Environment;
 use crate::model::{Permission, ScenarioInfo};
 use serde_json::{Map, Value};
@@ -35,8 +36,7 @@ pub struct Plan {
 /// # Errors
 /// Every mistake of every file, and a selection that is empty.
 pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec<Diag>> {
-    let found = find(&selection.paths)?;
-    let mut wrong = vec![];
+    let (found, mut wrong) = find(&selection.paths);
     let mut all = BTreeMap::new();
     for file in &found {
         load(file, selection, run, &mut all, &mut wrong);
@@ -74,7 +74,10 @@ fn load(
                     file.id,
                     other.found.path.display()
                 );
-                wrong.push(scenario.document.diag(&scenario.document.root, "duplicate-id", message));
+                let diag = scenario.document.diag(&scenario.document.root, "duplicate-id", message);
+                wrong.push(
+                    diag.help("an id is the path below the nearest folder `scenarios`: move or rename one"),
+                );
             }
             all.insert(file.id.clone(), scenario);
         }
@@ -156,7 +159,17 @@ fn choose(
     if wrong.is_empty() && chosen.is_empty() {
         let help = match selection.tags.as_slice() {
             [] => "name a scenario file, or a folder that holds `.yaml` files".to_owned(),
-            tags => format!("no scenario has the tag {}", tags.join(" or ")),
+            tags => {
+                let known: BTreeSet<&str> = named
+                    .iter()
+                    .filter_map(|id| all.get(id))
+                    .flat_map(|s| &s.tags)
+                    .map(String::as_str)
+                    .collect();
+                let known: Vec<&str> = known.into_iter().collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                format!("no scenario has the tag {}; tags here: {known}", tags.join(" or "))
+            }
         };
         wrong.push(
             Diag::new("empty-selection", "nothing is selected, so nothing would be checked").help(help),
@@ -227,11 +240,8 @@ fn keep_only(scenario: &mut Scenario, mut keep: BTreeSet<String>) {
 }
 
 impl Plan {
-    /// The connections that the selected steps use, by name.
-    ///
-    /// # Errors
-    /// Every connection that the environment does not have.
-    pub fn connections(&self, environment: &Environment) -> Result<BTreeSet<String>, Vec<Diag>> {
+    /// The connections that the selected steps use, by name; and a mistake for each that the environment does not have.
+    pub fn connections(&self, environment: &Environment) -> (BTreeSet<String>, Vec<Diag>) {
         let known: BTreeSet<&str> = environment.names().collect();
         let (mut used, mut wrong) = (BTreeSet::new(), vec![]);
         for (scenario, step) in self.steps() {
@@ -242,16 +252,21 @@ impl Plan {
                 }
                 let help = match near_miss(&name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if environment.file().is_none() => format!(
+                        "no environment was given: add `--env FILE`, with `connections: {{ {name}: {{ url: … }} }}` in that file"
+                    ),
                     None => format!(
-                        "add it below `connections:` in the environment file (`--env FILE`), as `{name}: {{ url: … }}`"
+                        "add it below `connections:` in the environment file, as `{name}: {{ url: … }}`"
                     ),
                 };
                 let message =
                     format!("the step `{}` needs the connection `{name}` for the role `{role}`", step.id);
-                wrong.push(scenario.document.diag(&step.doing, "unknown-connection", message).help(help));
+                let place = scenario.written(step, "via").unwrap_or_else(|| kind_of(&step.doing));
+                let place = place.get(&role).unwrap_or(place);
+                wrong.push(scenario.document.diag(place, "unknown-connection", message).help(help));
             }
         }
-        if wrong.is_empty() { Ok(used) } else { Err(wrong) }
+        (used, wrong)
     }
 
     /// The permissions that are needed and not given, or forbidden.
@@ -270,7 +285,8 @@ impl Plan {
                 let (message, help) = if forbid.contains(need) {
                     (
                         format!("the step `{}` needs `{word}`, which this environment forbids", step.id),
-                        "no flag overrides that".to_owned(),
+                        "no flag overrides that: leave the step out, or run it in another environment"
+                            .to_owned(),
                     )
                 } else if allow.contains(need) {
                     continue;
@@ -280,7 +296,9 @@ impl Plan {
                         format!("add `--allow {word}`"),
                     )
                 };
-                wrong.push(scenario.document.diag(&step.doing, "missing-permission", message).help(help));
+                wrong.push(
+                    scenario.document.diag(kind_of(&step.doing), "missing-permission", message).help(help),
+                );
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
@@ -292,28 +310,13 @@ impl Plan {
     }
 }
 
-impl Step {
-    /// The roles that it uses, each with the name of the connection that serves it.
-    pub fn connections(&self) -> Vec<(String, String)> {
-        let roles: BTreeSet<&str> = self.kinds.iter().flat_map(|kind| kind.roles.iter().copied()).collect();
-        let mut out: Vec<(String, String)> = vec![];
-        for role in &roles {
-            let name = self.via.get(*role).or(self.via.get("")).map_or(*role, String::as_str);
-            out.push(((*role).to_owned(), name.to_owned()));
-        }
-        // A kind without a role of its own takes what `via` names: a path below that connection.
-        let named = self
-            .via
-            .iter()
-            .filter(|(role, _)| !roles.contains(role.as_str()) && (!role.is_empty() || roles.is_empty()));
-        out.extend(named.map(|(role, name)| {
-            (if role.is_empty() { "via".to_owned() } else { role.clone() }, name.clone())
-        }));
-        out
-    }
-}
-
 impl Scenario {
+    /// The value of a step's key as it stands in the file.
+    fn written(&self, step: &Step, key: &str) -> Option<&Node> {
+        let id = |node: &&Node| node.get("id").and_then(Node::as_str) == Some(step.id.as_str());
+        self.document.root.get("steps")?.items().iter().find(id)?.get(key)
+    }
+
     /// As evidence lists it.
     pub fn info(&self) -> ScenarioInfo {
         ScenarioInfo {

@@ -2,11 +2,12 @@
 
 use super::find::Found;
 use super::step::{self, Doing, Step, Via};
-use crate::diag::{Diag, near_miss};
-use crate::document::{self, Document, Kind, Late, Node, Scope};
+use crate::diag::{Diag, near_miss, parted};
+use crate::document::{self, Document, Form, Kind, Late, Node, Scope};
 use crate::expect::{Expect, JsonPath};
 use crate::model::Duration;
 use crate::record::sha256;
+use crate::steps::KindInfo;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,8 +39,12 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
-const KEYS: &[&str] = &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"];
-const STEP_KEYS: &[&str] = &[
+pub(super) const FORM: Form = Form {
+    name: "a scenario file",
+    keys: &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"],
+    other: ("connections", "this looks like an environment file: give it with `--env FILE`"),
+};
+pub(super) const STEP_KEYS: &[&str] = &[
     "id",
     "title",
     "check",
@@ -72,22 +77,11 @@ impl Reader<'_> {
         if map.get(key).is_some() {
             return self.optional(map, key).unwrap_or_default();
         }
-        let diag = self.document.diag(map, "missing-key", format!("the key `{key}` is missing"));
-        self.wrong.push(diag);
+        self.say(map, "missing-key", format!("the key `{key}` is missing"), format!("add `{key}: …` here"));
         T::default()
     }
 
-    fn say(&mut self, node: &Node, code: &'static str, message: impl Into<String>) {
-        self.wrong.push(self.document.diag(node, code, message));
-    }
-
-    fn say_help(
-        &mut self,
-        node: &Node,
-        code: &'static str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    fn say(&mut self, node: &Node, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
         self.wrong.push(self.document.diag(node, code, message).help(help));
     }
 }
@@ -103,21 +97,8 @@ pub fn read(
 ) -> Result<Scenario, Vec<Diag>> {
     let document = document::text(&found.path).and_then(document::parse).map_err(|diag| vec![diag])?;
     let root = &document.root;
-    if !matches!(root.kind, Kind::Map(_)) {
-        let diag = document.diag(
-            root,
-            "wrong-type",
-            "a scenario file is a map: `proofmark: v1`, `title`, `claim`, `steps`",
-        );
-        return Err(vec![diag]);
-    }
-    let mut reader = Reader { document: &document, wrong: vec![] };
-    let format = document.format(root);
-    if format.as_ref().is_some_and(|diag| diag.code == "newer-format") {
-        return Err(format.into_iter().collect());
-    }
-    reader.wrong.extend(format);
-    reader.wrong.extend(document.unknown_keys(root, KEYS));
+    let wrong = document.form(&FORM).map_err(|diag| vec![diag])?;
+    let mut reader = Reader { document: &document, wrong };
     let vars = vars(&mut reader, root, overrides);
     let scope = Scope { vars: vars.clone(), run: run.clone(), captures: None };
     let needs = reader.optional::<Vec<String>>(root, "needs").unwrap_or_default();
@@ -153,11 +134,15 @@ fn vars(reader: &mut Reader<'_>, root: &Node, overrides: &BTreeMap<String, Strin
 
 fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
     let Some((key, list)) = root.entry("steps") else {
-        reader.say(root, "missing-key", "the key `steps` is missing");
+        reader.say(root, "missing-key", "the key `steps` is missing", "add `steps:` with at least one step");
         return vec![];
     };
+    if matches!(list.kind, Kind::Map(_) | Kind::Str(_)) {
+        reader.say(list, "wrong-type", "`steps` is a list", "begin each step with a dash: `- id: …`");
+        return vec![];
+    }
     if list.items().is_empty() {
-        reader.say_help(
+        reader.say(
             key,
             "no-steps",
             "a scenario without steps proves nothing",
@@ -169,13 +154,16 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
     let mut files = BTreeSet::new();
     for node in list.items() {
         let Some(step) = one(reader, node, scope, &out) else { continue };
-        for file in [Some(format!("{}.json", step.id)), step.evidence.clone()].into_iter().flatten() {
+        let own = Some(format!("{}.json", step.id)).filter(|_| !out.iter().any(|other| other.id == step.id));
+        for file in [own, step.evidence.clone()].into_iter().flatten() {
             if !files.insert(file.clone()) {
                 let at = node.get("evidence").or(node.get("id")).unwrap_or(node);
+                let message = format!("the evidence file `{file}` would be written twice");
                 reader.say(
                     at,
                     "duplicate-name",
-                    format!("the evidence file `{file}` would be written twice"),
+                    message,
+                    "each step keeps its own `ID.json`; choose another name",
                 );
             }
         }
@@ -186,7 +174,8 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
 
 fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> Option<Step> {
     if !matches!(node.kind, Kind::Map(_)) {
-        reader.say(node, "wrong-type", "a step is a map: `{ id: …, check: { … } }`");
+        let help = "write it as `- id: …` with `check: { … }` or `act: { … }` below";
+        reader.say(node, "wrong-type", "a step is a map", help);
         return None;
     }
     reader.wrong.extend(reader.document.unknown_keys(node, STEP_KEYS));
@@ -194,7 +183,8 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
     if let Some(place) = node.get("id") {
         identifier(reader, place, &id);
         if before.iter().any(|step| step.id == id) {
-            reader.say(place, "duplicate-id", format!("the step id `{id}` is used twice"));
+            let message = format!("the step id `{id}` is used twice");
+            reader.say(place, "duplicate-id", message, "give each step of a scenario an id of its own");
         }
     }
     let mut step = settings(reader, node, id);
@@ -211,7 +201,8 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
         reader.say(
             place,
             "wrong-type",
-            "`expect` is a list of entries: `- { at: \"$.samples\", count: { min: 1 } }`",
+            "`expect` is a list",
+            "write its entries like this: `- { at: $.samples, count: { min: 1 } }`",
         );
     }
     captures_used(reader, &mut step, before);
@@ -222,7 +213,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
 fn identifier(reader: &mut Reader<'_>, place: &Node, id: &str) {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if id.is_empty() || !id.chars().all(good) || id.starts_with('.') {
-        reader.say_help(
+        reader.say(
             place,
             "bad-id",
             format!("`{id}` is no id"),
@@ -239,14 +230,15 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         reader.say(
             place,
             "bad-name",
-            format!("`{name}` is no file name; it is kept beside the step's own file"),
+            format!("`{name}` is no file name"),
+            "write a name without folders; it is kept beside the step's own file",
         );
     }
     let within = reader.optional(node, "within");
     let hold = reader.optional(node, "hold");
     let every: Option<Duration> = reader.optional(node, "every");
     if let (Some(place), None, None) = (node.get("every"), within, hold) {
-        reader.say_help(
+        reader.say(
             place,
             "bad-settings",
             "`every` says how often, but not for how long",
@@ -254,7 +246,12 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         );
     }
     if let Some(place) = node.get("every").filter(|_| every == Some(Duration::secs(0))) {
-        reader.say(place, "bad-settings", "`every` must be longer than nothing");
+        reader.say(
+            place,
+            "bad-settings",
+            "`every` is no time at all",
+            "write how long to wait between two looks: `1s`",
+        );
     }
     Step {
         title: reader.optional(node, "title"),
@@ -282,23 +279,18 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
         (Some((_, check)), None) => check,
         (None, Some((_, act))) => act,
         (Some(_), Some((key, _))) => {
-            return reader.say_help(
-                key,
-                "two-kinds",
-                "a step checks or acts, not both",
-                "make two steps of it",
-            );
+            return reader.say(key, "two-kinds", "a step checks or acts, not both", "make two steps of it");
         }
         (None, None) => {
-            let diag = reader.document.diag(node, "missing-key", "the step does nothing");
-            return reader.wrong.push(diag.help("add `check: { KIND: { … } }` or `act: { KIND: { … } }`"));
+            let help = "add `check: { KIND: { … } }` or `act: { KIND: { … } }`";
+            return reader.say(node, "missing-key", "the step does nothing", help);
         }
     };
     if step.acts
         && let Some(place) = node.entry("within").or(node.entry("hold"))
     {
         let help = "put a check with `within` after it";
-        reader.say_help(&place.0, "bad-settings", "an act is made once and never tried again", help);
+        reader.say(&place.0, "bad-settings", "an act is made once and never tried again", help);
     }
     step.doing = doing.clone();
     let unfilled = reader.wrong.len();
@@ -307,14 +299,33 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
         return;
     }
     match step::doing_of(reader.document, &step.doing, step.acts) {
-        Ok((Doing::Act(act), _)) => {
-            step.needs = act.needs().to_vec();
-            step.kinds = vec![act.info()];
-        }
-        Ok((Doing::Check(checks), _)) => {
-            step.kinds = checks.iter().map(crate::steps::AnyCheck::info).collect();
+        Ok((doing, _)) => {
+            step.kinds = doing.kinds();
+            if let Doing::Act(act) = &doing {
+                step.needs = act.needs().to_vec();
+            }
+            via(reader, node, step, &doing);
         }
         Err(wrong) => reader.wrong.extend(wrong),
+    }
+}
+
+/// `via` names only what the kinds of the step take a connection for, and is there where one of them needs it.
+fn via(reader: &mut Reader<'_>, node: &Node, step: &Step, doing: &Doing) {
+    let place = node.get("via").unwrap_or_else(|| step::kind_of(&step.doing));
+    let named =
+        |takes: &[&str]| step.via.contains_key("") || takes.iter().any(|role| step.via.contains_key(*role));
+    for mistake in doing.via_mistakes(named) {
+        let (message, help) = parted(&mistake);
+        reader.say(place, "bad-via", message, help.unwrap_or_default());
+    }
+    let takes: Vec<&str> = step.kinds.iter().flat_map(KindInfo::takes).collect();
+    for role in step.via.keys().filter(|role| !role.is_empty() && !takes.contains(&role.as_str())) {
+        let near = near_miss(role, takes.iter().copied());
+        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let message = format!("the step `{}` has no role `{role}`", step.id);
+        let key = place.entry(role).map_or(place, |(key, _)| key);
+        reader.say(key, "unknown-role", message, format!("{near}known here: {}", takes.join(", ")));
     }
 }
 
@@ -334,7 +345,7 @@ fn captures_used(reader: &mut Reader<'_>, step: &mut Step, before: &[Step]) {
             Some(near) => format!("did you mean `captures.{near}`?"),
             None => "add `capture: { NAME: JSONPATH }` to an earlier step".to_owned(),
         };
-        reader.say_help(&node, "unknown-capture", format!("no earlier step captures `{capture}`"), help);
+        reader.say(&node, "unknown-capture", format!("no earlier step captures `{capture}`"), help);
     }
 }
 
@@ -346,6 +357,6 @@ fn control(reader: &mut Reader<'_>, node: &Node, step: &Step, before: &[Step]) {
         let help = near.map_or("a control is an earlier step of this scenario".into(), |near| {
             format!("did you mean `{near}`?")
         });
-        reader.say_help(place, "unknown-step", format!("no earlier step is called `{control}`"), help);
+        reader.say(place, "unknown-step", format!("no earlier step is called `{control}`"), help);
     }
 }

@@ -1,6 +1,6 @@
 //! One step as it is written, and as it is once its templates are filled in.
 
-use crate::diag::Diag;
+use crate::diag::{Diag, parted};
 use crate::document::{Document, Node, Scope};
 use crate::expect::{Expect, JsonPath};
 use crate::model::{Duration, Permission};
@@ -73,6 +73,22 @@ pub struct Filled {
 pub const FIRST_OF: &str = "first-of";
 
 impl Step {
+    /// The connection that `via` names for each role of these kinds.
+    pub fn named(&self, kinds: &[KindInfo]) -> BTreeMap<String, String> {
+        let roles = kinds.iter().flat_map(KindInfo::takes);
+        let named = |role: &str| self.via.get(role).or(self.via.get("")).cloned();
+        roles.filter_map(|role| Some((role.to_owned(), named(role)?))).collect()
+    }
+
+    /// The roles that it uses, each with the name of the connection that serves it.
+    pub fn connections(&self) -> BTreeMap<String, String> {
+        let roles = self.kinds.iter().flat_map(|kind| kind.roles);
+        let mut out: BTreeMap<String, String> =
+            roles.map(|role| ((*role).to_owned(), (*role).to_owned())).collect();
+        out.extend(self.named(&self.kinds));
+        out
+    }
+
     /// Fills in the templates and reads the result into types.
     ///
     /// # Errors
@@ -111,19 +127,33 @@ pub(super) fn doing_of(document: &Document, node: &Node, acts: bool) -> Result<(
     } else {
         document.typed(node).map(|check| Doing::Check(vec![check]))
     };
-    let doing = typed.map_err(|diag| vec![other_list(diag, acts)])?;
+    let doing = typed.map_err(|diag| vec![explained(diag, node, acts)])?;
     let mistake = match &doing {
         Doing::Act(act) => act.mistake(),
         Doing::Check(checks) => checks.iter().find_map(AnyCheck::mistake),
     };
     match mistake {
-        Some(mistake) => Err(vec![document.diag(settings(node), "bad-settings", mistake)]),
+        Some(mistake) => Err(vec![bad_settings(document, node, acts, &mistake)]),
         None => Ok((doing, false)),
     }
 }
 
-fn settings(node: &Node) -> &Node {
+/// The place of a kind's name.
+pub(super) fn kind_of(node: &Node) -> &Node {
     node.entries().first().map_or(node, |(kind, _)| kind)
+}
+
+/// How the kind that is named here is written.
+fn example(node: &Node, acts: bool) -> Option<String> {
+    let name = kind_of(node).as_str()?;
+    let kinds = if acts { AnyAct::KINDS } else { AnyCheck::KINDS };
+    kinds.iter().find(|kind| kind.name == name).map(|kind| format!("write it like this: `{}`", kind.example))
+}
+
+fn bad_settings(document: &Document, node: &Node, acts: bool, mistake: &str) -> Diag {
+    let (message, help) = parted(mistake);
+    let diag = document.diag(kind_of(node), "bad-settings", message);
+    Diag { help: help.or_else(|| example(node, acts)), ..diag }
 }
 
 fn first_of(
@@ -133,38 +163,43 @@ fn first_of(
     acts: bool,
 ) -> Result<Vec<AnyCheck>, Vec<Diag>> {
     if acts {
-        return Err(vec![document.diag(node, "bad-settings", "`first-of` chooses among checks, not acts")]);
+        let diag = document.diag(kind_of(node), "bad-settings", "`first-of` chooses among checks, not acts");
+        return Err(vec![diag.help("make a step of each act")]);
     }
-    if node.entries().len() > 1 {
-        return Err(vec![document.diag(
-            node,
-            "two-kinds",
-            "`first-of` stands alone: put the other kind into its list",
-        )]);
+    if let Some((other, _)) = node.entries().iter().find(|(key, _)| key.as_str() != Some(FIRST_OF)) {
+        let diag = document.diag(other, "two-kinds", "another kind beside `first-of`");
+        return Err(vec![diag.help("put it into the list of `first-of`, or make two steps of it")]);
     }
     if candidates.items().is_empty() {
-        return Err(vec![document.diag(
-            candidates,
-            "wrong-type",
-            "`first-of` needs a list of kinds with their settings",
-        )]);
+        let diag = document.diag(candidates, "wrong-type", "`first-of` has no list to choose from");
+        return Err(vec![diag.help("list kinds with their settings: `- KIND: { … }`")]);
     }
     let (mut checks, mut wrong) = (vec![], vec![]);
     for item in candidates.items() {
         match document.typed::<AnyCheck>(item) {
             Ok(check) => match check.mistake() {
-                Some(mistake) => wrong.push(document.diag(settings(item), "bad-settings", mistake)),
+                Some(mistake) => wrong.push(bad_settings(document, item, acts, &mistake)),
                 None => checks.push(check),
             },
-            Err(diag) => wrong.push(other_list(diag, false)),
+            Err(diag) => wrong.push(explained(diag, item, false)),
         }
     }
     if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
 }
 
-/// A kind that stands in the other list is not misspelt, it is in the wrong place.
-fn other_list(diag: Diag, acts: bool) -> Diag {
-    if diag.code != "unknown-name" {
+/// The mistake with what is known of kinds. One that stands in the other list is not misspelt, it is in the wrong place.
+fn explained(diag: Diag, node: &Node, acts: bool) -> Diag {
+    let own = kind_of(node);
+    let stands_at = |node: &Node| {
+        diag.place.as_ref().is_some_and(|place| (place.line, place.column) == (node.line, node.col))
+    };
+    let here = stands_at(own);
+    let unset =
+        diag.code == "wrong-type" && (here || node.entries().iter().any(|(_, value)| stands_at(value)));
+    if diag.code == "missing-key" || unset {
+        return Diag { help: example(node, acts).or(diag.help), ..diag };
+    }
+    if diag.code != "unknown-name" || !here {
         return diag;
     }
     let word = diag.message.split('`').nth(1).unwrap_or_default().to_owned();
@@ -174,6 +209,7 @@ fn other_list(diag: Diag, acts: bool) -> Diag {
         return Diag {
             message: format!("`{word}` {which}"),
             help: Some(format!("write it below `{key}:`")),
+            code: "wrong-list",
             ..diag
         };
     }
@@ -181,15 +217,27 @@ fn other_list(diag: Diag, acts: bool) -> Diag {
     Diag { code: "unknown-kind", message, ..diag }
 }
 
-impl Filled {
+impl Doing {
     /// The kinds, in order.
     pub fn kinds(&self) -> Vec<KindInfo> {
-        match &self.doing {
-            Doing::Check(checks) => checks.iter().map(AnyCheck::info).collect(),
-            Doing::Act(act) => vec![act.info()],
+        match self {
+            Self::Check(checks) => checks.iter().map(AnyCheck::info).collect(),
+            Self::Act(act) => vec![act.info()],
         }
     }
 
+    /// What is wrong with the step's `via`; `named` says whether it names a connection for one of these roles.
+    pub(super) fn via_mistakes(&self, named: impl Fn(&[&str]) -> bool) -> Vec<String> {
+        match self {
+            Self::Act(act) => act.via_mistake(named(&act.info().takes())).into_iter().collect(),
+            Self::Check(checks) => {
+                checks.iter().filter_map(|check| check.via_mistake(named(&check.info().takes()))).collect()
+            }
+        }
+    }
+}
+
+impl Filled {
     /// The name that evidence gives it.
     pub fn kind(&self) -> String {
         match (&self.doing, self.first_of) {

@@ -69,6 +69,7 @@ pub struct Seen {
 impl Act for Command {
     const NAME: &'static str = "command";
     const EXAMPLE: &'static str = "command: { argv: [pg_dump, --version] }";
+    const JUDGES: &'static str = "The exit status is 0.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
@@ -142,12 +143,14 @@ impl Command {
     fn line(&self) -> Result<Vec<String>, String> {
         match (&self.argv, &self.script) {
             (Some(argv), None) if argv.first().is_some_and(|program| !program.is_empty()) => Ok(argv.clone()),
-            (Some(_), None) => Err("`argv` needs a program as its first entry".into()),
+            (Some(_), None) => {
+                Err("`argv` names no program; its first entry is the program: `[ls, -l]`".into())
+            }
             (None, Some(script)) if !script.trim().is_empty() => {
                 Ok(vec!["/bin/sh".into(), "-eu".into(), "-c".into(), script.clone()])
             }
-            (None, Some(_)) => Err("`script` is empty".into()),
-            _ => Err("write either `argv` or `script`".into()),
+            (None, Some(_)) => Err("`script` is empty; write what the shell should run".into()),
+            _ => Err("it is not said what to run, or said twice; write either `argv` or `script`".into()),
         }
     }
 }

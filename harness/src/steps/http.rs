@@ -89,10 +89,11 @@ impl<'de> Visitor<'de> for OneOrList {
         let status = u16::try_from(number).ok().filter(|status| (100..600).contains(status));
         status
             .map(|status| Statuses(vec![status]))
-            .ok_or_else(|| E::custom(format!("{number} is no HTTP status")))
+            .ok_or_else(|| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))
     }
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Statuses, E> {
-        let positive = u64::try_from(number).map_err(|_| E::custom(format!("{number} is no HTTP status")))?;
+        let positive = u64::try_from(number)
+            .map_err(|_| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))?;
         self.visit_u64(positive)
     }
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Statuses, E> {
@@ -107,7 +108,7 @@ impl<'de> Visitor<'de> for OneOrList {
             statuses.extend(more);
         }
         if statuses.is_empty() {
-            return Err(A::Error::custom("a list of statuses needs at least one"));
+            return Err(A::Error::custom("a list of statuses needs at least one; write `[200, 404]`"));
         }
         Ok(Statuses(statuses))
     }
@@ -156,6 +157,7 @@ fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
 impl Check for Http {
     const NAME: &'static str = "http";
     const EXAMPLE: &'static str = "http: { get: https://example.org/healthz, status: 200 }";
+    const JUDGES: &'static str = "The status is 2xx, unless `status` says otherwise.";
     const RULES: u32 = 1;
     /// Only where `via` names a connection for it: an absolute URL needs none.
     // An absolute URL needs no connection; a path takes the one that `via` names.
@@ -164,22 +166,11 @@ impl Check for Http {
 
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
         let (method, target) = self.request().map_err(StepError::lasting)?;
-        let wire = match (target.starts_with('/'), cx.via.contains_key("http")) {
-            (true, true) => cx.wire("http")?,
-            (false, false) => cx.open_wire(),
-            (true, false) => {
-                let message = format!(
-                    "`{target}` is a path, but no connection says below what: name one with `via`, or write an absolute URL"
-                );
-                return Err(StepError::lasting(message));
-            }
-            (false, true) => {
-                let message = format!(
-                    "`via` names a connection, but `{target}` is absolute and would get its login: write a path below the connection, or leave `via` out"
-                );
-                return Err(StepError::lasting(message));
-            }
-        };
+        let named = cx.via.contains_key(Self::NAME);
+        if let Some(mistake) = self.via_mistake(named) {
+            return Err(StepError::lasting(mistake));
+        }
+        let wire = if named { cx.wire(Self::NAME)? } else { cx.open_wire() };
         let tls = self.tls.as_ref().map(|tls| ConnectionTls {
             ca: tls.ca.clone(),
             server_name: tls.server_name.clone(),
@@ -208,6 +199,21 @@ impl Check for Http {
         vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
     }
 
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        let (_, target) = self.request().ok()?;
+        match (target.starts_with('/'), named) {
+            // A capture is not known before the run.
+            _ if target.starts_with("{{") => None,
+            (true, false) => Some(format!(
+                "`{target}` is a path, but no connection says below what; name one with `via`, or write an absolute URL"
+            )),
+            (false, true) => Some(format!(
+                "`via` names a connection, but `{target}` is absolute and would get its login; write a path below the connection, or leave `via` out"
+            )),
+            _ => None,
+        }
+    }
+
     fn mistake(&self) -> Option<String> {
         let target = match self.request() {
             Ok((_, target)) => target,
@@ -216,10 +222,12 @@ impl Check for Http {
         let login =
             url::Url::parse(target).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
         if login {
-            return Some("a URL must not hold a login: put it into a connection of the environment file, and name that with `via`".into());
+            return Some("a URL must not hold a login; put it into a connection of the environment file, and name that with `via`".into());
         }
         if self.max_bytes == Some(0) {
-            return Some("`max-bytes: 0` allows no answer".into());
+            return Some(
+                "`max-bytes: 0` allows no answer; write how many bytes may come, or leave it out".into(),
+            );
         }
         None
     }
@@ -235,10 +243,10 @@ impl Http {
                 "HEAD" => Ok((Method::HEAD, url)),
                 "OPTIONS" => Ok((Method::OPTIONS, url)),
                 other => Err(format!(
-                    "a check only reads: `method` is GET, HEAD or OPTIONS (in capitals), not `{other}`"
+                    "`{other}` is not for a check, which only reads; `method` is GET, HEAD or OPTIONS, in capitals"
                 )),
             },
-            _ => Err("write either `get: URL`, or `method` with `url`".into()),
+            _ => Err("it is not said what to ask for, or said twice; write either `get: URL`, or `method` with `url`".into()),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::environment::Systems;
 use crate::model::{Duration, Finding, Permission};
 use crate::undo::Final;
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,6 +91,8 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     const NAME: &'static str;
     /// One example as it stands below `check:`; a test parses it.
     const EXAMPLE: &'static str;
+    /// What it judges by itself, in one sentence or two.
+    const JUDGES: &'static str;
     /// The number of the judging rules, raised when `judge` changes its mind.
     const RULES: u32;
     /// The roles it uses.
@@ -105,9 +107,13 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say.
+    /// A mistake in the settings that their types cannot say: "what is wrong; how to mend it".
     fn mistake(&self) -> Option<String> {
         None
+    }
+    /// A mistake in the step's `via`, which names a connection for this kind or does not.
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        no_connection(Self::NAME, Self::ROLES, named)
     }
 }
 
@@ -117,6 +123,8 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     const NAME: &'static str;
     /// One example as it stands below `act:`; a test parses it.
     const EXAMPLE: &'static str;
+    /// What it judges by itself, in one sentence or two.
+    const JUDGES: &'static str;
     /// The number of the judging rules, raised when `judge` changes its mind.
     const RULES: u32;
     /// The roles it uses.
@@ -133,10 +141,18 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say.
+    /// A mistake in the settings that their types cannot say: "what is wrong; how to mend it".
     fn mistake(&self) -> Option<String> {
         None
     }
+    /// A mistake in the step's `via`, which names a connection for this kind or does not.
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        no_connection(Self::NAME, Self::ROLES, named)
+    }
+}
+
+fn no_connection(kind: &str, roles: &[&str], named: bool) -> Option<String> {
+    (named && roles.is_empty()).then(|| format!("`{kind}` uses no connection; leave `via` out"))
 }
 
 /// What is known of a kind without settings.
@@ -146,14 +162,35 @@ pub struct KindInfo {
     pub name: &'static str,
     /// Example as it stands below `check:` or `act:`.
     pub example: &'static str,
+    /// What it judges by itself.
+    pub judges: &'static str,
     /// The number of its judging rules.
     pub rules: u32,
     /// The roles it uses.
     pub roles: &'static [&'static str],
+    /// Does it change the world?
+    pub acts: bool,
+    /// JSON Schema of its settings; the description is what the kind is for.
+    pub settings: fn() -> Schema,
+    /// JSON Schema of what it sees.
+    pub seen: fn() -> Schema,
+}
+
+/// Every kind, checks first, each list in order of name.
+pub fn kinds() -> impl Iterator<Item = &'static KindInfo> {
+    AnyCheck::KINDS.iter().chain(AnyAct::KINDS)
+}
+
+impl KindInfo {
+    /// What `via` can name a connection for: the roles; where there are none, the kind itself, which may read a path
+    /// below a connection.
+    pub fn takes(&self) -> Vec<&'static str> {
+        if self.roles.is_empty() { vec![self.name] } else { self.roles.to_vec() }
+    }
 }
 
 macro_rules! kinds {
-    ($(#[$doc:meta])* $list:ident : $tr:ident { $($variant:ident => $spec:path),+ $(,)? }) => {
+    ($(#[$doc:meta])* $list:ident : $tr:ident, acts: $acts:literal { $($variant:ident => $spec:path),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -162,7 +199,8 @@ macro_rules! kinds {
             /// Every kind of the list.
             pub const KINDS: &'static [KindInfo] = &[$(KindInfo {
                 name: <$spec as $tr>::NAME, example: <$spec as $tr>::EXAMPLE,
-                rules: <$spec as $tr>::RULES, roles: <$spec as $tr>::ROLES,
+                judges: <$spec as $tr>::JUDGES, rules: <$spec as $tr>::RULES, roles: <$spec as $tr>::ROLES, acts: $acts,
+                settings: schema_of::<$spec>, seen: schema_of::<<$spec as $tr>::Seen>,
             }),+];
             /// What is known of the kind.
             pub fn info(&self) -> KindInfo {
@@ -180,8 +218,14 @@ macro_rules! kinds {
             pub fn counted(&self) -> Option<&'static str> { match self { $(Self::$variant(kind) => kind.counted()),+ } }
             /// A mistake in the settings that their types cannot say.
             pub fn mistake(&self) -> Option<String> { match self { $(Self::$variant(kind) => kind.mistake()),+ } }
+            /// A mistake in the step's `via`, which names a connection for this kind or does not.
+            pub fn via_mistake(&self, named: bool) -> Option<String> { match self { $(Self::$variant(kind) => kind.via_mistake(named)),+ } }
         }
     };
+}
+
+fn schema_of<T: JsonSchema>() -> Schema {
+    SchemaGenerator::default().into_root_schema_for::<T>()
 }
 
 fn seen_json(seen: &impl Serialize) -> Result<Value, StepError> {
@@ -194,7 +238,7 @@ fn seen_json(seen: &impl Serialize) -> Result<Value, StepError> {
 
 macro_rules! checks { ($($variant:ident => $spec:path),+ $(,)?) => {
     kinds! { /// A step that reads.
-        AnyCheck: Check { $($variant => $spec),+ } }
+        AnyCheck: Check, acts: false { $($variant => $spec),+ } }
     impl AnyCheck {
         /// One look at the world, as JSON of the documented shape.
         ///
@@ -208,7 +252,7 @@ macro_rules! checks { ($($variant:ident => $spec:path),+ $(,)?) => {
 
 macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
     kinds! { /// A step that changes the world.
-        AnyAct: Act { $($variant => $spec),+ } }
+        AnyAct: Act, acts: true { $($variant => $spec),+ } }
     impl AnyAct {
         /// Makes the change, once; what was seen of it as JSON of the documented shape.
         ///

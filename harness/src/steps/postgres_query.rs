@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 const MAX_ROWS: u32 = 10_000;
 
 /// Asks a PostgreSQL database one statement that reads rows: `SELECT`, `VALUES`, `TABLE`, `SHOW`. It runs in a read-only
-/// transaction that is rolled back, with the step's `timeout`. Role: `postgres`.
+/// transaction that is rolled back, with the step's `timeout`.
 ///
 /// Integers and `numeric` are numbers where nothing is lost, else text; `timestamptz` is RFC 3339 in UTC, and `timestamp`,
 /// whose zone nobody knows, stays text (write `AT TIME ZONE 'UTC'`); `json` is JSON, arrays are lists, every other type is
@@ -50,6 +50,7 @@ impl Check for PostgresQuery {
     const NAME: &'static str = "postgres-query";
     const EXAMPLE: &'static str =
         "postgres-query: { sql: \"SELECT count(*) AS open FROM bookings WHERE state = 'open'\" }";
+    const JUDGES: &'static str = "The statement ran and gave at least one row.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["postgres"];
     type Seen = Seen;
@@ -71,7 +72,7 @@ impl Check for PostgresQuery {
 
     fn mistake(&self) -> Option<String> {
         match self.max_rows {
-            _ if self.sql.trim().is_empty() => Some("`sql` is empty".into()),
+            _ if self.sql.trim().is_empty() => Some("`sql` is empty; write one statement".into()),
             Some(0) => Some("`max-rows` is zero; at least one row has to be read".into()),
             _ => None,
         }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Counts the rows of a PostgreSQL database's tables, all in one read-only snapshot. Role: `postgres`.
+/// Counts the rows of a PostgreSQL database's tables, all in one read-only snapshot.
 ///
 /// A partitioned table is counted as a whole, and its partitions are not listed again unless they are named. Views,
 /// foreign tables, materialized views, tables of extensions and (on a standby) unlogged tables are left out and listed as
@@ -62,6 +62,7 @@ fn is_name(text: &str, schema: &str, name: &str) -> bool {
 impl Check for PostgresTables {
     const NAME: &'static str = "postgres-tables";
     const EXAMPLE: &'static str = "postgres-tables: { tables: [users, bookings], schema: public }";
+    const JUDGES: &'static str = "At least one table, and each that `tables` names is there once.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["postgres"];
     type Seen = Seen;
@@ -85,14 +86,16 @@ impl Check for PostgresTables {
 
     fn mistake(&self) -> Option<String> {
         if let Some(schema) = self.schema.as_ref().filter(|schema| is_system(schema)) {
-            return Some(format!("`{schema}` is a schema of the server, which holds no data of yours"));
+            return Some(format!(
+                "`{schema}` is a schema of the server, which holds no data of yours; name one of your own"
+            ));
         }
         let tables = self.tables.as_ref()?;
         if tables.is_empty() || tables.iter().any(|name| name.trim().is_empty()) {
             return Some("`tables` names nothing; leave it out to count every table".into());
         }
         let twice = tables.iter().enumerate().find(|(index, name)| tables[..*index].contains(name));
-        twice.map(|(_, name)| format!("`tables` names `{name}` twice"))
+        twice.map(|(_, name)| format!("`tables` names `{name}` twice; leave one out"))
     }
 }
 

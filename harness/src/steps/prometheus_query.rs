@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// More points in a series are refused by every server.
 const MAX_POINTS: u128 = 11_000;
 
-/// Asks Prometheus a query. Role: `prometheus`.
+/// Asks Prometheus a query.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusQuery {
@@ -56,6 +56,7 @@ fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> 
 impl Check for PrometheusQuery {
     const NAME: &'static str = "prometheus-query";
     const EXAMPLE: &'static str = "prometheus-query: { query: 'up{job=\"velero\"}' }";
+    const JUDGES: &'static str = "At least one sample.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
@@ -98,14 +99,14 @@ impl Check for PrometheusQuery {
 
     fn mistake(&self) -> Option<String> {
         if self.query.trim().is_empty() {
-            return Some("`query` is empty".into());
+            return Some("`query` is empty; write PromQL: `up{job=\"velero\"}`".into());
         }
         let range = self.range.as_ref()?;
         let (last, step) = (range.last.0.as_millis(), range.step.0.as_millis());
         match step {
             0 => Some("`range.step` is zero; write how far the points lie apart: 1m".into()),
             _ if last / step >= MAX_POINTS => Some(format!(
-                "a range has at most {MAX_POINTS} points; {} every {} are more",
+                "{} every {} are more than {MAX_POINTS} points, which every server refuses; make `step` longer or `last` shorter",
                 range.last, range.step
             )),
             _ => None,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Looks at the active targets of Prometheus. Role: `prometheus`.
+/// Looks at the active targets of Prometheus.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusTargets {
@@ -38,6 +38,7 @@ pub struct Seen {
 impl Check for PrometheusTargets {
     const NAME: &'static str = "prometheus-targets";
     const EXAMPLE: &'static str = "prometheus-targets: { job: velero, count: { min: 1 } }";
+    const JUDGES: &'static str = "At least one target (or as many as `count` says), and every one is `up`. A target that was not scraped yet is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
@@ -102,7 +103,10 @@ fn judge_health(target: &Target) -> Finding {
     let what = format!("target {} of job {} is up", target.instance, target.job);
     match target.health.as_str() {
         "down" => Finding::judged(what, "up", format!("down: {}", target.last_error), false)
-            .with_help(format!("Prometheus cannot scrape {}", target.url)),
+            .with_help(format!(
+                "Prometheus cannot scrape {}: is it running, and can it be reached from where Prometheus runs?",
+                target.url
+            )),
         "unknown" => Finding::undecided(what, "up", "unknown: not scraped yet")
             .with_help("the first scrape comes within one scrape interval: give the step a `within`"),
         other => Finding::undecided(

@@ -16,14 +16,14 @@ fn failed_unverified_and_skipped_are_failure_error_and_skipped() {
                 <property name="does-not-prove" value="That a Velero backup can be restored."/>
             </properties>
             <testcase name="target: The Velero target is up" classname="phase5/velero-metrics" assertions="2" time="0.020">
-                <failure message="every target is up: expected &quot;up&quot;, seen {&quot;health&quot;:&quot;down&quot;,&quot;instance&quot;:&quot;10.0.0.7:8085&quot;,&quot;job&quot;:&quot;velero&quot;,&quot;last-error&quot;:&quot;connection refused&quot;}" type="failed">✓ at least one target: expected &quot;at least 1&quot;, seen 1
-    ✗ every target is up: expected &quot;up&quot;, seen {&quot;health&quot;:&quot;down&quot;,&quot;instance&quot;:&quot;10.0.0.7:8085&quot;,&quot;job&quot;:&quot;velero&quot;,&quot;last-error&quot;:&quot;connection refused&quot;}
+                <failure message="every target is up: expected up, seen {&quot;health&quot;:&quot;down&quot;,&quot;instance&quot;:&quot;10.0.0.7:8085&quot;,&quot;job&quot;:&quot;velero&quot;,&quot;last-error&quot;:&quot;connection refused&quot;}" type="failed">✓ at least one target: expected at least 1, seen 1
+    ✗ every target is up: expected up, seen {&quot;health&quot;:&quot;down&quot;,&quot;instance&quot;:&quot;10.0.0.7:8085&quot;,&quot;job&quot;:&quot;velero&quot;,&quot;last-error&quot;:&quot;connection refused&quot;}
       help: Look at the target&apos;s last error: `kubectl -n velero get endpoints velero` shows where it points.
     evidence: phase5/velero-metrics/target.json
     </failure>
             </testcase>
             <testcase name="attempts: Attempts are counted" classname="phase5/velero-metrics" assertions="1" time="0.020">
-                <error message="at least one sample: expected &quot;at least 1&quot;, seen &quot;a masked value cannot be compared&quot;" type="unverified">? at least one sample: expected &quot;at least 1&quot;, seen &quot;a masked value cannot be compared&quot;
+                <error message="at least one sample, not decided: a masked value cannot be compared" type="unverified">? at least one sample, not decided: a masked value cannot be compared
       help: Except the key `attempts` from masking.
     evidence: phase5/velero-metrics/attempts.json
     </error>
@@ -41,8 +41,8 @@ fn failed_unverified_and_skipped_are_failure_error_and_skipped() {
                 <property name="does-not-prove" value="That a Velero backup can be restored."/>
             </properties>
             <testcase name="rules: The rules are read" classname="phase5/rules" assertions="2" time="0.020">
-                <system-out>✓ at least one rule: expected &quot;at least 1&quot;, seen 12
-    ✓ every rule is healthy: expected &quot;ok&quot;, seen &quot;ok&quot;
+                <system-out>✓ at least one rule: expected at least 1, seen 12
+    ✓ every rule is healthy: expected ok, seen ok
     evidence: phase5/rules/rules.json
     </system-out>
             </testcase>

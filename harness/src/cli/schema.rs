@@ -1,0 +1,35 @@
+//! `schema`: the files' formats as JSON Schema, for editors and for programs that read reports.
+
+use super::say;
+use crate::model::Exit;
+use crate::report::Report;
+use serde_json::Value;
+
+/// Which file.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    /// Which file's format
+    #[arg(value_enum, default_value = "scenario")]
+    of: Of,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Of {
+    /// A scenario file
+    Scenario,
+    /// An environment file
+    Environment,
+    /// The JSON report
+    Report,
+}
+
+/// Prints the schema.
+pub(super) fn schema(options: &Options) -> Exit {
+    let schema: Value = match options.of {
+        Of::Scenario => crate::scenario::schema(),
+        Of::Environment => crate::environment::schema(),
+        Of::Report => schemars::schema_for!(Report).to_value(),
+    };
+    say(&format!("{schema:#}\n"));
+    Exit::Passed
+}

@@ -94,6 +94,7 @@ impl Desk {
             .env("STAND_IN", server.url())
             .env("EMPTY", "")
             .env_remove("NOT_SET")
+            .env_remove("COLUMNS")
             .timeout(std::time::Duration::from_secs(20))
             .output()
             .unwrap()

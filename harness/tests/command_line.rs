@@ -12,6 +12,7 @@ fn says(folder: &Path, line: &str, told: &str) -> String {
         .args(line.split_whitespace())
         .current_dir(folder)
         .env_remove("PROOFMARK_OPERATOR")
+        .env_remove("COLUMNS")
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), told, "{line}");

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 /// Which kind.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
-    /// A kind of step, such as `prometheus-query`; without it all kinds are listed
+    /// A kind of step, such as `http`; without it all kinds are listed
     kind: Option<String>,
 }
 

@@ -72,7 +72,7 @@ enum Command {
     )]
     Verify(verify::Options),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
-    #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain prometheus-targets")]
+    #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain http")]
     Explain(explain::Options),
     /// Print the format of a file as JSON Schema, for editors
     #[command(
@@ -88,7 +88,7 @@ enum Command {
     /// Print the manual page
     #[command(after_help = "Example:\n  proofmark man > /usr/local/share/man/man1/proofmark.1")]
     Man,
-    /// See it work: a real Prometheus where all is well, then the same world broken on purpose
+    /// See it work: a real Prometheus where all is well, then broken on purpose
     #[command(
         after_help = "Example:\n  proofmark demo\n\nIt stops everything that it started. Exit codes: 0 the first run passed and the second failed\nas named, 1 not so, 3 the world could not be set up."
     )]

@@ -76,17 +76,25 @@ pub(super) fn plan(chosen: &Chosen, clock: &Clock) -> Exit {
         }
         say("\n");
     }
-    say(&format!("{}; {}\n", counted(&plan), changes(&plan)));
+    say(&format!("{}; {}\n", counted(&plan), changes(&plan, &environment)));
     say(&format!("{}\n", names(&plan, &environment)));
     Exit::Passed
 }
 
 /// What would change, and what has to be allowed for it.
-fn changes(plan: &Plan) -> String {
+fn changes(plan: &Plan, environment: &Environment) -> String {
     let acts: Vec<&Step> = plan.steps().map(|(_, step)| step).filter(|step| step.acts).collect();
     let needs: BTreeSet<&str> = acts.iter().flat_map(|step| &step.needs).map(|need| need.word()).collect();
     let needs: Vec<&str> = needs.into_iter().collect();
+    let forbidden: Vec<&str> = environment.forbid.iter().map(|permission| permission.word()).collect();
     match acts.len() {
+        acts if needs.iter().any(|need| forbidden.contains(need)) => {
+            format!(
+                "{}; cannot run, for this environment forbids {}",
+                many(acts, "final change"),
+                forbidden.join(",")
+            )
+        }
         0 => "nothing is changed".to_owned(),
         acts => format!("{}; run with --allow {}", many(acts, "final change"), needs.join(",")),
     }

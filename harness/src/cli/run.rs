@@ -5,16 +5,16 @@ use super::{Chosen, allowed, refuse, run_scope, say, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, Systems};
-use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Line, Permission, RunInfo};
+use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
 use crate::record::{RecordError, Recorder};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
-use crate::run::{Ended, Stop, World};
+use crate::run::{Ended, Stop, Tell, World};
 use crate::scenario::Plan;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What to run, and where to leave what was seen.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,6 +30,9 @@ pub(super) struct Options {
     /// Folder that gets the reports
     #[arg(long, value_name = "DIR", default_value = "reports")]
     reports: PathBuf,
+    /// How many scenarios run side by side
+    #[arg(long, value_name = "N", default_value = "4")]
+    jobs: usize,
     /// Who runs it; kept in the evidence
     #[arg(long, value_name = "NAME", env = "PROOFMARK_OPERATOR")]
     operator: Option<String>,
@@ -75,8 +78,8 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
         let mut run = scope;
         run.insert("id".into(), json!(recorder.run));
         let folder = recorder.folder().to_owned();
-        let tell = teller(options.format);
-        let world = World { systems: Arc::new(systems), clock: clock.clone(), stop, run, tell };
+        let (systems, tell, jobs) = (Arc::new(systems), Mutex::new(teller(options.format)), options.jobs);
+        let world = World { systems, clock: clock.clone(), stop, run, jobs, tell };
         crate::run::run(&plan, world, recorder).await.map(|ended| (ended, folder))
     };
     match recorded.await {
@@ -146,7 +149,7 @@ fn user() -> String {
 }
 
 /// Tells the events while they happen: to people on standard error, to machines on standard output.
-fn teller(format: Format) -> Box<dyn FnMut(&Line) + Send> {
+fn teller(format: Format) -> Tell<'static> {
     match format {
         Format::Human => {
             let mut progress = Progress::start();

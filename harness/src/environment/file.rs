@@ -108,9 +108,7 @@ impl Environment {
     pub fn load(path: &Path) -> Result<Self, Vec<Diag>> {
         let document = document::text(path).and_then(document::parse).map_err(|diag| vec![diag])?;
         let mut wrong = document.form(&FORM).map_err(|diag| vec![diag])?;
-        // A file named without a folder stands in this one; a program cannot be started in a folder without a name.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut out = Self { folder: folder.to_owned(), ..Self::default() };
+        let mut out = Self { folder: path.parent().unwrap_or(Path::new("")).to_owned(), ..Self::default() };
         let root = &document.root;
         if let Some(node) = root.get("forbid") {
             document.typed(node).map_or_else(|diag| wrong.push(diag), |forbid| out.forbid = forbid);

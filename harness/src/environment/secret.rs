@@ -92,7 +92,12 @@ async fn command(argv: &[String], folder: &Path) -> Result<String, Diag> {
     };
     let (program, arguments) = argv.split_first().ok_or_else(|| failed("it is empty".into()))?;
     let mut child = tokio::process::Command::new(program);
-    child.args(arguments).current_dir(folder).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    // An environment file named without a folder stands in this one.
+    child
+        .args(arguments)
+        .current_dir(Path::new(".").join(folder))
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true);
     let limit = std::time::Duration::from_secs(30);
     let output = tokio::time::timeout(limit, child.output()).await;
     let output =

@@ -1,6 +1,7 @@
 //! The only loop: looks again while a step says so, and keeps every look.
 
-use super::{Runner, not_tried, rounded};
+use super::step::not_tried;
+use super::{Runner, rounded};
 use crate::model::{Attempt, Event, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::report::text::sentence;
@@ -11,6 +12,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
+/// The limit of the client comes first: it can say where it waited and how far it came, and takes the exchange down.
+const MARGIN: Duration = Duration::from_millis(100);
+
 /// One look, before it is kept.
 struct Look {
     attempt: Attempt,
@@ -20,7 +24,7 @@ struct Look {
 impl Runner<'_> {
     /// Looks once, or as often as `within` and `hold` ask; the last look decides.
     pub(super) async fn look(
-        &mut self,
+        &self,
         scenario: &Scenario,
         step: &Step,
         filled: &Filled,
@@ -85,7 +89,7 @@ impl Runner<'_> {
 
     /// One round: one look, or one at each candidate until one decides.
     async fn round(
-        &mut self,
+        &self,
         step: &Step,
         filled: &Filled,
         cx: &mut Cx,
@@ -114,7 +118,7 @@ impl Runner<'_> {
     }
 
     async fn one(
-        &mut self,
+        &self,
         step: &Step,
         filled: &Filled,
         cx: &mut Cx,
@@ -128,7 +132,7 @@ impl Runner<'_> {
             Doing::Act(act) => act.act(cx, &Final::declare()).await,
             Doing::Check(checks) => {
                 let mut stop = self.world.stop.clone();
-                let limit = cx.timeout.0;
+                let limit = cx.timeout.0 + MARGIN;
                 tokio::select! {
                     seen = tokio::time::timeout(limit, checks[candidate].observe(cx)) => {
                         seen.unwrap_or_else(|_| Err(late(cx)))
@@ -157,10 +161,10 @@ impl Runner<'_> {
         // Grafana locks a user out after five wrong logins, so a 401 is not asked for twice, seen or not.
         let refused = attempt.requests.iter().any(|exchange| exchange.status == Some(401));
         let lasting = lasting || refused;
-        let clean = self.recorder.clean(&attempt, &step.not_secret)?;
+        let clean = self.recorder().clean(&attempt, &step.not_secret)?;
         let mut attempt: Attempt = serde_json::from_value(clean.into_inner())?;
         if let Some(observation) = &mut attempt.observation {
-            self.recorder.outline(observation)?;
+            self.recorder().outline(observation)?;
         }
         Ok(Look { attempt, lasting })
     }
@@ -214,9 +218,9 @@ impl Runner<'_> {
     }
 
     /// Keeps the answer as it came, where the step asks for it.
-    fn answer(&mut self, step: &Step, scenario: &str, cx: &Cx) -> Result<(), RecordError> {
+    fn answer(&self, step: &Step, scenario: &str, cx: &Cx) -> Result<(), RecordError> {
         match (&step.evidence, cx.log.take_answer()) {
-            (Some(name), Some(bytes)) => self.recorder.answer(scenario, name, &bytes, &step.not_secret),
+            (Some(name), Some(bytes)) => self.recorder().answer(scenario, name, &bytes, &step.not_secret),
             _ => Ok(()),
         }
     }

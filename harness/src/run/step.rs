@@ -1,0 +1,197 @@
+//! One step, from its settings to its file.
+
+use super::{Runner, rounded};
+use crate::clients::Log;
+use crate::document::Scope;
+use crate::model::{Attempt, Event, FORMAT, StepRecord, Verdict};
+use crate::record::RecordError;
+use crate::scenario::{Filled, Judged, Scenario, Step};
+use crate::steps::Cx;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Why a step is not run.
+pub(super) enum Skip {
+    /// It was left out on purpose.
+    Skipped(String),
+    /// Nobody came to it.
+    NotReached(String),
+}
+
+impl Runner<'_> {
+    /// After a step that did not pass, acts and the steps that use a capture it did not make are skipped.
+    pub(super) fn skip(&self, step: &Step, before: &BTreeMap<&str, Verdict>, scope: &Scope) -> Option<Skip> {
+        if let Some(by) = self.world.stop.reason() {
+            return Some(Skip::NotReached(format!("not reached: {by}")));
+        }
+        let made =
+            |name: &String| scope.captures.as_ref().is_some_and(|captures| captures.contains_key(name));
+        if let Some(missing) = step.uses.iter().find(|name| !made(name)) {
+            return Some(Skip::Skipped(format!("it uses the capture `{missing}`, which no step made")));
+        }
+        if !step.acts {
+            return None;
+        }
+        let broken =
+            before.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed | Verdict::Unverified));
+        let (id, verdict) = broken?;
+        Some(Skip::Skipped(format!(
+            "nothing is changed after a step that did not pass: `{id}` is {}",
+            verdict.word()
+        )))
+    }
+
+    pub(super) fn skipped(
+        &self,
+        scenario: &Scenario,
+        step: &Step,
+        skip: Skip,
+    ) -> Result<Verdict, RecordError> {
+        let (verdict, reason) = match skip {
+            Skip::Skipped(reason) => (Verdict::Skipped, reason),
+            Skip::NotReached(reason) => (Verdict::Unverified, reason),
+        };
+        let kind = step.kinds.first().map(|kind| kind.name.to_owned()).unwrap_or_default();
+        let mut record = self.record(scenario, step, &BTreeMap::new(), kind);
+        record.verdict = verdict;
+        record.reason = Some(reason);
+        let clean = self.recorder().clean(&record, &step.not_secret)?;
+        self.keep(scenario, step, record, &clean)
+    }
+
+    pub(super) async fn step(
+        &self,
+        scenario: &Scenario,
+        step: &Step,
+        scope: &mut Scope,
+        before: &BTreeMap<&str, Verdict>,
+    ) -> Result<Verdict, RecordError> {
+        let kind = step.kinds.first().map(|kind| kind.name.to_owned()).unwrap_or_default();
+        let mut record = self.record(scenario, step, before, kind);
+        let filled = step.fill(&scenario.document, scope);
+        if let Ok(filled) = &filled {
+            record.kind = filled.kind();
+            record.rules =
+                filled.doing.kinds().iter().map(|kind| (kind.name.to_owned(), kind.rules)).collect();
+            record.settings = filled.settings();
+            record.expect = filled.expect.iter().map(|expect| json!(expect)).collect();
+        }
+        let started = Event::StepStarted {
+            scenario: scenario.id.clone(),
+            step: step.id.clone(),
+            kind: record.kind.clone(),
+        };
+        self.event(started, &step.not_secret)?;
+        let judged = match filled {
+            Ok(filled) => self.look(scenario, step, &filled, &mut record).await?,
+            Err(wrong) => {
+                let said: Vec<String> = wrong.iter().map(said).collect();
+                record.attempts = vec![not_tried(record.started, said.join("; "))];
+                self.judge(&record, step)?
+            }
+        };
+        record.ended = self.world.clock.now();
+        record.verdict = judged.verdict();
+        record.findings = judged.findings;
+        record.chosen = judged.chosen;
+        if let Some(captures) = &mut scope.captures {
+            captures.extend(judged.captures);
+        }
+        let clean = self.recorder().clean(&record, &step.not_secret)?;
+        self.keep(scenario, step, record, &clean)
+    }
+
+    fn record(
+        &self,
+        scenario: &Scenario,
+        step: &Step,
+        before: &BTreeMap<&str, Verdict>,
+        kind: String,
+    ) -> StepRecord {
+        let now = self.world.clock.now();
+        let control = step.control.as_ref();
+        StepRecord {
+            proofmark: FORMAT.into(),
+            scenario: scenario.id.clone(),
+            step: step.id.clone(),
+            title: step.title.clone(),
+            kind,
+            rules: BTreeMap::new(),
+            settings: Value::Null,
+            expect: vec![],
+            capture: step.capture.iter().map(|(name, path)| (name.clone(), path.to_string())).collect(),
+            control: control.and_then(|id| before.get(id.as_str()).map(|verdict| (id.clone(), *verdict))),
+            hold: step.hold,
+            started: now,
+            ended: now,
+            chosen: None,
+            observation: Value::Null,
+            findings: vec![],
+            verdict: Verdict::Unverified,
+            reason: None,
+            attempts: vec![],
+        }
+    }
+
+    pub(super) fn context(&self, step: &Step, filled: &Filled) -> Cx {
+        let via = step.named(&filled.doing.kinds());
+        let world = &self.world;
+        let (clock, systems) = (world.clock.clone(), world.systems.clone());
+        Cx { clock, systems, via, log: Log::default(), timeout: step.timeout }
+    }
+
+    /// Judges a record as it will be kept: cleaned, serialised and read back.
+    pub(super) fn judge(&self, record: &StepRecord, step: &Step) -> Result<Judged, RecordError> {
+        let clean = self.recorder().clean(record, &step.not_secret)?;
+        Ok(crate::scenario::judge(&serde_json::to_vec(clean.get())?)?)
+    }
+
+    fn keep(
+        &self,
+        scenario: &Scenario,
+        step: &Step,
+        record: StepRecord,
+        clean: &crate::redact::Clean,
+    ) -> Result<Verdict, RecordError> {
+        let (file, sha256) = self.recorder().step(&scenario.id, &step.id, clean)?;
+        let millis = record.ended.as_millisecond() - record.started.as_millisecond();
+        let took: f64 = record.attempts.iter().map(|attempt| attempt.seconds).sum();
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of one step fit")]
+        let seconds = rounded(f64::max(millis as f64 / 1000.0, took));
+        let verdict = record.verdict;
+        let ended = Event::StepEnded {
+            scenario: scenario.id.clone(),
+            step: step.id.clone(),
+            kind: record.kind,
+            verdict,
+            reason: record.reason,
+            seconds,
+            rounds: record.attempts.last().map_or(0, |attempt| attempt.round),
+            file,
+            sha256,
+            findings: record.findings,
+        };
+        self.event(ended, &step.not_secret)?;
+        Ok(verdict)
+    }
+}
+
+fn said(diag: &crate::diag::Diag) -> String {
+    let place = diag.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+    let help = diag.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+    format!("{place}{}{help}", diag.message)
+}
+
+pub(super) fn not_tried(at: jiff::Timestamp, error: String) -> Attempt {
+    Attempt {
+        round: 1,
+        candidate: None,
+        at,
+        seconds: 0.0,
+        requests: vec![],
+        error: Some(error),
+        observation: None,
+        same_as: None,
+        verdict: Verdict::Unverified,
+    }
+}

@@ -1,5 +1,6 @@
 //! Why a client got no usable answer: what was expected, what happened, where, and how to mend it.
 
+use super::http::Answer;
 use std::error::Error;
 use std::time::Duration;
 
@@ -149,6 +150,12 @@ impl ClientError {
             | Self::Redirects { .. }
             | Self::Shape { .. } => false,
         }
+    }
+
+    /// The answer is not of the shape that was expected.
+    pub(super) fn of_shape(answer: &Answer, expected: &'static str, why: &str) -> Self {
+        let (at, content_type, excerpt) = (answer.url.clone(), answer.content_type(), answer.excerpt());
+        Self::Shape { at, expected, content_type, why: why.to_owned(), excerpt }
     }
 
     /// Reads what the HTTP library says.

@@ -1,0 +1,286 @@
+//! What these lines of the report must hold to, as a reader of GitHub's markdown sees them.
+
+use super::super::sample;
+use super::*;
+use comrak::nodes::{AstNode, NodeValue};
+use comrak::{Arena, Options, parse_document};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+#[test]
+fn the_verdict_comes_first_then_what_to_do_then_tables() {
+    insta::assert_snapshot!(render(&sample::failed(), usize::MAX), @r#"
+    # ✗ FAILED
+
+    **1 of 5 steps in 3 scenarios failed.**
+
+    - run: 20260216T020000Z-x7k2q9
+    - took: 12.8s
+    - exit: 1, at least one finding failed
+    - safe to run again: yes
+    - environment: environments/homelab.yaml
+    - operator: anna
+    - host: runner-1
+    - commit: 60f4ed0c1d2e
+
+    ## What failed
+
+    ```text
+    ✗ phase5/velero-metrics#target  The Velero target is up
+        every target is up
+          expected  up
+          seen      {"health":"down","instance":"10.0.0.7:8085","job":"velero","last-error":"connection refused"}
+          help      Look at the target's last error: `kubectl -n velero get endpoints velero` shows where it points.
+          evidence  evidence/20260216T020000Z-x7k2q9/phase5/velero-metrics/target.json
+    ```
+
+    ## What could not be decided
+
+    ```text
+    ? phase5/velero-metrics#attempts  Attempts are counted
+        at least one sample (not decided)
+          expected  at least 1
+          seen      a masked value cannot be compared
+          help      Except the key `attempts` from masking.
+          evidence  evidence/20260216T020000Z-x7k2q9/phase5/velero-metrics/attempts.json
+    ```
+
+    ## What was skipped
+
+    ```text
+    – phase5/velero-metrics#silence  step `target` did not pass
+    – phase5/drill#drill  needs phase5/velero-metrics, which failed
+    ```
+
+    ## What to do next
+
+    ```text
+    next: evidence/20260216T020000Z-x7k2q9/phase5/velero-metrics/target.json   holds what was asked, what was seen, every attempt
+          proofmark run … --only phase5/velero-metrics                         after a mend: runs again what did not pass
+          proofmark report evidence/20260216T020000Z-x7k2q9 --reports reports  writes the whole report: HTML, JUnit, JSON
+    ```
+
+    ## All scenarios
+
+    | verdict | scenario | title | steps | took |
+    |---|---|---|---|---:|
+    | ✗ failed | phase5/velero-metrics | Velero metrics are scraped | 1 failed, 1 unverified, 1 skipped | 12.3s |
+    | ✓ passed | phase5/rules | Rules are healthy | 1 passed | 0.40s |
+    | – skipped | phase5/drill | The alert drill | 1 skipped | 0.00s |
+
+    <details>
+    <summary>✗ phase5/velero-metrics, 1 failed, 1 unverified, 1 skipped</summary>
+
+    - Claim: A failed Velero backup shows in Prometheus.
+    - Does not prove: That a Velero backup can be restored.
+    - File: scenarios/phase5/velero-metrics.yaml
+
+    | verdict | step | title | kind | what was seen | took |
+    |---|---|---|---|---|---:|
+    | ✗ failed | target | The Velero target is up | prometheus-targets | every target is up: expected up, seen &#123;"health":"down","instance":"10.0.0.7:8085","job":"velero","last-error":"connection refused"&#125; | 0.02s |
+    | ? unverified | attempts | Attempts are counted | prometheus-query | at least one sample, not decided: a masked value cannot be compared | 0.02s |
+    | – skipped | silence | A silence | silence | step &#96;target&#96; did not pass | 0.02s |
+
+    </details>
+
+    <details>
+    <summary>✓ phase5/rules, 1 passed</summary>
+
+    - Claim: Every rule can fire.
+    - Does not prove: That a Velero backup can be restored.
+    - File: scenarios/phase5/rules.yaml
+
+    | verdict | step | title | kind | what was seen | took |
+    |---|---|---|---|---|---:|
+    | ✓ passed | rules | The rules are read | prometheus-rules | 2 findings | 0.02s |
+
+    </details>
+
+    <details>
+    <summary>– phase5/drill, 1 skipped</summary>
+
+    - Claim: An alert reaches a person.
+    - Does not prove: That a Velero backup can be restored.
+    - Reason: needs phase5/velero-metrics, which failed
+    - File: scenarios/phase5/drill.yaml
+
+    | verdict | step | title | kind | what was seen | took |
+    |---|---|---|---|---|---:|
+    | – skipped | drill | Drill |  | needs phase5/velero-metrics, which failed | 0.00s |
+
+    </details>
+    "#);
+}
+
+#[test]
+fn an_incomplete_run_says_so() {
+    let text = render(&sample::incomplete(), usize::MAX);
+    assert!(text.starts_with("# ? UNVERIFIED\n\n**The run is incomplete"), "{text}");
+}
+
+#[test]
+fn what_is_too_long_is_left_out_from_the_end_and_said() {
+    let report = sample::failed();
+    let (all, tame) = (render(&report, usize::MAX), seen(&render(&report, usize::MAX)));
+    assert_eq!(render(&report, all.len()), all);
+    for limit in (0..all.len()).step_by(13) {
+        let text = render(&report, limit);
+        assert!(text.len() <= limit);
+        if text.is_empty() {
+            assert!(limit < 1000, "{limit}");
+            continue;
+        }
+        assert!(text.contains("left out for its size"), "{limit}");
+        assert!(text.contains("--format markdown"), "{limit}");
+        assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());
+        assert!(seen(&text).tables.iter().all(|table| tame.tables.contains(table)), "{limit}");
+    }
+}
+
+/// What a reader makes of a page.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    /// How many nodes of each kind that could be more than text.
+    nodes: BTreeMap<&'static str, usize>,
+    /// Cells of each row of each table.
+    tables: Vec<Vec<usize>>,
+    /// Pieces of HTML, without the text in them.
+    html: Vec<String>,
+}
+
+fn seen(page: &str) -> Seen {
+    let mut options = Options::default();
+    options.extension.table = true;
+    options.extension.autolink = true;
+    options.extension.strikethrough = true;
+    options.extension.footnotes = true;
+    options.extension.tasklist = true;
+    options.extension.math_dollars = true;
+    let arena = Arena::new();
+    let root = parse_document(&arena, page, &options);
+    let mut seen = Seen::default();
+    for node in root.descendants() {
+        seen.take(node);
+    }
+    seen
+}
+
+impl Seen {
+    fn take<'a>(&mut self, node: &'a AstNode<'a>) {
+        let name = match &node.data.borrow().value {
+            NodeValue::Text(_) => return,
+            NodeValue::Table(_) => {
+                self.tables.push(node.children().map(|row| row.children().count()).collect());
+                "table"
+            }
+            NodeValue::HtmlBlock(html) => {
+                let tags = html.literal.split('<').skip(1).map(|tag| tag.split('>').next().unwrap());
+                self.html.extend(tags.map(str::to_owned));
+                "html"
+            }
+            NodeValue::HtmlInline(_) => "inline html",
+            NodeValue::Link(_) => "link",
+            NodeValue::Image(_) => "image",
+            NodeValue::CodeBlock(_) => "block",
+            NodeValue::Code(_) => "code",
+            NodeValue::Heading(_) => "heading",
+            NodeValue::Emph => "emphasis",
+            NodeValue::Strong => "strong",
+            NodeValue::Strikethrough => "strike",
+            NodeValue::Item(_) => "item",
+            NodeValue::Paragraph => "paragraph",
+            _ => "other",
+        };
+        *self.nodes.entry(name).or_default() += 1;
+    }
+}
+
+/// The sample with this text wherever a text may come from somewhere.
+fn attacked(text: &str) -> Report {
+    let known = sample::hostile().run;
+    let [known, text] = [known.as_str(), text].map(|text| {
+        let quoted = serde_json::to_string(text).unwrap();
+        quoted[1..quoted.len() - 1].to_owned()
+    });
+    let hostile = serde_json::to_string(&sample::hostile()).unwrap();
+    serde_json::from_str(&hostile.replace(&known, &text)).unwrap()
+}
+
+/// Text that wants to be a mark. It begins with a letter, for what is empty leaves a line out.
+fn attack() -> impl Strategy<Value = String> {
+    let pieces = vec![
+        "|",
+        "\\",
+        "\\|",
+        "`",
+        "```",
+        "~~~",
+        "<",
+        ">",
+        "</details>",
+        "<img src=x>",
+        "<!--",
+        "-->",
+        "&",
+        "&#124;",
+        "&lt;",
+        "\n",
+        "\n\n",
+        "\r",
+        "[a](http://b.c)",
+        "![a](http://b.c/d.png)",
+        "[a]: http://b.c",
+        "https://evil.example/x",
+        "http://evil.example",
+        "www.evil.example",
+        "WWW.evil.example",
+        "mailto:a@b.example",
+        "a@b.example",
+        "@someone",
+        "#12",
+        "a/b#12",
+        "*",
+        "**",
+        "_",
+        "__",
+        "~~",
+        "$",
+        "$$",
+        "# ",
+        "- ",
+        "1. ",
+        "> ",
+        "---",
+        "===",
+        "|---|",
+        ":tada:",
+        "[^1]",
+        "[ ] ",
+        "    ",
+        "\t",
+        "\u{2028}",
+        "ftp://x.y",
+        "xmpp:a@b.c",
+        "<https://evil.example>",
+        "w",
+        "/",
+    ];
+    let piece = prop_oneof!["\\PC{0,4}", proptest::sample::select(pieces).prop_map(str::to_owned)];
+    proptest::collection::vec(piece, 0..10).prop_map(|pieces| format!("a{}", pieces.concat()))
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_more_than_text(text in attack()) {
+        let tame = seen(&render(&attacked("tame"), usize::MAX));
+        let page = render(&attacked(&text), usize::MAX);
+        prop_assert_eq!(seen(&page), tame, "{}", page);
+    }
+}
+
+#[test]
+fn a_name_can_still_be_read() {
+    assert_eq!(text("phase5/velero-metrics"), "phase5/velero-metrics");
+    assert_eq!(text("a | b\nc"), "a &#124; b c");
+    assert_eq!(text("100% of `x`"), "100% of &#96;x&#96;");
+}

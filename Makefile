@@ -13,8 +13,8 @@ demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
 	cargo run --quiet --release --locked -p proofmark -- demo
 
-setup: ## Install what is missing of Debian's packages: Prometheus, a C compiler, a terminal for tests
-	@scripts/setup prometheus=prometheus promtool=prometheus cc=gcc script=bsdutils
+setup: ## Install what is missing of Debian's packages: Prometheus, Alertmanager, PostgreSQL, a C compiler, a terminal for tests
+	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager pg_ctlcluster=postgresql cc=gcc script=bsdutils
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check
@@ -25,12 +25,12 @@ quick: ## Check everything, run the tests of the library; under a minute when wa
 	cargo check --workspace --all-targets --locked
 	cargo test --locked -p proofmark --lib
 
-bench: setup ## Measure the line beside hurl, both in one run
+bench: setup ## Measure the line beside hurl, and reading beside its bounds, both sides in one run
 	@scripts/setup time=time
 	@test -x $(CACHE)/bin/hurl || { \
 	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \
 	  cargo install hurl --version $(HURL_VERSION) --locked --root $(CACHE); }
-	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line
+	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line --bench reading
 
 docs: ## Write the pages of the kinds anew
 	cargo build --locked -p proofmark

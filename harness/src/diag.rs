@@ -3,7 +3,6 @@
 use crate::redact::is_secret_key;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use regex::{Captures, Regex};
-use serde::Serialize;
 use std::sync::{Arc, LazyLock};
 
 /// The text of a file, shared by the places in it.
@@ -46,21 +45,6 @@ pub struct Diag {
     pub help: Option<String>,
 }
 
-/// A diagnostic as data, for machines.
-#[derive(Debug, Serialize)]
-pub struct DiagLine<'a> {
-    /// Always `diagnostic`.
-    pub event: &'static str,
-    /// The stable name.
-    pub code: &'a str,
-    /// `file:line:column`.
-    pub at: Option<String>,
-    /// What is wrong.
-    pub message: &'a str,
-    /// How to mend it.
-    pub help: Option<&'a str>,
-}
-
 impl Diag {
     /// A mistake that stands in no file: on the command line, in the process's surroundings.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
@@ -77,18 +61,6 @@ impl Diag {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
-    }
-
-    /// The diagnostic as one line of data.
-    pub fn line(&self) -> DiagLine<'_> {
-        let at = self.place.as_ref().map(ToString::to_string);
-        DiagLine {
-            event: "diagnostic",
-            code: self.code,
-            at,
-            message: &self.message,
-            help: self.help.as_deref(),
-        }
     }
 
     /// The diagnostic as people read it: file, line, column, the line itself with a caret, and advice.

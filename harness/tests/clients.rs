@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod ground;
+mod live;
 
 use fixtures::{Answer, Fault, Prometheus, Server};
 use ground::{cx, look, with};
+use live::until;
 use proofmark::environment::{Connection, Tls};
 use proofmark::model::{Duration, Verdict};
 use proofmark::redact::MASK;
@@ -280,26 +282,16 @@ async fn a_real_prometheus_is_read_until_it_is_stopped() {
     let mut real =
         Prometheus::start("  - job_name: nobody\n    static_configs: [{ targets: ['127.0.0.1:1'] }]\n");
     let cx = cx(&real.url());
-    let wait = async |kind: Value, wanted: Verdict| {
-        let deadline = Instant::now() + Std::from_secs(60);
-        loop {
-            let last = look(&cx, kind.clone()).await.unwrap();
-            if last.verdict == wanted {
-                return last;
-            }
-            assert!(Instant::now() < deadline, "{last:?}");
-            cx.clock.sleep(Std::from_millis(100)).await;
-        }
-    };
     let own =
-        wait(json!({"prometheus-targets": {"job": "self", "count": {"equals": 1}}}), Verdict::Passed).await;
+        until(&cx, json!({"prometheus-targets": {"job": "self", "count": {"equals": 1}}}), Verdict::Passed)
+            .await;
     assert!(own.seen["targets"][0]["last-scrape"].is_string(), "{own:?}");
-    let down = wait(json!({"prometheus-targets": {"job": "nobody"}}), Verdict::Failed).await;
+    let down = until(&cx, json!({"prometheus-targets": {"job": "nobody"}}), Verdict::Failed).await;
     assert_eq!(down.seen["targets"].as_array().map(Vec::len), Some(1));
-    let up = wait(json!({"prometheus-query": {"query": "up{job=\"self\"}"}}), Verdict::Passed).await;
+    let up = until(&cx, json!({"prometheus-query": {"query": "up{job=\"self\"}"}}), Verdict::Passed).await;
     assert_eq!(up.seen["samples"][0]["value"], json!(1));
     let range = json!({"prometheus-query": {"query": "up", "range": {"last": "1m", "step": "1s"}}});
-    wait(range, Verdict::Passed).await;
+    until(&cx, range, Verdict::Passed).await;
     let ratio = look(&cx, json!({"prometheus-query": {"query": "vector(0)/0"}})).await.unwrap();
     assert_eq!(ratio.seen["samples"][0]["value"], json!("NaN"));
     let none = look(&cx, json!({"prometheus-query": {"query": "upp"}})).await.unwrap();

@@ -38,8 +38,10 @@ fn main() -> ExitCode {
     let scenarios = files("scenarios");
     let (specs, twins): (Vec<Found>, Vec<Found>) =
         files("fixtures/twins").into_iter().partition(|found| found.id.ends_with("/world"));
-    let specs: BTreeMap<String, WorldSpec> =
-        specs.into_iter().map(|found| (found.folder, WorldSpec::parse(&found.text).unwrap())).collect();
+    let specs: BTreeMap<String, WorldSpec> = specs
+        .into_iter()
+        .map(|found| (found.folder, WorldSpec::parse(&found.text).unwrap().below(&root())))
+        .collect();
     let twins: Vec<(Found, Twin)> = twins
         .into_iter()
         .map(|found| {
@@ -98,7 +100,7 @@ fn passes(found: &Found, world: Option<Arc<World>>, reason: Option<&str>) -> Tri
     let (id, folder) = (found.id.clone(), found.folder.clone());
     let trial = Trial::test(format!("passes {id}"), move || {
         let world = world.ok_or("its world was not started")?;
-        let (code, outcome) = run(&world, &folder, &id)?;
+        let (code, outcome) = run(&world, &folder, &id, "30s")?;
         let wrong = outcome.not_passed(&[id]);
         ensure(code == 0 && wrong.is_empty(), || format!("exit {code}; {}", wrong.join("; ")))
     });
@@ -120,7 +122,7 @@ fn fails(
             let mut world = World::start(&spec).await?;
             world.suffer(&twin.breaks).await.map(|()| world)
         })?;
-        let result = run(&world, &folder, &twin.twin_of);
+        let result = run(&world, &folder, &twin.twin_of, "5s");
         runtime.block_on(world.stop());
         let (code, outcome) = result?;
         let wrong = outcome.differences(&[&twin]);
@@ -171,12 +173,16 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(message().into()) }
 }
 
-/// Runs one scenario, and what it needs, as a user would; then has the evidence judged again.
-fn run(world: &World, folder: &str, id: &str) -> Result<(i32, Outcome), Failed> {
+/// Runs one scenario, and what it needs, as a user would; then has the evidence judged again. Scenarios that let their
+/// user say how long to wait, with a variable `patience`, wait no longer than a throwaway world needs.
+fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Outcome), Failed> {
     let kept = tempfile::tempdir()?;
     let (evidence, reports) = (kept.path().join("evidence"), kept.path().join("reports"));
+    let patient =
+        fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?.contains("vars.patience");
     let ran = proofmark()
         .arg("run")
+        .args(patient.then(|| format!("--var=patience={patience}")))
         .arg(Path::new("scenarios").join(folder))
         .args(["--only", id, "--allow", "exec", "--env"])
         .arg(world.environment())

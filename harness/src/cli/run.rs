@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, Systems};
 use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
-use crate::record::{RecordError, Recorder};
+use crate::record::{RecordError, Recorder, export};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
 use crate::report::{Report, github};
@@ -31,6 +31,9 @@ pub(super) struct Options {
     /// Folder that gets the reports
     #[arg(long, value_name = "DIR", default_value = "reports")]
     reports: PathBuf,
+    /// Folder that also gets the files that steps keep with `evidence:`, in a folder for each scenario
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
     /// How many scenarios run side by side
     #[arg(long, value_name = "N", default_value = "4")]
     jobs: usize,
@@ -84,7 +87,7 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
         crate::run::run(&plan, world, recorder).await.map(|ended| (ended, folder))
     };
     match recorded.await {
-        Ok((ended, folder)) => conclude(options, &ended, &folder),
+        Ok((ended, folder)) => conclude(options, &plan, &ended, &folder),
         Err(error) => unrecorded(&error),
     }
 }
@@ -197,13 +200,17 @@ impl Actions {
 }
 
 /// Reads the run's own evidence back, and reports it.
-fn conclude(options: &Options, ended: &Ended, folder: &Path) -> Exit {
+fn conclude(options: &Options, plan: &Plan, ended: &Ended, folder: &Path) -> Exit {
     let Ok(run) = opened(folder.to_str(), &options.evidence) else { return Exit::Evidence };
     let report = told(&run);
     let mut exit = ended.exit;
     let written = crate::report::write(&report, &options.reports);
     if let Err(error) = &written {
         tell(&Diag::new("no-report", format!("the reports could not be written: {error}")).render(false));
+        exit = Exit::Evidence;
+    }
+    if let Some(Err(error)) = options.export.as_ref().map(|to| export(folder, to, &plan.exports())) {
+        tell(&Diag::new("no-export", error.to_string()).render(false));
         exit = Exit::Evidence;
     }
     match options.format {

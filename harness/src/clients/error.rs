@@ -1,5 +1,6 @@
 //! Why a client got no usable answer: what was expected, what happened, where, and how to mend it.
 
+use super::http::Answer;
 use std::error::Error;
 use std::time::Duration;
 
@@ -119,6 +120,18 @@ pub enum ClientError {
         /// How to mend it.
         hint: &'static str,
     },
+    /// The database understood and says no.
+    #[error("expected an answer from {at}, but the database says {code}: {message}{hint}")]
+    Sql {
+        /// Where.
+        at: String,
+        /// SQLSTATE, five letters and digits.
+        code: String,
+        /// The database's words, with its detail and hint.
+        message: String,
+        /// How to mend it.
+        hint: &'static str,
+    },
 }
 
 impl ClientError {
@@ -130,12 +143,19 @@ impl ClientError {
             Self::Api { status, kind, .. } => {
                 passing(*status) || matches!(kind.as_str(), "timeout" | "canceled")
             }
+            Self::Sql { code, .. } => passing_state(code),
             Self::Unusable(_)
             | Self::Certificate { .. }
             | Self::TooLarge { .. }
             | Self::Redirects { .. }
             | Self::Shape { .. } => false,
         }
+    }
+
+    /// The answer is not of the shape that was expected.
+    pub(super) fn of_shape(answer: &Answer, expected: &'static str, why: &str) -> Self {
+        let (at, content_type, excerpt) = (answer.url.clone(), answer.content_type(), answer.excerpt());
+        Self::Shape { at, expected, content_type, why: why.to_owned(), excerpt }
     }
 
     /// Reads what the HTTP library says.
@@ -161,8 +181,15 @@ fn passing(status: u16) -> bool {
     status == 429 || status >= 500
 }
 
+/// A SQLSTATE that may be another one soon: connections, resources, locks, cancelled and restarting; and what is not
+/// there yet, for a migration or a restore may be under way.
+fn passing_state(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "53" | "57" | "40"))
+        || matches!(code, "55P03" | "3D000" | "3F000" | "42P01" | "25P03")
+}
+
 /// The innermost cause in words: the outer ones only say that something failed.
-fn deepest(error: &(dyn Error + 'static)) -> String {
+pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -171,7 +198,7 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The cause of a type. An I/O error hides what it wraps from `source`, so that is looked into.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     if let Some(found) = error.downcast_ref::<T>() {
         return Some(found);
     }

@@ -8,6 +8,8 @@ use crate::model::Exchange;
 use crate::redact::Redactor;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
@@ -42,6 +44,15 @@ pub struct Wire<'a> {
     pub connection: Option<&'a Connection>,
     /// How long the whole may take, redirects included.
     pub timeout: Duration,
+}
+
+impl Wire<'_> {
+    /// The same way with the time that is left of it since `started`, by its clock.
+    #[must_use]
+    pub fn since(self, started: Duration) -> Self {
+        let timeout = self.timeout.saturating_sub(self.clock.elapsed().saturating_sub(started));
+        Self { timeout, ..self }
+    }
 }
 
 /// What is asked.
@@ -111,6 +122,12 @@ impl Answer {
         header(&self.headers, &CONTENT_TYPE).unwrap_or_else(|| "no content type".into())
     }
 
+    /// The server's own time, to the second, where it tells.
+    pub fn date(&self) -> Option<Timestamp> {
+        let date = header(&self.headers, &DATE)?;
+        rfc2822::parse(&date).ok().map(|date| date.timestamp())
+    }
+
     /// The beginning of the body, for messages.
     pub fn excerpt(&self) -> String {
         let mut head = self.body[..self.body.len().min(HEAD)].to_vec();
@@ -154,8 +171,7 @@ pub async fn fetch(wire: Wire<'_>, call: &Call) -> Result<Answer, ClientError> {
     let mut hop = Hop::first(wire, call)?;
     let first = hop.url.to_string();
     for _ in 0..=MAX_REDIRECTS {
-        let left = wire.timeout.saturating_sub(wire.clock.elapsed().saturating_sub(started));
-        let mut answer = exchange(wire, call, &hop, left).await?;
+        let mut answer = exchange(wire, call, &hop, wire.since(started).timeout).await?;
         let Some(next) = hop.next(&answer)? else {
             answer.seconds = wire.clock.elapsed().saturating_sub(started).as_secs_f64();
             if !call.aside {

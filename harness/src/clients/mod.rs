@@ -1,8 +1,10 @@
 //! How the world is talked to: one module per protocol. A client knows addresses, logins, limits and the shape of
 //! answers; it does not know what it is used for. Every exchange is taken down in a [`Log`], the failed ones too.
 
+pub mod alertmanager;
 mod error;
 pub mod http;
+pub mod postgres;
 pub mod prometheus;
 mod tls;
 

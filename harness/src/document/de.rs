@@ -131,6 +131,7 @@ fn sample(name: &str) -> Option<(&'static str, &'static str)> {
         "$jsonpath" => Some(("a JSONPath", "$.samples[0].value")),
         "$url" => Some(("a URL", "http://127.0.0.1/")),
         "$status" => Some(("an HTTP status", "200")),
+        "$version" => Some(("a version", ">=2.44")),
         _ => None,
     }
 }

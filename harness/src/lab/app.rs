@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// What an application answers.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Metric {
     /// `counter`, `gauge`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// The help text; none leaves the line out.
     pub help: Option<String>,
     /// Its value when the application starts.
@@ -73,6 +76,8 @@ pub(super) struct App {
 struct Shared {
     spec: Mutex<AppSpec>,
     clock: Clock,
+    /// How often its metrics were read.
+    scrapes: watch::Sender<u64>,
 }
 
 impl App {
@@ -81,7 +86,8 @@ impl App {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.map_err(LabError::io("opening a port"))?;
         let address = listener.local_addr().map_err(LabError::io("opening a port"))?.to_string();
-        let shared = Arc::new(Shared { spec: Mutex::new(spec), clock: Clock::real() });
+        let shared =
+            Arc::new(Shared { spec: Mutex::new(spec), clock: Clock::real(), scrapes: watch::Sender::new(0) });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
@@ -91,6 +97,14 @@ impl App {
             let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
         });
         Ok(Self { shared, _stop: stop, address })
+    }
+
+    /// Waits until its metrics were read twice: whoever reads them has stored the first answer by then.
+    pub(super) async fn scraped(&self, within: std::time::Duration) -> Result<(), LabError> {
+        let mut scrapes = self.shared.scrapes.subscribe();
+        let late = |_| LabError::Wrong(format!("nobody has scraped {} within {within:?}", self.address));
+        let seen = tokio::time::timeout(within, scrapes.wait_for(|count| *count >= 2)).await;
+        seen.map(drop).map_err(late)
     }
 
     /// Changes what it answers from now on.
@@ -105,6 +119,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     let close = (header::CONNECTION, "close");
     if uri.path() == "/metrics" {
         let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+        shared.scrapes.send_modify(|count| *count += 1);
         return ([close, kind], exposition(&spec, &shared.clock)).into_response();
     }
     let kind = (header::CONTENT_TYPE, "application/json");
@@ -114,15 +129,27 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     }
 }
 
-/// The metrics in the text format that Prometheus reads.
+/// The metrics in the text format that Prometheus reads: the samples of one name stand together.
 fn exposition(spec: &AppSpec, clock: &Clock) -> String {
-    let mut text = String::new();
+    let mut families: Vec<(&str, Vec<&Metric>)> = Vec::new();
     for metric in &spec.metrics {
-        let (name, kind, value) = (&metric.name, &metric.kind, metric.value(clock));
-        if let Some(help) = &metric.help {
+        match families.iter_mut().find(|(name, _)| *name == metric.name) {
+            Some((_, samples)) => samples.push(metric),
+            None => families.push((&metric.name, vec![metric])),
+        }
+    }
+    let mut text = String::new();
+    for (name, samples) in families {
+        if let Some(help) = samples.iter().find_map(|metric| metric.help.as_ref()) {
             let _ = writeln!(text, "# HELP {name} {help}");
         }
-        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
+        let _ = writeln!(text, "# TYPE {name} {}", samples[0].kind);
+        for metric in samples {
+            let labels: Vec<String> =
+                metric.labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let _ = writeln!(text, "{name}{labels} {}", metric.value(clock));
+        }
     }
     text
 }
@@ -135,11 +162,14 @@ mod tests {
     fn metrics_move_with_the_clock() {
         let spec: AppSpec = serde_saphyr::from_str(
             "job: shop\nmetrics:\n  - { name: a_total, type: counter, help: A., value: 5, per-second: 2 }\n  \
-             - { name: b, type: gauge, age: 1h }\n",
+             - { name: b, type: gauge, age: 1h }\n  - { name: a_total, type: counter, labels: { of: x } }\n",
         )
         .unwrap();
         let clock = Clock::told("2026-01-01T01:00:00Z".parse().unwrap());
-        assert!(exposition(&spec, &clock).contains("# HELP a_total A.\n# TYPE a_total counter\na_total 5\n"));
+        assert!(
+            exposition(&spec, &clock)
+                .contains("# HELP a_total A.\n# TYPE a_total counter\na_total 5\na_total{of=\"x\"} 0\n")
+        );
         assert!(exposition(&spec, &clock).ends_with("# TYPE b gauge\nb 1767225600\n"));
         let later = tokio::runtime::Builder::new_current_thread().build().unwrap();
         later.block_on(clock.sleep(std::time::Duration::from_secs(3)));

@@ -8,6 +8,7 @@ pub mod embedded;
 mod app;
 mod process;
 mod prometheus;
+mod rules;
 mod twin;
 mod world;
 

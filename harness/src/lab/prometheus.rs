@@ -27,14 +27,18 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one below `folder` that scrapes itself and `jobs` (job name to `host:port`).
+    /// Starts one below `folder` that scrapes itself and `jobs` (job name to `host:port`), and loads these files of rules.
     ///
     /// # Errors
     /// Where it is not installed, cannot be started, or is not ready within half a minute.
-    pub async fn start(folder: &Path, jobs: &BTreeMap<String, Vec<String>>) -> Result<Self, LabError> {
+    pub async fn start(
+        folder: &Path,
+        jobs: &BTreeMap<String, Vec<String>>,
+        rules: &[PathBuf],
+    ) -> Result<Self, LabError> {
         let mut tries = 1;
         loop {
-            match Self::try_start(folder, jobs).await {
+            match Self::try_start(folder, jobs, rules).await {
                 Err(LabError::Ended { said, .. })
                     if said.contains("address already in use") && tries < PORTS =>
                 {
@@ -45,10 +49,14 @@ impl Prometheus {
         }
     }
 
-    async fn try_start(folder: &Path, jobs: &BTreeMap<String, Vec<String>>) -> Result<Self, LabError> {
+    async fn try_start(
+        folder: &Path,
+        jobs: &BTreeMap<String, Vec<String>>,
+        rules: &[PathBuf],
+    ) -> Result<Self, LabError> {
         let address = free_address().map_err(LabError::io("looking for a free port"))?;
         let config = folder.join("prometheus.yml");
-        write(&config, &configuration(&address, jobs).to_string()).await?;
+        write(&config, &configuration(&address, jobs, rules).to_string()).await?;
         let args = [
             format!("--config.file={}", config.display()),
             format!("--storage.tsdb.path={}", folder.join("data").display()),
@@ -66,6 +74,14 @@ impl Prometheus {
     /// Where the file cannot be written, or it does not answer within half a minute.
     pub async fn reload(&mut self, text: &str) -> Result<bool, LabError> {
         write(&self.config, text).await?;
+        self.read_again().await
+    }
+
+    /// Makes it read its configuration and rules again; says whether it took them.
+    ///
+    /// # Errors
+    /// Where it does not answer within half a minute.
+    pub async fn read_again(&mut self) -> Result<bool, LabError> {
         self.process.signal(Signal::SIGHUP);
         Ok(self.process.says(&[NOT_RELOADED, RELOADED], STARTS_WITHIN).await? == RELOADED)
     }
@@ -77,12 +93,13 @@ impl Prometheus {
 }
 
 /// The configuration, as JSON: every JSON text is YAML.
-fn configuration(address: &str, jobs: &BTreeMap<String, Vec<String>>) -> Value {
+fn configuration(address: &str, jobs: &BTreeMap<String, Vec<String>>, rules: &[PathBuf]) -> Value {
     let job = |name: &str, targets: &[String]| json!({ "job_name": name, "static_configs": [{ "targets": targets }] });
     let mut scrape = vec![job("prometheus", &[address.to_owned()])];
     scrape.extend(jobs.iter().map(|(name, targets)| job(name, targets)));
     json!({
-        "global": { "scrape_interval": "1s", "scrape_timeout": "1s" },
+        "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
+        "rule_files": rules,
         "scrape_configs": scrape,
     })
 }
@@ -92,6 +109,6 @@ fn free_address() -> std::io::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-async fn write(path: &Path, text: &str) -> Result<(), LabError> {
+pub(super) async fn write(path: &Path, text: &str) -> Result<(), LabError> {
     tokio::fs::write(path, text).await.map_err(LabError::io(format!("writing {}", path.display())))
 }

@@ -48,6 +48,13 @@ pub enum Break {
         /// What it is now.
         becomes: Metric,
     },
+    /// A rule of Prometheus is another, or none.
+    Rule {
+        /// The alert's name, or the metric that is recorded.
+        name: String,
+        /// Its expression now; none removes the rule.
+        becomes: Option<String>,
+    },
     /// Prometheus is made to reload this text, which it must refuse.
     Reload(String),
 }

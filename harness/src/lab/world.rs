@@ -1,17 +1,21 @@
 //! A world: applications, the Prometheus that watches them, and the environment file that reaches them all.
 
 use super::app::App;
+use super::rules::Rules;
 use super::{AppSpec, Break, LabError, Prometheus};
 use crate::clock::Clock;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// Two scrapes and some: after so long Prometheus has seen what was changed.
 const SEEN_AFTER: Duration = Duration::from_secs(3);
+
+/// How long a fresh Prometheus may take until it has scraped everything twice.
+const SCRAPED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The description of a world, as its file holds it.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,6 +23,9 @@ const SEEN_AFTER: Duration = Duration::from_secs(3);
 pub struct WorldSpec {
     /// The applications by name; each becomes a connection of that name.
     pub apps: BTreeMap<String, AppSpec>,
+    /// Files of rules for Prometheus.
+    #[serde(default)]
+    pub rules: Vec<PathBuf>,
 }
 
 impl WorldSpec {
@@ -30,6 +37,15 @@ impl WorldSpec {
         serde_saphyr::from_str(text)
             .map_err(|error| LabError::Wrong(format!("the world cannot be read: {error}")))
     }
+
+    /// The same, where the files that it names lie below this folder.
+    #[must_use]
+    pub fn below(mut self, folder: &Path) -> Self {
+        for file in &mut self.rules {
+            *file = folder.join(&*file);
+        }
+        self
+    }
 }
 
 /// A running world. Dropping it stops everything and removes its folder.
@@ -37,6 +53,7 @@ impl WorldSpec {
 pub struct World {
     // Programs end before the folder that holds their data goes: fields drop in this order.
     prometheus: Prometheus,
+    rules: Rules,
     apps: BTreeMap<String, App>,
     addresses: BTreeMap<String, String>,
     folder: TempDir,
@@ -58,11 +75,12 @@ impl World {
             jobs.entry(spec.job.clone()).or_default().push(app.address.clone());
             apps.insert(name.clone(), app);
         }
-        let prometheus = Prometheus::start(folder.path(), &jobs).await?;
+        let rules = Rules::copy(&spec.rules, folder.path()).await?;
+        let prometheus = Prometheus::start(folder.path(), &jobs, rules.files()).await?;
         let addresses = apps.iter().map(|(name, app)| (name.clone(), format!("http://{}", app.address)));
         let mut addresses: BTreeMap<String, String> = addresses.collect();
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
-        let world = Self { prometheus, apps, addresses, folder, clock: Clock::real() };
+        let world = Self { prometheus, rules, apps, addresses, folder, clock: Clock::real() };
         let text = world.environment_text();
         tokio::fs::write(world.environment(), text)
             .await
@@ -76,7 +94,7 @@ impl World {
     }
 
     /// A folder that goes away with the world.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -85,11 +103,14 @@ impl World {
         &self.addresses
     }
 
-    /// Breaks it, and waits until Prometheus has seen that.
+    /// Breaks it once Prometheus has seen it whole, and waits until Prometheus has seen that.
     ///
     /// # Errors
-    /// Where a break names something that this world does not have.
+    /// Where a break names something that this world does not have, or nobody scrapes it.
     pub async fn suffer(&mut self, breaks: &[Break]) -> Result<(), LabError> {
+        for app in self.apps.values() {
+            app.scraped(SCRAPED_WITHIN).await?;
+        }
         for one in breaks {
             self.apply(one).await?;
         }
@@ -113,6 +134,15 @@ impl World {
                     metric.map(|metric| *metric = becomes.clone())
                 });
                 old.ok_or_else(|| missing(&format!("metric {name} in {app}")))
+            }
+            Break::Rule { name, becomes } => {
+                self.rules.change(name, becomes.as_deref()).await?;
+                let taken = self.prometheus.read_again().await?;
+                if taken {
+                    Ok(())
+                } else {
+                    Err(LabError::Wrong(format!("Prometheus does not take the rule {name}")))
+                }
             }
             Break::Reload(text) if self.prometheus.reload(text).await? => {
                 Err(LabError::Wrong("Prometheus took the configuration that should be broken".into()))

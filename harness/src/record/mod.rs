@@ -3,8 +3,10 @@
 //! A step's file is written and closed before the event that names it; the manifest comes last. So whatever dies, what
 //! is on disk is a prefix of the truth.
 
+mod export;
 mod reader;
 
+pub use export::{Export, export};
 pub use reader::{ReadError, Run, find, read};
 
 use crate::clock::Clock;

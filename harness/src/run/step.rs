@@ -24,6 +24,10 @@ impl Runner<'_> {
         if let Some(by) = self.world.stop.reason() {
             return Some(Skip::NotReached(format!("not reached: {by}")));
         }
+        let now = self.world.clock.now();
+        if let Some(left_out) = step.skip.as_ref().filter(|left_out| now < left_out.until) {
+            return Some(Skip::Skipped(format!("{} (until {})", left_out.reason, left_out.until)));
+        }
         let made =
             |name: &String| scope.captures.as_ref().is_some_and(|captures| captures.contains_key(name));
         if let Some(missing) = step.uses.iter().find(|name| !made(name)) {

@@ -7,6 +7,7 @@ use crate::diag::{Diag, near_miss};
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::model::{Permission, ScenarioInfo};
+use crate::record::Export;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -56,7 +57,24 @@ pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec
             .map_or("a scenario lists its values in `vars:`".into(), |n| format!("did you mean `{n}`?"));
         return Err(vec![Diag::new("unknown-var", format!("no scenario has a var `{var}`")).help(near)]);
     }
-    order(&chosen, all).map(|scenarios| Plan { scenarios })
+    let plan = order(&chosen, all).map(|scenarios| Plan { scenarios })?;
+    exported_once(&plan)?;
+    Ok(plan)
+}
+
+/// Two scenarios that export into one folder must not write one file.
+fn exported_once(plan: &Plan) -> Result<(), Vec<Diag>> {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    for Export { from, to } in plan.exports() {
+        if let Some(other) = taken.insert(to.clone(), from.clone()) {
+            let message = format!("`{other}` and `{from}` would both be exported as `{to}`");
+            return Err(vec![
+                Diag::new("duplicate-name", message)
+                    .help("give one of the scenarios an `export:` of its own"),
+            ]);
+        }
+    }
+    Ok(())
 }
 
 fn load(
@@ -240,6 +258,18 @@ fn keep_only(scenario: &mut Scenario, mut keep: BTreeSet<String>) {
 }
 
 impl Plan {
+    /// The files that steps keep with `evidence:`, and where `--export` puts them.
+    pub fn exports(&self) -> Vec<Export> {
+        let files = |scenario: &Scenario| {
+            let names: Vec<_> = scenario.steps.iter().filter_map(|step| step.evidence.clone()).collect();
+            let (id, folder) = (scenario.id.clone(), scenario.export.clone());
+            names
+                .into_iter()
+                .map(move |name| Export { from: format!("{id}/{name}"), to: format!("{folder}/{name}") })
+        };
+        self.scenarios.iter().flat_map(files).collect()
+    }
+
     /// The connections that the selected steps use, by name; and a mistake for each that the environment does not have.
     pub fn connections(&self, environment: &Environment) -> (BTreeSet<String>, Vec<Diag>) {
         let known: BTreeSet<&str> = environment.names().collect();

@@ -35,13 +35,15 @@ pub struct Scenario {
     pub needs: Vec<(String, Node)>,
     /// Values for templates, after `--var`.
     pub vars: Map<String, Value>,
+    /// The folder below `--export` that gets its files.
+    pub export: String,
     /// Its steps, in order.
     pub steps: Vec<Step>,
 }
 
 pub(super) const FORM: Form = Form {
     name: "a scenario file",
-    keys: &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "steps"],
+    keys: &["proofmark", "title", "claim", "does-not-prove", "tags", "needs", "vars", "export", "steps"],
     other: ("connections", "this looks like an environment file: give it with `--env FILE`"),
 };
 pub(super) const STEP_KEYS: &[&str] = &[
@@ -57,6 +59,7 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "expect",
     "capture",
     "control",
+    "skip",
     "evidence",
     "not-secret",
 ];
@@ -113,11 +116,24 @@ pub fn read(
         tags: reader.optional(root, "tags").unwrap_or_default(),
         needs: needs.into_iter().zip(places.iter().cloned()).collect(),
         vars,
+        export: export(&mut reader, root, &found.id),
         steps: vec![],
         document: document.clone(),
     };
     scenario.steps = steps(&mut reader, root, &scope);
     if reader.wrong.is_empty() { Ok(scenario) } else { Err(reader.wrong) }
+}
+
+/// The folder for exports: the key `export`, else the id with `-` for `/`.
+fn export(reader: &mut Reader<'_>, root: &Node, id: &str) -> String {
+    let Some(place) = root.get("export") else { return id.replace('/', "-") };
+    let folder: String = reader.optional(root, "export").unwrap_or_default();
+    let inside = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    if folder.is_empty() || !std::path::Path::new(&folder).components().all(inside) {
+        let help = "name a folder below the one that `--export` gives: `phase5-metrics`";
+        reader.say(place, "bad-name", format!("`{folder}` is no folder below another"), help);
+    }
+    folder
 }
 
 /// `vars`, with `--var` in the place of those it names. Text stays text; anything else is read as YAML.
@@ -260,6 +276,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         expect: vec![],
         capture: reader.optional::<BTreeMap<String, JsonPath>>(node, "capture").unwrap_or_default(),
         control: reader.optional(node, "control"),
+        skip: reader.optional(node, "skip"),
         within,
         every: every.unwrap_or(Duration::secs(1)),
         hold,

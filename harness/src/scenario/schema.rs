@@ -79,6 +79,9 @@ fn top(key: &str) -> Value {
         "vars" => {
             json!({ "type": "object", "description": "Values for templates: `{{ vars.name }}`; `--var name=value` replaces one." })
         }
+        "export" => text(
+            "The folder below `--export` that gets its files; its id with `-` for `/` if it is not said.",
+        ),
         _ => {
             json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/step" }, "description": "What proves the claim, in order." })
         }
@@ -118,6 +121,13 @@ fn step(duration: &Value) -> Value {
                 "Name to JSONPath: values for later steps, as `{{ captures.name }}`.",
             ),
             "control" => (text.clone(), "An earlier step that shows that what is counted could be seen."),
+            "skip" => (
+                json!({
+                    "type": "object", "required": ["reason", "until"], "additionalProperties": false,
+                    "properties": { "reason": text, "until": text },
+                }),
+                "Leaves the step out for a reason, until a day or time; from then on it runs again.",
+            ),
             "evidence" => (text.clone(), "Keeps the answer as it came under this file name."),
             "not-secret" => (
                 json!({ "type": "array", "items": text }),

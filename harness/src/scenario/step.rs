@@ -5,6 +5,7 @@ use crate::document::{Document, Node, Scope};
 use crate::expect::{Expect, JsonPath};
 use crate::model::{Duration, Permission};
 use crate::steps::{AnyAct, AnyCheck, KindInfo};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_json::{Value, json};
@@ -37,6 +38,8 @@ pub struct Step {
     pub timeout: Duration,
     /// Which connection serves which role; the key is empty for "the one role".
     pub via: BTreeMap<String, String>,
+    /// Left out until a time, with a reason.
+    pub skip: Option<SkipUntil>,
     /// The name under which the answer is kept as it came.
     pub evidence: Option<String>,
     /// Keys that are no secrets here.
@@ -47,6 +50,27 @@ pub struct Step {
     pub needs: Vec<Permission>,
     /// The captures that it uses.
     pub uses: Vec<String>,
+}
+
+/// `skip: { reason, until }`: past `until` the step runs again, so that nothing is left out for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkipUntil {
+    /// Why it is left out.
+    pub reason: String,
+    /// From then on it runs again: a time, or the beginning of a day in UTC.
+    #[serde(deserialize_with = "day_or_time")]
+    pub until: Timestamp,
+}
+
+fn day_or_time<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(d)?;
+    let day = |text: &str| text.parse::<jiff::civil::Date>()?.to_zoned(jiff::tz::TimeZone::UTC);
+    text.parse().or_else(|_| day(&text).map(|day| day.timestamp())).map_err(|_| {
+        de::Error::custom(format!(
+            "`{text}` is no time; write a day (`2026-12-31`) or a time (`2026-12-31T08:00:00Z`)"
+        ))
+    })
 }
 
 /// What a step does, typed.

@@ -266,14 +266,30 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
     }
 } }
 
+mod alertmanager_alerts;
+mod alertmanager_status;
 mod command;
 mod http;
+mod prometheus_alerts;
+mod postgres_query;
+mod postgres_tables;
 mod prometheus_query;
+mod prometheus_rules;
+mod prometheus_series;
+mod prometheus_status;
 mod prometheus_targets;
 
 checks! {
+    AlertmanagerAlerts => alertmanager_alerts::AlertmanagerAlerts,
+    AlertmanagerStatus => alertmanager_status::AlertmanagerStatus,
     Http => http::Http,
+    PrometheusAlerts => prometheus_alerts::PrometheusAlerts,
+    PostgresQuery => postgres_query::PostgresQuery,
+    PostgresTables => postgres_tables::PostgresTables,
     PrometheusQuery => prometheus_query::PrometheusQuery,
+    PrometheusRules => prometheus_rules::PrometheusRules,
+    PrometheusSeries => prometheus_series::PrometheusSeries,
+    PrometheusStatus => prometheus_status::PrometheusStatus,
     PrometheusTargets => prometheus_targets::PrometheusTargets,
 }
 

@@ -72,7 +72,7 @@ impl Check for PrometheusQuery {
                 Some((start, end, range.step.0.as_secs_f64()))
             }
         };
-        let query = Query { query: &self.query, at: self.at, range };
+        let query = Query { query: &self.query, at: self.at, range, aside: false };
         let seen = prometheus::query(cx.wire("prometheus")?, &query).await?;
         Ok(Seen { samples: seen.samples, warnings: seen.warnings })
     }

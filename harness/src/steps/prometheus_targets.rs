@@ -44,15 +44,14 @@ impl Check for PrometheusTargets {
     type Seen = Seen;
 
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let mut wire = cx.wire("prometheus")?;
+        let wire = cx.wire("prometheus")?;
         let started = cx.clock.elapsed();
         let (job, pool) = (self.job.as_deref(), self.pool.as_deref());
         let targets = prometheus::targets(wire, job, pool).await?;
         let mut dropped = None;
         if targets.is_empty() && (job.is_some() || pool.is_some()) {
             // Only for advice: that there are no targets is known already.
-            wire.timeout = wire.timeout.saturating_sub(cx.clock.elapsed().saturating_sub(started));
-            dropped = prometheus::dropped(wire, job, pool).await.ok();
+            dropped = prometheus::dropped(wire.since(started), job, pool).await.ok();
         }
         Ok(Seen { targets, dropped })
     }

@@ -9,9 +9,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A context in which this connection serves the role `prometheus`.
+/// A context in which this connection serves the roles `prometheus` and `alertmanager`.
 pub fn with(connection: Connection, timeout: Duration) -> Cx {
     let mut systems = Systems::default();
+    systems.connections.insert("alertmanager".into(), connection.clone());
     systems.connections.insert("prometheus".into(), connection);
     Cx {
         clock: Clock::real(),

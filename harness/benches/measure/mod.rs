@@ -1,0 +1,97 @@
+//! Measures programs beside each other: in turn, with their time and the most memory that they held.
+
+#![expect(clippy::disallowed_macros, clippy::print_stdout, reason = "a bench prints what it measured")]
+
+use proofmark::clock::Clock;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// So often each side runs, after once to warm up.
+pub const ROUNDS: usize = 7;
+
+/// What one run took.
+pub struct Taken {
+    /// From start to end.
+    pub seconds: f64,
+    /// The most memory that it held, in KiB.
+    pub peak_kib: u64,
+}
+
+/// One side of a comparison: how to start it, and what it took.
+pub struct Side {
+    /// What it is called in the table.
+    pub name: &'static str,
+    program: PathBuf,
+    args: Vec<String>,
+    /// So many files of steps it must have kept.
+    pub kept: usize,
+    taken: Vec<Taken>,
+}
+
+impl Side {
+    /// A program with its arguments.
+    pub fn new(name: &'static str, program: impl Into<PathBuf>, args: &[&str]) -> Self {
+        let args = args.iter().map(ToString::to_string).collect();
+        Self { name, program: program.into(), args, kept: 0, taken: Vec::new() }
+    }
+
+    /// Runs it once below `/usr/bin/time`, in a folder of its own. That stays until the bench ends: ext4 is slow to make
+    /// files where many were deleted a moment ago, and the next side would pay for it.
+    fn once(&self, root: &Path) -> Taken {
+        let folder = tempfile::tempdir_in(root).unwrap().keep();
+        let peak = folder.join("peak");
+        let mut command = Command::new("/usr/bin/time");
+        command.args(["-f", "%M", "-o"]).arg(&peak).arg(&self.program).args(&self.args);
+        command.current_dir(&folder).stdin(Stdio::null()).env("NO_COLOR", "1");
+        let clock = Clock::real();
+        let output = command.output().unwrap();
+        let seconds = clock.elapsed().as_secs_f64();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} failed: {}", self.name, told.get(..2_000).unwrap_or(&told));
+        let kept = files(&folder.join("evidence"), "json");
+        assert!(kept >= self.kept, "{} kept {kept} files instead of {} and some", self.name, self.kept);
+        Taken { seconds, peak_kib: fs::read_to_string(peak).unwrap().trim().parse().unwrap() }
+    }
+
+    /// The median of its times, in seconds.
+    pub fn median(&self) -> f64 {
+        let mut seconds: Vec<f64> = self.taken.iter().map(|taken| taken.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    }
+
+    /// The most memory that any of its runs held.
+    pub fn peak_mib(&self) -> u64 {
+        self.taken.iter().map(|taken| taken.peak_kib).max().unwrap_or_default() / 1024
+    }
+
+    /// Prints one line.
+    pub fn print(&self) {
+        println!("  {:<10} {:>8.1} ms   peak {:>3} MiB", self.name, self.median() * 1_000.0, self.peak_mib());
+    }
+}
+
+/// How many files of this kind lie below the folder.
+fn files(folder: &Path, extension: &str) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let count = |path: PathBuf| {
+        let fits = path.extension().is_some_and(|it| it == extension);
+        if path.is_dir() { files(&path, extension) } else { usize::from(fits) }
+    };
+    paths.map(count).sum()
+}
+
+/// Runs all sides in turn, after once to warm up, in folders below `root`.
+pub fn measure(sides: &mut [Side], root: &Path) {
+    for side in sides.iter() {
+        side.once(root);
+    }
+    for _ in 0..ROUNDS {
+        for side in sides.iter_mut() {
+            let taken = side.once(root);
+            side.taken.push(taken);
+        }
+    }
+}

@@ -13,8 +13,8 @@ demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
 	cargo run --quiet --release --locked -p proofmark -- demo
 
-setup: ## Install what is missing of Debian's packages: Prometheus, Alertmanager, a C compiler, a terminal for tests
-	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager cc=gcc script=bsdutils
+setup: ## Install what is missing of Debian's packages: Prometheus, Alertmanager, PostgreSQL, a C compiler, a terminal for tests
+	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager pg_ctlcluster=postgresql cc=gcc script=bsdutils
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check

@@ -4,6 +4,7 @@
 pub mod alertmanager;
 mod error;
 pub mod http;
+pub mod postgres;
 pub mod prometheus;
 mod tls;
 

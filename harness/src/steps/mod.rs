@@ -271,6 +271,8 @@ mod alertmanager_status;
 mod command;
 mod http;
 mod prometheus_alerts;
+mod postgres_query;
+mod postgres_tables;
 mod prometheus_query;
 mod prometheus_rules;
 mod prometheus_series;
@@ -282,6 +284,8 @@ checks! {
     AlertmanagerStatus => alertmanager_status::AlertmanagerStatus,
     Http => http::Http,
     PrometheusAlerts => prometheus_alerts::PrometheusAlerts,
+    PostgresQuery => postgres_query::PostgresQuery,
+    PostgresTables => postgres_tables::PostgresTables,
     PrometheusQuery => prometheus_query::PrometheusQuery,
     PrometheusRules => prometheus_rules::PrometheusRules,
     PrometheusSeries => prometheus_series::PrometheusSeries,

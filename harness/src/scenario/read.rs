@@ -203,7 +203,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
             reader.say(place, "duplicate-id", message, "give each step of a scenario an id of its own");
         }
     }
-    let mut step = settings(reader, node, id);
+    let mut step = settings(reader, node, scope, id);
     doing(reader, node, scope, &mut step);
     for expect in node.get("expect").map(Node::items).unwrap_or_default() {
         let mut filled = expect.clone();
@@ -238,7 +238,7 @@ fn identifier(reader: &mut Reader<'_>, place: &Node, id: &str) {
     }
 }
 
-fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
+fn settings(reader: &mut Reader<'_>, node: &Node, scope: &Scope, id: String) -> Step {
     let evidence: Option<String> = reader.optional(node, "evidence");
     if let (Some(name), Some(place)) = (&evidence, node.get("evidence"))
         && (name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.'))
@@ -250,9 +250,8 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
             "write a name without folders; it is kept beside the step's own file",
         );
     }
-    let within = reader.optional(node, "within");
-    let hold = reader.optional(node, "hold");
-    let every: Option<Duration> = reader.optional(node, "every");
+    let [within, hold, every, timeout] =
+        ["within", "hold", "every", "timeout"].map(|key| time(reader, node, scope, key));
     if let (Some(place), None, None) = (node.get("every"), within, hold) {
         reader.say(
             place,
@@ -280,7 +279,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         within,
         every: every.unwrap_or(Duration::secs(1)),
         hold,
-        timeout: reader.optional(node, "timeout").unwrap_or(Duration::secs(30)),
+        timeout: timeout.unwrap_or(Duration::secs(30)),
         via: reader.optional::<Via>(node, "via").map(|via| via.0).unwrap_or_default(),
         evidence,
         not_secret: reader.optional(node, "not-secret").unwrap_or_default(),
@@ -288,6 +287,27 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         needs: vec![],
         uses: vec![],
         id,
+    }
+}
+
+/// A time of the step, in which variables may stand. It is needed before anything is captured.
+fn time(reader: &mut Reader<'_>, node: &Node, scope: &Scope, key: &str) -> Option<Duration> {
+    let mut place = node.get(key)?.clone();
+    let before = reader.wrong.len();
+    reader.wrong.extend(reader.document.fill(&mut place, scope));
+    if reader.wrong.len() == before && place.late == Late::Unknown {
+        let message = format!("`{key}` names a capture, which is not known when the step begins");
+        reader.say(&place, "bad-settings", message, "write a duration such as `30s`, or a variable");
+    }
+    if place.late == Late::Unknown {
+        return None;
+    }
+    match reader.document.typed(&place) {
+        Ok(time) => Some(time),
+        Err(diag) => {
+            reader.wrong.push(diag);
+            None
+        }
     }
 }
 

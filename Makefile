@@ -13,9 +13,9 @@ demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
 	cargo run --quiet --release --locked -p proofmark -- demo
 
-setup: ## Install what is missing of Debian's packages: Prometheus and its companions, a C compiler, a terminal for tests
+setup: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, a terminal for tests
 	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
-	  prometheus-pushgateway=prometheus-pushgateway cc=gcc script=bsdutils
+	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check

@@ -206,6 +206,8 @@ cases! { refused:
     yes_is_no_boolean = check("http: { get: 'https://127.0.0.1/', tls: { insecure: yes } }");
     wrong_type_after_a_template = check("http: { get: 'http://127.0.0.1/', status: '{{ vars.status }}' }");
     wrong_duration_after_a_template = check("prometheus-query: { query: up, range: { last: '{{ vars.status }}', step: 1m } }");
+    wrong_time_of_a_step_after_a_template = step("check: { prometheus-query: { query: up } }\nwithin: '{{ vars.status }}'");
+    capture_as_a_time_of_a_step = step("check: { prometheus-query: { query: up } }\ntimeout: '{{ captures.wait }}'");
     unknown_template_name = check("prometheus-query: { query: 'up{job=\"{{ vars.jbo }}\"}' }");
     unknown_template_root = check("prometheus-query: { query: '{{ var.job }}' }");
     template_without_a_name = check("prometheus-query: { query: 'up{{ }}' }");

@@ -36,6 +36,6 @@ fn a_path_that_is_known_only_later_is_a_mistake() {
         let ran = run(late);
         let said = String::from_utf8_lossy(&ran.stderr);
         assert_eq!(ran.status.code(), Some(2), "{said}");
-        assert!(said.contains("`vars` only"), "{said}");
+        assert!(said.contains("names a capture"), "{said}");
     }
 }

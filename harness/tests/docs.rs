@@ -57,8 +57,10 @@ fn examples(name: &str) -> Vec<String> {
 #[test]
 fn example_scenarios_are_valid() {
     for name in ["README.md", "docs/guide.md"] {
-        let scenarios: Vec<String> =
-            examples(name).into_iter().filter(|text| text.contains("steps:")).collect();
+        let scenarios: Vec<String> = examples(name)
+            .into_iter()
+            .filter(|text| text.starts_with("proofmark: ") && text.contains("steps:"))
+            .collect();
         assert!(!scenarios.is_empty(), "{name}");
         for (number, text) in scenarios.iter().enumerate() {
             let folder = tempfile::tempdir().unwrap();
@@ -70,6 +72,31 @@ fn example_scenarios_are_valid() {
                 .arg(&path)
                 .assert()
                 .success();
+        }
+    }
+}
+
+/// Every workflow of the guide is YAML, and what it runs is a command line that the program reads.
+#[test]
+fn example_workflows_run_what_there_is() {
+    let workflows: Vec<String> =
+        examples("docs/guide.md").into_iter().filter(|text| text.contains("\njobs:")).collect();
+    assert!(!workflows.is_empty());
+    for text in workflows {
+        let workflow: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let jobs = workflow["jobs"].as_object().unwrap().values();
+        let steps: Vec<_> = jobs.flat_map(|job| job["steps"].as_array().unwrap()).collect();
+        assert!(steps.iter().all(|step| step["uses"].is_string() != step["run"].is_string()), "{text}");
+        let lines = steps.iter().filter_map(|step| step["run"].as_str()).flat_map(str::lines);
+        let ours: Vec<_> = lines.filter_map(|line| line.strip_prefix("proofmark ")).collect();
+        assert!(!ours.is_empty(), "{text}");
+        for line in ours {
+            // In an empty folder it finds no scenarios; a command line that it cannot read it refuses otherwise.
+            let folder = tempfile::tempdir().unwrap();
+            let mut program = assert_cmd::Command::cargo_bin("proofmark").unwrap();
+            let output = program.args(line.split(' ')).current_dir(&folder).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("nothing was run") && !said.contains("Usage:"), "{line}: {said}");
         }
     }
 }

@@ -79,7 +79,7 @@ fn everything(desk: &Desk, ended: &[&Ended]) -> Vec<(String, Vec<u8>)> {
         all.push(("standard output".into(), ended.stdout.clone().into_bytes()));
         all.push(("standard error".into(), ended.stderr.clone().into_bytes()));
     }
-    for format in ["text", "html", "junit", "json"] {
+    for format in ["text", "html", "junit", "json", "markdown", "github"] {
         let told = desk.call(&["report", "--format", format]);
         all.push((format!("report --format {format}"), told.stdout.into_bytes()));
     }

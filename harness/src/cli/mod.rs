@@ -63,7 +63,7 @@ enum Command {
     Plan(Chosen),
     /// Tell a run again from its evidence
     #[command(
-        after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml\n\nThe exit code is that of the run; 3 for a run that never ended."
+        after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml\n  proofmark report --format markdown > summary.md\n\nThe exit code is that of the run; 3 for a run that never ended."
     )]
     Report(report::Options),
     /// Make every hash and every judgement of a run again, offline

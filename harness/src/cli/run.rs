@@ -9,6 +9,7 @@ use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo}
 use crate::record::{RecordError, Recorder, export};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
+use crate::report::{Report, github};
 use crate::run::{Ended, Stop, Tell, World};
 use crate::scenario::Plan;
 use serde_json::{Value, json};
@@ -161,9 +162,40 @@ fn teller(format: Format) -> Tell<'static> {
         Format::Jsonl => Box::new(|line| {
             // The last line also says where the evidence is; it follows when that is sealed.
             if !matches!(line.event, Event::RunEnded { .. }) {
-                say(&format!("{}\n", json!(line)));
+                say(&crate::report::json::line(&json!(line)));
             }
         }),
+    }
+}
+
+/// The job of GitHub Actions that this runs in.
+struct Actions {
+    /// The file that becomes the step's part of the job's summary.
+    summary: Option<PathBuf>,
+}
+
+impl Actions {
+    /// None outside of one.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "GitHub says in variables that it is there, and what it reads"
+    )]
+    fn here() -> Option<Self> {
+        let there = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+        let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+        there.then(|| Self { summary: summary.map(PathBuf::from) })
+    }
+
+    /// Annotations, and the summary. What GitHub shows beside the result changes nothing of it.
+    fn told(&self, report: &Report) {
+        say(&github::render(report));
+        if let Some(file) = &self.summary
+            && let Err(error) = github::summarise(report, file)
+        {
+            let message = format!("the job's summary {} could not be written: {error}", file.display());
+            let help = "the verdict, the evidence and the reports are not touched by it";
+            tell(&Diag::new("no-summary", message).help(help).render(false));
+        }
     }
 }
 
@@ -193,12 +225,15 @@ fn conclude(options: &Options, plan: &Plan, ended: &Ended, folder: &Path) -> Exi
             if let Some(page) = page {
                 say(&format!("reports   {}\n", page.with_extension("{html,xml,json}").display()));
             }
+            if let Some(actions) = Actions::here() {
+                actions.told(&report);
+            }
         }
         Format::Jsonl => {
             let mut line = json!(ended.line);
             line["evidence"] = json!(folder);
             line["exit"] = json!(exit);
-            say(&format!("{line}\n"));
+            say(&crate::report::json::line(&line));
         }
     }
     exit

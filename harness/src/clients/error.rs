@@ -132,6 +132,18 @@ pub enum ClientError {
         /// How to mend it.
         hint: &'static str,
     },
+    /// The database understood and says no.
+    #[error("expected an answer from {at}, but the database says {code}: {message}{hint}")]
+    Sql {
+        /// Where.
+        at: String,
+        /// SQLSTATE, five letters and digits.
+        code: String,
+        /// The database's words, with its detail and hint.
+        message: String,
+        /// How to mend it.
+        hint: &'static str,
+    },
 }
 
 impl ClientError {
@@ -144,6 +156,7 @@ impl ClientError {
                 passing(*status) || matches!(kind.as_str(), "timeout" | "canceled")
             }
             Self::File { transient, .. } => *transient,
+            Self::Sql { code, .. } => passing_state(code),
             Self::Unusable(_)
             | Self::Certificate { .. }
             | Self::TooLarge { .. }
@@ -181,8 +194,15 @@ fn passing(status: u16) -> bool {
     status == 429 || status >= 500
 }
 
+/// A SQLSTATE that may be another one soon: connections, resources, locks, cancelled and restarting; and what is not
+/// there yet, for a migration or a restore may be under way.
+fn passing_state(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "53" | "57" | "40"))
+        || matches!(code, "55P03" | "3D000" | "3F000" | "42P01" | "25P03")
+}
+
 /// The innermost cause in words: the outer ones only say that something failed.
-fn deepest(error: &(dyn Error + 'static)) -> String {
+pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -191,7 +211,7 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The cause of a type. An I/O error hides what it wraps from `source`, so that is looked into.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     if let Some(found) = error.downcast_ref::<T>() {
         return Some(found);
     }

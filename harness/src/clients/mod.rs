@@ -6,6 +6,7 @@ mod error;
 pub mod exposition;
 pub mod files;
 pub mod http;
+pub mod postgres;
 pub mod prometheus;
 mod tls;
 

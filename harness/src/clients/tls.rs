@@ -1,4 +1,4 @@
-//! Builds HTTP clients, each with its own idea of which certificates to trust.
+//! Which certificates to trust and to show, for every protocol over TLS; and the HTTP clients built on that.
 
 use super::ClientError;
 use crate::environment::{HttpClients, Tls};
@@ -8,7 +8,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme, WantsVerifier,
+};
 use std::fmt::Display;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -27,30 +30,24 @@ pub(super) fn client(clients: &HttpClients, tls: Option<&Tls>) -> Result<reqwest
     Ok(client)
 }
 
+/// How much is asked of a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Nothing: whoever answers is believed.
+    Anyone,
+    /// That a trusted authority has signed it, whatever name it is for.
+    Authority,
+    /// That, and that it is for the name that was asked.
+    Name,
+}
+
 fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable("the TLS library", &error))?;
-    // Plain HTTP trusts nobody: reading the machine's certificates takes time and is not needed.
     let config = match tls {
-        None => config.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-        Some(tls) => {
-            let verifier = verifier(tls, &provider)?;
-            let config = config.dangerous().with_custom_certificate_verifier(verifier);
-            match (&tls.cert, &tls.key) {
-                (None, None) => config.with_no_client_auth(),
-                (Some(cert), Some(key)) => {
-                    let chain = certificates(cert, "tls.cert")?;
-                    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
-                    let key = key
-                        .map_err(|_| ClientError::Unusable("`tls.key` holds no private key in PEM".into()))?;
-                    let config = config.with_client_auth_cert(chain, key);
-                    config.map_err(|error| unusable("`tls.cert` with `tls.key`", &error))?
-                }
-                _ => return Err(ClientError::Unusable("`tls.cert` and `tls.key` need each other".into())),
-            }
-        }
+        // Plain HTTP trusts nobody: reading the machine's certificates takes time and is not needed.
+        None => versions(&Arc::new(ring::default_provider()))?
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
+        Some(tls) => config(tls, if tls.insecure { Trust::Anyone } else { Trust::Name })?,
     };
     reqwest::Client::builder()
         .tls_backend_preconfigured(config)
@@ -66,6 +63,36 @@ fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
         .map_err(|error| unusable("the HTTP client", &error))
 }
 
+fn versions(
+    provider: &Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, ClientError> {
+    ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable("the TLS library", &error))
+}
+
+/// What to present and whom to trust, for any protocol over TLS.
+///
+/// # Errors
+/// When certificates or keys cannot be used.
+pub(super) fn config(tls: &Tls, trust: Trust) -> Result<ClientConfig, ClientError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = verifier(tls, trust, &provider)?;
+    let config = versions(&provider)?.dangerous().with_custom_certificate_verifier(verifier);
+    match (&tls.cert, &tls.key) {
+        (None, None) => Ok(config.with_no_client_auth()),
+        (Some(cert), Some(key)) => {
+            let chain = certificates(cert, "tls.cert")?;
+            let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
+            let key =
+                key.map_err(|_| ClientError::Unusable("`tls.key` holds no private key in PEM".into()))?;
+            let config = config.with_client_auth_cert(chain, key);
+            config.map_err(|error| unusable("`tls.cert` with `tls.key`", &error))
+        }
+        _ => Err(ClientError::Unusable("`tls.cert` and `tls.key` need each other".into())),
+    }
+}
+
 fn unusable(what: &str, error: &dyn Display) -> ClientError {
     ClientError::Unusable(format!("{what} cannot be used: {error}"))
 }
@@ -79,8 +106,12 @@ fn certificates(pem: &str, key: &str) -> Result<Vec<CertificateDer<'static>>, Cl
     Ok(found)
 }
 
-fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
-    if tls.insecure {
+fn verifier(
+    tls: &Tls,
+    trust: Trust,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
+    if trust == Trust::Anyone {
         return Ok(Arc::new(Anyone(provider.clone())));
     }
     let inner: Arc<dyn ServerCertVerifier> = match &tls.ca {
@@ -98,8 +129,13 @@ fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerC
             built.map_err(|error| unusable("`tls.ca`", &error))?
         }
     };
-    let Some(name) = &tls.server_name else { return Ok(inner) };
-    let name = ServerName::try_from(name.clone()).map_err(|error| unusable("`tls.server-name`", &error))?;
+    let name = match &tls.server_name {
+        _ if trust == Trust::Authority => None,
+        None => return Ok(inner),
+        Some(name) => {
+            Some(ServerName::try_from(name.clone()).map_err(|error| unusable("`tls.server-name`", &error))?)
+        }
+    };
     Ok(Arc::new(Named { inner, name }))
 }
 
@@ -149,11 +185,11 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// Expects another name in the certificate than the one in the URL: behind a forward the URL says 127.0.0.1.
+/// Expects another name in the certificate than the one in the URL (behind a forward the URL says 127.0.0.1), or any.
 #[derive(Debug)]
 struct Named {
     inner: Arc<dyn ServerCertVerifier>,
-    name: ServerName<'static>,
+    name: Option<ServerName<'static>>,
 }
 
 impl ServerCertVerifier for Named {
@@ -161,11 +197,20 @@ impl ServerCertVerifier for Named {
         &self,
         end: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        asked: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.inner.verify_server_cert(end, between, &self.name, ocsp, now)
+        match &self.name {
+            Some(name) => self.inner.verify_server_cert(end, between, name, ocsp, now),
+            // The name is looked at last, so a wrong one says that everything else was right.
+            None => match self.inner.verify_server_cert(end, between, asked, ocsp, now) {
+                Err(Error::InvalidCertificate(
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+                )) => Ok(ServerCertVerified::assertion()),
+                other => other,
+            },
+        }
     }
     fn verify_tls12_signature(
         &self,

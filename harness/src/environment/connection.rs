@@ -1,5 +1,6 @@
 //! A connection with its secrets resolved, and all of them together.
 
+use super::dsn::Dsn;
 use crate::redact::{Redactor, Secret};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -11,6 +12,8 @@ pub struct Connection {
     pub name: String,
     /// Base URL, without a trailing slash.
     pub url: Option<String>,
+    /// The PostgreSQL database, where the `url` says one; then there is no base URL.
+    pub dsn: Option<Dsn>,
     /// Basic authentication: user name and password.
     pub basic: Option<(String, Secret)>,
     /// A bearer token.

@@ -1,8 +1,9 @@
 //! What is written of a connection → the connection with its secrets resolved.
 
 use super::connection::{Connection, Tls};
+use super::dsn::Dsn;
 use super::file::{ConnectionFile, Environment, TlsFile};
-use super::secret::Reference;
+use super::secret::{Reference, optional};
 use crate::diag::{Diag, Place};
 use crate::redact::{Redactor, Secret, is_secret_key};
 use std::path::PathBuf;
@@ -26,6 +27,11 @@ fn is_open(header: &str, value: &Reference) -> bool {
 }
 
 fn learn_login(url: &str, redactor: &Redactor) {
+    if Dsn::is_one(url) {
+        // A broken one is learned as a whole; whoever uses it is told.
+        Dsn::parse(url, redactor).ok();
+        return;
+    }
     let login = |url: url::Url| url.password().is_some() || !url.username().is_empty();
     if url::Url::parse(url).is_ok_and(login) {
         redactor.learn(url);
@@ -67,7 +73,7 @@ impl Login<'_> {
     pub(super) async fn connection(&mut self, file: &ConnectionFile) -> Connection {
         let mut connection = Connection { name: self.name.to_owned(), ..Connection::default() };
         if let Some(url) = &file.url {
-            connection.url = self.url(url).await;
+            self.url(url, &mut connection).await;
         } else {
             let diag = Diag::new("missing-key", format!("the connection `{}` has no `url`", self.name));
             self.say(&[], diag.help("add `url: \"http://host:9090\"`"));
@@ -88,22 +94,86 @@ impl Login<'_> {
         if let Some(tls) = &file.tls {
             connection.tls = self.tls(tls);
         }
+        self.database(&mut connection);
         connection
     }
 
-    async fn url(&mut self, url: &Reference) -> Option<String> {
-        let url = self.value(&["url"], url).await?;
-        match url::Url::parse(&url) {
-            Ok(_) => {
-                learn_login(&url, self.redactor);
-                Some(url.trim_end_matches('/').to_owned())
+    async fn url(&mut self, url: &Reference, connection: &mut Connection) {
+        let dsn = if let Some(dsn) = self.of_parts(url) {
+            dsn
+        } else {
+            let Some(url) = self.value(&["url"], url).await else { return };
+            if !Dsn::is_one(&url) {
+                connection.url = self.base(&url);
+                return;
             }
-            Err(error) => {
-                let message = format!("the url of the connection `{}` cannot be read: {error}", self.name);
-                self.say(&["url"], Diag::new("bad-url", message).help("write it whole: `http://host:9090`"));
-                None
+            Dsn::parse(&url, self.redactor)
+        };
+        connection.dsn = dsn.map_err(|why| self.bad_url(&why)).ok();
+    }
+
+    fn base(&mut self, url: &str) -> Option<String> {
+        if let Err(error) = url::Url::parse(url) {
+            self.bad_url(&error.to_string());
+            return None;
+        }
+        learn_login(url, self.redactor);
+        Some(url.trim_end_matches('/').to_owned())
+    }
+
+    fn bad_url(&mut self, why: &str) {
+        let message = format!("the url of the connection `{}` cannot be read: {why}", self.name);
+        let help = "write it whole: `http://host:9090`, `postgresql://user@host:5432/database`";
+        self.say(&["url"], Diag::new("bad-url", message).help(help));
+    }
+
+    /// Where `DATABASE_URL` is asked for and not set, the plans' variables for its parts.
+    fn of_parts(&self, url: &Reference) -> Option<Result<Dsn, String>> {
+        let missing = optional("DATABASE_URL").is_none_or(|url| url.is_empty());
+        let asked = *url == Reference::Env("DATABASE_URL".into());
+        if asked && missing { Dsn::from_variables(optional, self.redactor).transpose() } else { None }
+    }
+
+    /// What a connection says of a database besides its DSN: the login may stand in `basic`, files in the DSN.
+    fn database(&mut self, connection: &mut Connection) {
+        let Connection { dsn: Some(dsn), .. } = connection else { return };
+        if connection.bearer.is_some() || !connection.headers.is_empty() {
+            self.unread("which reads neither `bearer` nor `headers`");
+        }
+        if let Some((user, word)) = connection.basic.take() {
+            if dsn.user.is_some() || dsn.password.is_some() {
+                self.unread("whose login stands in its `url` and in `basic`: write it in one of them");
+            }
+            (dsn.user, dsn.password) = (Some(user), Some(word));
+        }
+        for (key, path) in dsn.files.iter().filter(|(_, path)| path.as_os_str() != "system") {
+            let text = match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => {
+                    let diag =
+                        Diag::new("unreadable-file", format!("cannot read the `{key}` of the url: {error}"));
+                    self.say(
+                        &["url"],
+                        diag.help("its path counts from where Proofmark runs; `tls` counts from this file"),
+                    );
+                    continue;
+                }
+            };
+            let tls = &mut connection.tls;
+            let twice = match *key {
+                "sslrootcert" => tls.ca.replace(text).is_some(),
+                "sslcert" => tls.cert.replace(text).is_some(),
+                _ => tls.key.replace(self.redactor.learn(text)).is_some(),
+            };
+            if twice {
+                self.unread(&format!("which has `{key}` in its `url` and in `tls`: write it in one of them"));
             }
         }
+    }
+
+    fn unread(&mut self, what: &str) {
+        let message = format!("the connection `{}` is a PostgreSQL database, {what}", self.name);
+        self.say(&[], Diag::new("unread-key", message).help("a database takes `url`, `basic` and `tls`"));
     }
 
     fn tls(&mut self, file: &TlsFile) -> Tls {

@@ -4,9 +4,11 @@
 //! for the connections that a run uses, before anything runs, and every one of them is learned by the redactor.
 
 mod connection;
+mod dsn;
 mod file;
 mod login;
 mod secret;
 
 pub use connection::{Connection, HttpClients, Systems, Tls};
+pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::{Environment, schema};

@@ -63,6 +63,12 @@ impl Reference {
     }
 }
 
+/// A variable that may be missing.
+#[expect(clippy::disallowed_methods, reason = "secrets of connections come in here and nowhere else")]
+pub(super) fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 #[expect(clippy::disallowed_methods, reason = "secrets of connections come in here and nowhere else")]
 fn variable(name: &str) -> Result<String, Diag> {
     match std::env::var(name) {

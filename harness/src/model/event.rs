@@ -132,6 +132,9 @@ pub struct ScenarioInfo {
     pub sha256: String,
     /// Step ids with titles, in order.
     pub steps: Vec<(String, Option<String>)>,
+    /// The line of each of these steps in the file, from 1; 0 where it is not known. Older evidence has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<u64>,
 }
 
 /// `run.json`: what was asked.
@@ -168,7 +171,7 @@ pub struct RunInfo {
     pub operator: String,
 }
 
-const SCENARIO: Frame = Frame { own: &["id", "sha256"], named: &["steps"], parts: &[] };
+const SCENARIO: Frame = Frame { own: &["id", "sha256", "lines"], named: &["steps"], parts: &[] };
 
 impl Framed for Line {
     const FRAME: &'static Frame = &Frame {

@@ -158,8 +158,11 @@ impl Story {
         tale.report.title.clone_from(&info.title);
         tale.report.claim.clone_from(&info.claim);
         tale.report.does_not_prove.clone_from(&info.does_not_prove);
-        for (id, title) in &info.steps {
-            tale.step(id).0.title.clone_from(title);
+        tale.report.source = (!info.file.is_empty()).then(|| info.file.clone());
+        for (at, (id, title)) in info.steps.iter().enumerate() {
+            let step = tale.step(id).0;
+            step.title.clone_from(title);
+            step.line = info.lines.get(at).copied().filter(|line| *line > 0);
         }
     }
 
@@ -180,6 +183,7 @@ impl Tale {
             title: id.to_owned(),
             claim: String::new(),
             does_not_prove: None,
+            source: None,
             verdict: Verdict::Unverified,
             reason: Some(NOT_REACHED.to_owned()),
             seconds: 0.0,
@@ -228,6 +232,7 @@ impl StepReport {
         Self {
             id: id.to_owned(),
             title: None,
+            line: None,
             kind: None,
             verdict: Verdict::Unverified,
             reason: Some(NOT_REACHED.to_owned()),
@@ -260,6 +265,7 @@ impl StepReport {
         let report = StepReport {
             id: step.clone(),
             title: None,
+            line: None,
             kind: Some(kind.clone()),
             verdict,
             reason,
@@ -274,9 +280,9 @@ impl StepReport {
 
     /// Takes over what the end says. A step cannot end twice; if the events say so, no finding of either is lost.
     fn end(&mut self, ended: StepReport, again: bool) {
-        let title = self.title.take();
+        let (title, line) = (self.title.take(), self.line);
         let before = std::mem::replace(self, ended);
-        self.title = title;
+        (self.title, self.line) = (title, line);
         if again {
             self.verdict = worse(before.verdict, self.verdict);
             self.findings.splice(0..0, before.findings);

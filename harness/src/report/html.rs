@@ -199,12 +199,9 @@ fn groups(report: &Report) -> Vec<Group> {
         (Verdict::Skipped, "What was skipped"),
     ];
     let group = |(verdict, title)| {
-        let steps = report.scenarios.iter().flat_map(|scenario| {
-            let same = scenario.steps.iter().filter(move |step| step.verdict == verdict);
-            let alone =
-                scenario.verdict == verdict && scenario.steps.iter().all(|step| step.verdict != verdict);
-            let whole = alone.then(|| Step::whole(scenario));
-            same.map(|step| Step::of(report, scenario, step, true)).chain(whole)
+        let steps = words::those(report, verdict).into_iter().map(|(scenario, step)| match step {
+            Some(step) => Step::of(report, scenario, step, true),
+            None => Step::whole(scenario),
         });
         Group { word: verdict.word(), title, steps: steps.collect() }
     };
@@ -233,14 +230,13 @@ impl Scenario {
 impl Step {
     /// A scenario that is as it is by itself: it lists no step, or is worse than each of them.
     fn whole(scenario: &ScenarioReport) -> Self {
-        let reason = scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did");
         Self {
             stamp: Stamp::of(scenario.verdict),
             name: words::line(&scenario.id),
             id: String::new(),
             title: words::line(&scenario.title),
             kind: None,
-            reason: Some(words::lines(reason)),
+            reason: Some(words::lines(words::alone(scenario))),
             seconds: words::seconds(scenario.seconds),
             rounds: None,
             file: None,

@@ -1,6 +1,9 @@
 //! The report as data: a [`Report`] in indented JSON.
 
-use super::{RenderError, Report};
+use super::{RenderError, Report, words};
+
+/// `[` as JSON also writes it, in text.
+const BRACKET: &str = "\\u005b";
 
 /// The whole report, with a newline at its end.
 ///
@@ -9,7 +12,12 @@ use super::{RenderError, Report};
 pub fn render(report: &Report) -> Result<String, RenderError> {
     let mut text = serde_json::to_string_pretty(report)?;
     text.push('\n');
-    Ok(text)
+    Ok(words::inert(&text, ":", BRACKET))
+}
+
+/// Any value as one line of JSON, with a newline at its end, in which no CI runner finds a command to itself.
+pub fn line(value: &serde_json::Value) -> String {
+    words::inert(&format!("{value}\n"), ":", BRACKET)
 }
 
 /// The JSON schema of the report, for those who read it with a machine.

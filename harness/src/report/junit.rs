@@ -21,7 +21,7 @@ pub fn render(report: &Report) -> Result<String, RenderError> {
     // Parsed from text because quick-junit's time library is not ours.
     junit.timestamp = report.started.and_then(|at| at.to_string().parse().ok());
     junit.set_time(duration(report.seconds));
-    junit.add_test_suites(report.scenarios.iter().map(suite));
+    junit.add_test_suites(report.scenarios.iter().map(|scenario| suite(report, scenario)));
     if !report.complete {
         // Without this, CI would be green for a run that died between two scenarios.
         junit.add_test_suite(lone("run", "complete", Verdict::Unverified, &words::headline(report)));
@@ -34,7 +34,7 @@ pub fn render(report: &Report) -> Result<String, RenderError> {
     Ok(junit.to_string()?)
 }
 
-fn suite(scenario: &ScenarioReport) -> TestSuite {
+fn suite(report: &Report, scenario: &ScenarioReport) -> TestSuite {
     let mut suite = TestSuite::new(words::line(&scenario.id));
     suite.set_time(duration(scenario.seconds));
     let texts = [
@@ -46,7 +46,7 @@ fn suite(scenario: &ScenarioReport) -> TestSuite {
     let said = texts.into_iter().filter_map(|(name, text)| Some((name, words::line(text?))));
     let said = said.filter(|(_, text)| !text.is_empty());
     suite.add_properties(said.map(|(name, text)| quick_junit::Property::new(name, text)));
-    suite.add_test_cases(scenario.steps.iter().map(|step| case(&scenario.id, step)));
+    suite.add_test_cases(scenario.steps.iter().map(|step| case(report, &scenario.id, step)));
     // A scenario that is worse than each of its steps, or has none, must show all the same.
     let shown =
         scenario.verdict == Verdict::Passed || scenario.steps.iter().any(|s| s.verdict == scenario.verdict);
@@ -58,12 +58,12 @@ fn suite(scenario: &ScenarioReport) -> TestSuite {
     suite
 }
 
-fn case(scenario: &str, step: &StepReport) -> TestCase {
+fn case(report: &Report, scenario: &str, step: &StepReport) -> TestCase {
     let mut status = status(step.verdict);
     if step.verdict != Verdict::Passed {
         status.set_message(words::why(step, MESSAGE));
         status.set_type(step.verdict.word());
-        if let Some(body) = body(step) {
+        if let Some(body) = body(report, step) {
             status.set_description(body);
         }
     }
@@ -73,7 +73,7 @@ fn case(scenario: &str, step: &StepReport) -> TestCase {
     case.set_time(duration(step.seconds));
     case.set_assertions(step.findings.len());
     if step.verdict == Verdict::Passed
-        && let Some(body) = body(step)
+        && let Some(body) = body(report, step)
     {
         case.set_system_out(body);
     }
@@ -105,7 +105,7 @@ fn status(verdict: Verdict) -> TestCaseStatus {
 }
 
 /// Every finding of a step, and where its evidence stands.
-fn body(step: &StepReport) -> Option<String> {
+fn body(report: &Report, step: &StepReport) -> Option<String> {
     let mut body = String::new();
     for finding in &step.findings {
         let _ = writeln!(body, "{} {}", words::mark(finding.verdict), words::sentence(finding, BODY));
@@ -115,7 +115,7 @@ fn body(step: &StepReport) -> Option<String> {
         let _ = writeln!(body, "{}", words::line(reason));
     }
     if let Some(file) = &step.file {
-        let _ = writeln!(body, "evidence: {}", words::line(file));
+        let _ = writeln!(body, "evidence: {}", words::place(report, file));
     }
     (!body.is_empty()).then_some(body)
 }

@@ -1,12 +1,15 @@
-//! A rendering of evidence: events are folded into a [`Report`], which becomes text, HTML, `JUnit` or JSON.
+//! A rendering of evidence: events are folded into a [`Report`], which becomes text, HTML, markdown, `JUnit`, JSON, or
+//! commands to GitHub's runner.
 //!
 //! A report says what the evidence says and nothing else: [`fold`] is pure, reads only events and `run.json`, and
 //! concludes every verdict again from the findings up. It knows findings, never the kinds of steps that made them.
 
 mod fold;
+pub mod github;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod markdown;
 pub mod progress;
 #[cfg(test)]
 mod sample;
@@ -150,6 +153,9 @@ pub struct ScenarioReport {
     /// What it does not prove.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub does_not_prove: Option<String>,
+    /// The file it was read from, as it was given to the run; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The fold of its steps.
     pub verdict: Verdict,
     /// Why it was skipped or not decided.
@@ -170,6 +176,9 @@ pub struct StepReport {
     /// Its title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// The line where it begins in the scenario's `source`, from 1; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
     /// The kind's name; none for a step that never began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
@@ -212,6 +221,10 @@ pub enum Format {
     Junit,
     /// The report as data.
     Json,
+    /// For a merge request, a chat, a job's summary.
+    Markdown,
+    /// Workflow commands for GitHub Actions: an annotation for each step that did not pass.
+    Github,
 }
 
 /// Why a report could not be rendered. None of these is the reader's mistake.
@@ -238,20 +251,24 @@ impl From<RenderError> for Diag {
     }
 }
 
-/// Renders a report; `colour` matters only to text. What comes back ends in a newline.
+/// Renders a report; `colour` matters only to text. What comes back is empty or ends in a newline. Where it is printed in
+/// a CI job, no line of it is a command to the runner but those of [`Format::Github`].
 ///
 /// # Errors
 /// When a writer refuses the report, which would be a mistake in this program.
 pub fn render(report: &Report, format: Format, colour: bool) -> Result<String, RenderError> {
     match format {
         Format::Text => Ok(text::render(report, None, colour)),
-        Format::Html => html::render(report),
-        Format::Junit => junit::render(report),
+        Format::Html => html::render(report).map(|page| words::inert(&page, "&#58;", "&#91;")),
+        Format::Junit => junit::render(report).map(|xml| words::inert(&xml, "&#58;", "&#91;")),
         Format::Json => json::render(report),
+        Format::Markdown => Ok(markdown::render(report, usize::MAX)),
+        Format::Github => Ok(github::render(report)),
     }
 }
 
-/// Writes `<run>.html`, `<run>.xml` and `<run>.json` into a folder, which is made if it is not there. Each file
+/// Writes `<run>.html`, `<run>.xml` and `<run>.json` into a folder (markdown is for what shows it elsewhere, and
+/// [`render`] makes it from the evidence at any time), which is made if it is not there. Each file
 /// appears whole or not at all, and replaces an older one of the same run. Returns the paths.
 ///
 /// # Errors

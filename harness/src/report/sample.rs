@@ -37,6 +37,7 @@ pub(super) fn scenario(id: &str, title: &str, claim: &str, steps: &[(&str, &str)
         file: format!("scenarios/{id}.yaml"),
         sha256: "1".repeat(64),
         steps: steps.iter().map(|(id, title)| ((*id).to_owned(), Some((*title).to_owned()))).collect(),
+        lines: (1..).map(|number| 4 * number).take(steps.len()).collect(),
     }
 }
 

@@ -24,7 +24,34 @@ pub fn render(report: &Report, page: Option<&Path>, colour: bool) -> String {
     }
     page.scenarios(report);
     page.next(report, html);
-    page.out
+    page.inert()
+}
+
+/// What ended so, as it stands in the report: a step each, and those of which there is only a reason together.
+pub(super) fn blocks(report: &Report, verdict: Verdict, colour: bool) -> Vec<String> {
+    let mut blocks: Vec<String> = vec![];
+    let mut joins = false;
+    for (scenario, step) in words::those(report, verdict) {
+        let mut page = Page { out: String::new(), colour };
+        match step {
+            Some(step) => page.step(report, scenario, step),
+            None => page.alone(scenario),
+        }
+        let (terse, block) = (step.is_none_or(terse), page.inert());
+        match blocks.last_mut().filter(|_| joins && terse) {
+            Some(last) => last.push_str(&block),
+            None => blocks.push(block),
+        }
+        joins = terse;
+    }
+    blocks
+}
+
+/// What to do next, a line each.
+pub(super) fn next(report: &Report) -> String {
+    let mut page = Page { out: String::new(), colour: false };
+    page.next(report, None);
+    page.inert()
 }
 
 /// A finding in one line of bounded length.
@@ -61,7 +88,7 @@ fn step_line(scenario: &str, step: &StepReport, wide: usize, colour: bool) -> St
 /// padded to `wide` characters.
 pub fn event_line(event: &Event, wide: usize, colour: bool) -> Option<String> {
     let page = Page { out: String::new(), colour };
-    match event {
+    let line = match event {
         Event::StepEnded { .. } => {
             StepReport::ended(event).map(|(scenario, step)| step_line(scenario, &step, wide, colour))
         }
@@ -75,7 +102,8 @@ pub fn event_line(event: &Event, wide: usize, colour: bool) -> Option<String> {
             Some(format!("  {mark} interrupted by {}: what is left is not looked at", words::line(by)))
         }
         _ => None,
-    }
+    };
+    line.map(|out| Page { out, colour }.inert())
 }
 
 const DIM: Style = Style::new().dimmed();
@@ -97,6 +125,11 @@ struct Page {
 }
 
 impl Page {
+    /// What is told, once nothing in it is a command to the CI runner that reads along.
+    fn inert(self) -> String {
+        words::inert(&self.out, "\u{fffd}", "\u{fffd}")
+    }
+
     fn paint(&self, text: &str, style: Style) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
@@ -120,27 +153,18 @@ impl Page {
         self.line(&facts);
     }
 
-    /// The steps that ended so. Those of which there is nothing to show but a reason share a block, one line each.
+    /// What ended so. Those of which there is nothing to show but a reason share a block, one line each.
     fn steps(&mut self, report: &Report, verdict: Verdict) {
-        let all = report.scenarios.iter().flat_map(|s| s.steps.iter().map(move |step| (s, step)));
-        let mut first = true;
-        for (scenario, step) in all.filter(|(_, step)| step.verdict == verdict) {
-            if first || !terse(step) {
-                self.out.push('\n');
-            }
-            first = false;
-            self.step(report, scenario, step);
+        for block in blocks(report, verdict, self.colour) {
+            self.out.push('\n');
+            self.out.push_str(&block);
         }
-        // A scenario can be skipped or undecided by itself: nothing in it was listed, or the run said worse of it.
-        for scenario in &report.scenarios {
-            if scenario.verdict == verdict && scenario.steps.iter().all(|step| step.verdict != verdict) {
-                let reason =
-                    scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did");
-                let name = self.paint(&words::line(&scenario.id), BOLD);
-                let mark = self.paint(words::mark(verdict), of(verdict));
-                self.line(&format!("\n{mark} {name}  {}", words::cut(&words::line(reason), WIDTH)));
-            }
-        }
+    }
+
+    fn alone(&mut self, scenario: &ScenarioReport) {
+        let mark = self.paint(words::mark(scenario.verdict), of(scenario.verdict));
+        let name = self.paint(&words::line(&scenario.id), BOLD);
+        self.line(&format!("{mark} {name}  {}", words::cut(&words::line(words::alone(scenario)), WIDTH)));
     }
 
     fn step(&mut self, report: &Report, scenario: &ScenarioReport, step: &StepReport) {
@@ -201,14 +225,14 @@ impl Page {
         let width = |text: fn(&ScenarioReport) -> String| {
             report.scenarios.iter().map(|s| text(s).chars().count()).max().unwrap_or(0).min(60)
         };
-        let (id, tally) = (width(|s| words::line(&s.id)), width(tallied));
+        let (id, tally) = (width(|s| words::line(&s.id)), width(words::tallied));
         let time = width(|s| words::seconds(s.seconds));
         self.out.push('\n');
         for scenario in &report.scenarios {
             let mark = self.paint(words::mark(scenario.verdict), of(scenario.verdict));
             let title = words::cut(&words::line(&scenario.title), WIDTH / 2);
             let (name, seconds) = (words::line(&scenario.id), words::seconds(scenario.seconds));
-            let row = format!("{name:<id$}  {:<tally$}  {seconds:>time$}", tallied(scenario));
+            let row = format!("{name:<id$}  {:<tally$}  {seconds:>time$}", words::tallied(scenario));
             self.line(&format!("{mark} {row}  {}", self.paint(&title, DIM)));
         }
         let (scenarios, steps) = (report.counts.scenarios, report.counts.steps);
@@ -240,13 +264,6 @@ impl Page {
 /// Whether a step was skipped or never ended, so that its reason is all there is.
 fn terse(step: &StepReport) -> bool {
     step.verdict == Verdict::Skipped || step.file.is_none()
-}
-
-fn tallied(scenario: &ScenarioReport) -> String {
-    if scenario.steps.is_empty() {
-        return scenario.verdict.word().to_owned();
-    }
-    words::tally(super::Tally::of(scenario.steps.iter().map(|step| step.verdict)))
 }
 
 #[cfg(test)]

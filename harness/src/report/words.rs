@@ -54,6 +54,33 @@ fn harmless(c: char) -> char {
     if c.is_control() || turns || nothing { '\u{fffd}' } else { c }
 }
 
+/// Text of which a CI runner takes no line for a command to itself: GitHub's does so with a line that begins with `::`,
+/// and with `##[word]` anywhere in one; others with `##word[`. `colon` and `bracket` stand in for what made it one.
+pub(super) fn inert(text: &str, colon: &str, bracket: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let mut rest = line.trim_start();
+        out.push_str(&line[..line.len() - rest.len()]);
+        if let Some(after) = rest.strip_prefix("::") {
+            out.push_str(colon);
+            out.push(':');
+            rest = after;
+        }
+        while let Some(at) = rest.find("##") {
+            let word = rest[at + 2..].trim_start_matches(|c: char| c.is_ascii_alphabetic());
+            let (before, after) = match word.strip_prefix('[') {
+                Some(after) => (&rest[..rest.len() - word.len()], Some(after)),
+                None => (&rest[..=at], None),
+            };
+            out.push_str(before);
+            out.push_str(after.map_or("", |_| bracket));
+            rest = after.unwrap_or(&rest[at + 1..]);
+        }
+        out.push_str(rest);
+    }
+    out
+}
+
 /// At most so many characters; what was cut shows as `…`.
 pub(super) fn cut(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {
@@ -257,6 +284,32 @@ pub(super) fn next(report: &Report) -> Vec<(String, &'static str)> {
     next
 }
 
+/// The steps that ended so, and the scenarios that did by themselves: they list no step, or are worse than each of them.
+pub(super) fn those(report: &Report, verdict: Verdict) -> Vec<(&ScenarioReport, Option<&StepReport>)> {
+    let those = report.scenarios.iter().flat_map(|scenario| {
+        let mut steps: Vec<_> =
+            scenario.steps.iter().filter(|step| step.verdict == verdict).map(Some).collect();
+        if steps.is_empty() && scenario.verdict == verdict {
+            steps.push(None);
+        }
+        steps.into_iter().map(move |step| (scenario, step))
+    });
+    those.collect()
+}
+
+/// Why a scenario is by itself as it is.
+pub(super) fn alone(scenario: &ScenarioReport) -> &str {
+    scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did")
+}
+
+/// How the steps of a scenario ended; its own word where it has none.
+pub(super) fn tallied(scenario: &ScenarioReport) -> String {
+    if scenario.steps.is_empty() {
+        return scenario.verdict.word().to_owned();
+    }
+    tally(Tally::of(scenario.steps.iter().map(|step| step.verdict)))
+}
+
 /// The steps that call for somebody, those that failed first.
 fn bad(report: &Report) -> impl Iterator<Item = (&ScenarioReport, &StepReport)> {
     [Verdict::Failed, Verdict::Unverified].into_iter().flat_map(move |verdict| {
@@ -314,6 +367,22 @@ mod tests {
             (json!(null), "null"),
         ] {
             assert_eq!(plain(&value), shown);
+        }
+    }
+
+    #[test]
+    fn a_command_to_a_ci_runner_becomes_text_and_all_else_stays() {
+        for (text, shown) in [
+            ("::error::x", "+:error::x"),
+            ("a\n \t::stop-commands::x\n::", "a\n \t+:stop-commands::x\n+:"),
+            ("a ::error::x", "a ::error::x"),
+            ("x ##[error]y", "x ##+error]y"),
+            ("###[error]##[", "###+error]##+"),
+            ("##vso[task]", "##vso+task]"),
+            ("## A [title] #[x] [##] ##", "## A [title] #[x] [##] ##"),
+            ("\n \n", "\n \n"),
+        ] {
+            assert_eq!(inert(text, "+", "+"), shown);
         }
     }
 }

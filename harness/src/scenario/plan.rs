@@ -349,6 +349,9 @@ impl Scenario {
 
     /// As evidence lists it.
     pub fn info(&self) -> ScenarioInfo {
+        let written = self.document.root.get("steps").map(Node::items).unwrap_or_default();
+        let ids = written.iter().filter_map(|step| step.get("id"));
+        let lines: BTreeMap<&str, u64> = ids.filter_map(|id| Some((id.as_str()?, id.line))).collect();
         ScenarioInfo {
             id: self.id.clone(),
             title: self.title.clone(),
@@ -357,6 +360,11 @@ impl Scenario {
             file: self.document.source.path.clone(),
             sha256: self.sha256.clone(),
             steps: self.steps.iter().map(|step| (step.id.clone(), step.title.clone())).collect(),
+            lines: self
+                .steps
+                .iter()
+                .map(|step| lines.get(step.id.as_str()).copied().unwrap_or_default())
+                .collect(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::find::Found;
 use super::step::{self, Doing, Step, Via};
 use crate::diag::{Diag, near_miss, parted};
 use crate::document::{self, Document, Form, Kind, Late, Node, Scope};
-use crate::expect::{Expect, JsonPath};
+use crate::expect::Expect;
 use crate::model::Duration;
 use crate::record::sha256;
 use crate::steps::KindInfo;
@@ -203,8 +203,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
             reader.say(place, "duplicate-id", message, "give each step of a scenario an id of its own");
         }
     }
-    let mut step = settings(reader, node, id);
-    step.capture = captures(reader, node, scope);
+    let mut step = settings(reader, node, scope, id);
     doing(reader, node, scope, &mut step);
     for expect in node.get("expect").map(Node::items).unwrap_or_default() {
         let mut filled = expect.clone();
@@ -239,7 +238,7 @@ fn identifier(reader: &mut Reader<'_>, place: &Node, id: &str) {
     }
 }
 
-fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
+fn settings(reader: &mut Reader<'_>, node: &Node, scope: &Scope, id: String) -> Step {
     let evidence: Option<String> = reader.optional(node, "evidence");
     if let (Some(name), Some(place)) = (&evidence, node.get("evidence"))
         && (name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.'))
@@ -251,9 +250,8 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
             "write a name without folders; it is kept beside the step's own file",
         );
     }
-    let within = reader.optional(node, "within");
-    let hold = reader.optional(node, "hold");
-    let every: Option<Duration> = reader.optional(node, "every");
+    let [within, hold, every, timeout] =
+        ["within", "hold", "every", "timeout"].map(|key| early(reader, node, scope, key));
     if let (Some(place), None, None) = (node.get("every"), within, hold) {
         reader.say(
             place,
@@ -275,13 +273,13 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
         doing: Node { kind: Kind::Null, late: Late::No, ..*node },
         acts: node.get("act").is_some(),
         expect: vec![],
-        capture: BTreeMap::new(),
+        capture: early(reader, node, scope, "capture").unwrap_or_default(),
         control: reader.optional(node, "control"),
         skip: reader.optional(node, "skip"),
         within,
         every: every.unwrap_or(Duration::secs(1)),
         hold,
-        timeout: reader.optional(node, "timeout").unwrap_or(Duration::secs(30)),
+        timeout: timeout.unwrap_or(Duration::secs(30)),
         via: reader.optional::<Via>(node, "via").map(|via| via.0).unwrap_or_default(),
         evidence,
         not_secret: reader.optional(node, "not-secret").unwrap_or_default(),
@@ -292,22 +290,27 @@ fn settings(reader: &mut Reader<'_>, node: &Node, id: String) -> Step {
     }
 }
 
-/// The paths of `capture`, which may be made of `vars`. What is known only later would be read as a sample of a path, and
-/// capture something else.
-fn captures(reader: &mut Reader<'_>, node: &Node, scope: &Scope) -> BTreeMap<String, JsonPath> {
-    let mut own = node.only(|key| key == "capture");
-    let unfilled = reader.wrong.len();
-    reader.wrong.extend(reader.document.fill(&mut own, scope));
-    if let (Some(late), true) = (own.names().first(), reader.wrong.len() == unfilled) {
-        let place = Node { line: late.line, col: late.col, kind: Kind::Null, late: Late::No };
-        let message = format!("a path of `capture` takes `vars` only, not `{}`", late.path);
-        let help = "take a larger part, and name in the next step what of it is meant";
-        reader.say(&place, "bad-settings", message, help);
+/// A setting of the step in which variables may stand. It is needed before anything is captured: what is known only later
+/// would be read as a sample of its type, and mean something else.
+fn early<T: DeserializeOwned>(reader: &mut Reader<'_>, node: &Node, scope: &Scope, key: &str) -> Option<T> {
+    let mut place = node.get(key)?.clone();
+    let before = reader.wrong.len();
+    reader.wrong.extend(reader.document.fill(&mut place, scope));
+    let late = place.names().first().map(|late| Node { line: late.line, col: late.col, ..place.clone() });
+    if let (Some(late), true) = (late, reader.wrong.len() == before) {
+        let message = format!("`{key}` names a capture, which is not known when the step begins");
+        reader.say(&late, "bad-settings", message, "write it out, or name a variable");
     }
-    if reader.wrong.len() > unfilled {
-        return BTreeMap::new();
+    if reader.wrong.len() > before {
+        return None;
     }
-    reader.optional(&own, "capture").unwrap_or_default()
+    match reader.document.typed(&place) {
+        Ok(value) => Some(value),
+        Err(diag) => {
+            reader.wrong.push(diag);
+            None
+        }
+    }
 }
 
 fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {

@@ -90,6 +90,8 @@ fn top(key: &str) -> Value {
 
 fn step(duration: &Value) -> Value {
     let text = json!({ "type": "string" });
+    // The times of a step may be variables.
+    let duration = json!({ "anyOf": [duration, { "$ref": "#/$defs/template" }] });
     let property = |key: &&str| {
         let (mut schema, about) = match *key {
             "id" => (

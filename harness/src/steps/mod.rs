@@ -279,6 +279,8 @@ mod http;
 mod log_lines;
 mod metrics;
 mod prometheus_alerts;
+mod postgres_query;
+mod postgres_tables;
 mod prometheus_query;
 mod prometheus_rules;
 mod prometheus_series;
@@ -293,6 +295,8 @@ checks! {
     Http => http::Http,
     LogLines => log_lines::LogLines,
     Metrics => metrics::Metrics,
+    PostgresQuery => postgres_query::PostgresQuery,
+    PostgresTables => postgres_tables::PostgresTables,
     PrometheusAlerts => prometheus_alerts::PrometheusAlerts,
     PrometheusQuery => prometheus_query::PrometheusQuery,
     PrometheusRules => prometheus_rules::PrometheusRules,

@@ -38,8 +38,8 @@ fn finding() -> impl Strategy<Value = Finding> {
 }
 
 fn scenario() -> impl Strategy<Value = ScenarioInfo> {
-    (vec(text(), 5), of(text()), vec((text(), of(text())), 0..3)).prop_map(
-        |(mut words, does_not_prove, steps)| {
+    (vec(text(), 5), of(text()), vec((text(), of(text())), 0..3), vec(any::<u64>(), 0..3)).prop_map(
+        |(mut words, does_not_prove, steps, lines)| {
             let mut word = || words.pop().unwrap_or_default();
             ScenarioInfo {
                 id: word(),
@@ -49,6 +49,7 @@ fn scenario() -> impl Strategy<Value = ScenarioInfo> {
                 file: word(),
                 sha256: word(),
                 steps,
+                lines,
             }
         },
     )

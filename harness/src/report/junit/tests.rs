@@ -19,18 +19,18 @@ fn failed_unverified_and_skipped_are_failure_error_and_skipped() {
                 <failure message="every target is up: expected up, seen {&quot;health&quot;:&quot;down&quot;,&quot;instance&quot;:&quot;10.0.0.7:8085&quot;,&quot;job&quot;:&quot;velero&quot;,&quot;last-error&quot;:&quot;connection refused&quot;}" type="failed">✓ at least one target: expected at least 1, seen 1
     ✗ every target is up: expected up, seen {&quot;health&quot;:&quot;down&quot;,&quot;instance&quot;:&quot;10.0.0.7:8085&quot;,&quot;job&quot;:&quot;velero&quot;,&quot;last-error&quot;:&quot;connection refused&quot;}
       help: Look at the target&apos;s last error: `kubectl -n velero get endpoints velero` shows where it points.
-    evidence: phase5/velero-metrics/target.json
+    evidence: evidence/20260216T020000Z-x7k2q9/phase5/velero-metrics/target.json
     </failure>
             </testcase>
             <testcase name="attempts: Attempts are counted" classname="phase5/velero-metrics" assertions="1" time="0.020">
                 <error message="at least one sample, not decided: a masked value cannot be compared" type="unverified">? at least one sample, not decided: a masked value cannot be compared
       help: Except the key `attempts` from masking.
-    evidence: phase5/velero-metrics/attempts.json
+    evidence: evidence/20260216T020000Z-x7k2q9/phase5/velero-metrics/attempts.json
     </error>
             </testcase>
             <testcase name="silence: A silence" classname="phase5/velero-metrics" assertions="0" time="0.020">
                 <skipped message="step `target` did not pass" type="skipped">step `target` did not pass
-    evidence: phase5/velero-metrics/silence.json
+    evidence: evidence/20260216T020000Z-x7k2q9/phase5/velero-metrics/silence.json
     </skipped>
             </testcase>
         </testsuite>
@@ -43,7 +43,7 @@ fn failed_unverified_and_skipped_are_failure_error_and_skipped() {
             <testcase name="rules: The rules are read" classname="phase5/rules" assertions="2" time="0.020">
                 <system-out>✓ at least one rule: expected at least 1, seen 12
     ✓ every rule is healthy: expected ok, seen ok
-    evidence: phase5/rules/rules.json
+    evidence: evidence/20260216T020000Z-x7k2q9/phase5/rules/rules.json
     </system-out>
             </testcase>
         </testsuite>

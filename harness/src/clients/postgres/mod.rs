@@ -1,0 +1,33 @@
+//! PostgreSQL, only to be read: every statement runs in one `REPEATABLE READ READ ONLY` transaction with settings of our
+//! own, which is rolled back.
+//!
+//! What no transaction can hold back are functions that act outside of it (`dblink`, `pg_terminate_backend`): a role
+//! that may only read is the guard against those.
+
+mod connect;
+mod query;
+mod session;
+mod tables;
+mod value;
+
+pub use query::{Rows, query};
+pub use tables::{Choice, LeftOut, Table, Tables, tables};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which database answered, in its own words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// The role that asked.
+    pub role: String,
+    /// The server's version, such as `15.18`.
+    pub version: String,
+    /// Is the server a standby?
+    pub standby: bool,
+    /// The TLS version of the connection; `null` for one without TLS.
+    pub tls: Option<String>,
+}

@@ -59,6 +59,8 @@
 //! - A header that the environment file writes out (a tenant `1`) is learned as a secret only if its name says that it
 //!   is one: masking every `1` would leave nothing to judge. A reference is learned always, a login in a URL too.
 //! - A short secret masks whole values, never keys and never the program's own words: a record must stay readable.
+//! - Evidence is written behind, by a thread of its own, in order: while the run waits for a system the disk works. What
+//!   cannot be written ends the run a few steps later; an act, and the manifest, wait until everything before is written.
 //! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
 //!   pass on it.
 

@@ -5,6 +5,7 @@
 
 mod export;
 mod reader;
+mod writer;
 
 pub use export::{Export, export};
 pub use reader::{ReadError, Run, find, read};
@@ -17,9 +18,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use writer::Writer;
 
 /// A top-level part of an observation larger than this is kept as a blob, in bytes of JSON.
 const INLINE: usize = 16 * 1024 * 1024;
@@ -35,6 +37,9 @@ pub enum RecordError {
         /// What the system said.
         source: io::Error,
     },
+    /// The thread that writes is gone.
+    #[error("evidence could not be written: the thread that writes it is gone")]
+    Stopped,
     /// A value that cannot be written as JSON.
     #[error("evidence could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -48,7 +53,7 @@ pub struct Recorder {
     folder: PathBuf,
     redactor: Redactor,
     clock: Clock,
-    events: File,
+    writer: Writer,
     seq: u64,
     hashes: BTreeMap<String, String>,
     stream: Sha256,
@@ -76,10 +81,9 @@ impl Recorder {
         fs::create_dir(&folder).map_err(io_error(&folder))?;
         let lock =
             File::open(&folder).ok().and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok());
-        let path = folder.join("events.jsonl");
-        let events = OpenOptions::new().create_new(true).append(true).open(&path).map_err(io_error(&path))?;
+        let writer = Writer::start(&folder)?;
         let (hashes, stream, clock) = (BTreeMap::new(), Sha256::new(), clock.clone());
-        Ok(Self { run, folder, redactor, clock, events, seq: 0, hashes, stream, _lock: lock })
+        Ok(Self { run, folder, redactor, clock, writer, seq: 0, hashes, stream, _lock: lock })
     }
 
     /// The run's folder.
@@ -113,8 +117,8 @@ impl Recorder {
         let clean = self.redactor.clean_record(&line, open)?;
         let mut bytes = serde_json::to_vec(clean.get())?;
         bytes.push(b'\n');
-        self.events.write_all(&bytes).map_err(io_error(&self.folder.join("events.jsonl")))?;
         self.stream.update(&bytes);
+        self.writer.event(bytes)?;
         self.seq += 1;
         Ok(serde_json::from_value(clean.into_inner())?)
     }
@@ -183,29 +187,29 @@ impl Recorder {
     /// # Errors
     /// A file that cannot be written.
     pub fn seal(mut self, verdict: Verdict, exit: Exit) -> Result<PathBuf, RecordError> {
-        let path = self.folder.join("events.jsonl");
-        // Written to a file that was taken away meanwhile is written nowhere.
-        self.events.sync_all().and_then(|()| fs::metadata(&path)).map_err(io_error(&path))?;
         self.hashes.insert("events.jsonl".into(), hex::encode(self.stream.finalize_reset()));
         let files = std::mem::take(&mut self.hashes);
         let manifest = Manifest { proofmark: FORMAT.into(), run: self.run.clone(), verdict, exit, files };
+        // Last, and only when everything else is there.
+        self.writer.settle()?;
         self.file("manifest.json", pretty(&manifest)?)?;
+        self.writer.end()?;
         let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
         sync.map_err(io_error(&self.folder))?;
         Ok(self.folder)
     }
 
-    fn file(&mut self, name: &str, bytes: impl AsRef<[u8]>) -> Result<String, RecordError> {
-        let path = self.folder.join(name);
-        if let Some(parent) = path.parent()
-            && !self.hashes.keys().any(|known| Path::new(known).parent() == Path::new(name).parent())
-        {
-            fs::create_dir_all(parent).map_err(io_error(parent))?;
-        }
-        let mut file =
-            OpenOptions::new().create_new(true).write(true).open(&path).map_err(io_error(&path))?;
-        file.write_all(bytes.as_ref()).map_err(io_error(&path))?;
-        let hash = sha256(bytes.as_ref());
+    /// Returns when everything is on disk that was recorded so far.
+    ///
+    /// # Errors
+    /// A file that could not be written.
+    pub fn settle(&mut self) -> Result<(), RecordError> {
+        self.writer.settle()
+    }
+
+    fn file(&mut self, name: &str, bytes: Vec<u8>) -> Result<String, RecordError> {
+        let hash = sha256(&bytes);
+        self.writer.file(self.folder.join(name), bytes)?;
         self.hashes.insert(name.to_owned(), hash.clone());
         Ok(hash)
     }

@@ -128,8 +128,11 @@ impl Runner<'_> {
         // What an earlier look was answered is no evidence of this one.
         cx.log.take_answer();
         let seen = match &filled.doing {
-            // An act is never cancelled: it ends by its own timeout.
-            Doing::Act(act) => act.act(cx, &Final::declare()).await,
+            // An act is never cancelled: it ends by its own timeout. Nothing is changed while evidence cannot be written.
+            Doing::Act(act) => {
+                self.recorder().settle()?;
+                act.act(cx, &Final::declare()).await
+            }
             Doing::Check(checks) => {
                 let mut stop = self.world.stop.clone();
                 let limit = cx.timeout.0 + MARGIN;

@@ -10,9 +10,10 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Serialize;
 use serde_json::Value;
 use shapes::shapes;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "[masked]";
@@ -192,7 +193,7 @@ impl Redactor {
 
     /// Cleans raw text: learned secrets only, for there are no keys in it.
     pub fn clean_text(&self, text: &str) -> Clean<String> {
-        Clean(self.0.read().unwrap_or_else(PoisonError::into_inner).text(text))
+        Clean(self.0.read().unwrap_or_else(PoisonError::into_inner).text(text).into_owned())
     }
 
     /// Cleans bytes: text as text, other bytes by the same shapes.
@@ -265,16 +266,17 @@ impl Known {
     fn walk(&self, value: &mut Value, open: &[String]) {
         match value {
             Value::String(text) => {
-                let clean = self.text(text);
-                if clean != *text {
+                if let Cow::Owned(clean) = self.text(text) {
                     *text = clean;
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item, open)),
             Value::Object(map) => self.walk_map(map, open),
             Value::Null | Value::Bool(_) => {}
+            Value::Number(_) if self.whole.is_empty() && self.anywhere.is_empty() => {}
             Value::Number(number) => {
-                if self.whole.contains(&number.to_string()) || self.anywhere.contains(&number.to_string()) {
+                let written = number.to_string();
+                if self.whole.contains(&written) || self.anywhere.contains(&written) {
                     *value = Value::String(MASK.into());
                 }
             }
@@ -283,11 +285,12 @@ impl Known {
 
     fn walk_map(&self, map: &mut serde_json::Map<String, Value>, open: &[String]) {
         // A short secret that is a key by chance (`json`) is not masked there: the observation could not be read.
-        if map.keys().any(|key| self.within(key) != *key) {
+        if map.keys().any(|key| matches!(self.within(key), Cow::Owned(_))) {
             let mut clean = serde_json::Map::new();
             for (key, value) in std::mem::take(map) {
                 // Two keys that become one mask stay two: nothing may vanish before it is counted.
-                let (key, mut name, mut twins) = (self.within(&key), self.within(&key), 1);
+                let key = self.within(&key).into_owned();
+                let (mut name, mut twins) = (key.clone(), 1);
                 while clean.contains_key(&name) {
                     twins += 1;
                     name = format!("{key} ({twins})");
@@ -311,11 +314,12 @@ impl Known {
         }
     }
 
-    fn text(&self, text: &str) -> String {
-        if self.whole.contains(text) { MASK.to_owned() } else { self.within(text) }
+    /// Owned where something was masked.
+    fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.whole.contains(text) { Cow::Owned(MASK.to_owned()) } else { self.within(text) }
     }
 
-    fn within(&self, text: &str) -> String {
+    fn within<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.finder {
             Some(finder) if finder.is_match(text) => {
                 let mut out = String::with_capacity(text.len());
@@ -323,9 +327,9 @@ impl Known {
                     out.push_str(MASK);
                     true
                 });
-                out
+                Cow::Owned(out)
             }
-            _ => text.to_owned(),
+            _ => Cow::Borrowed(text),
         }
     }
 }
@@ -342,8 +346,16 @@ fn mask_leaves(value: &mut Value) {
 
 /// Is a key of this name masked whatever it holds?
 pub fn is_secret_key(key: &str) -> bool {
-    let plain: String = key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    SECRET_KEYS.iter().any(|part| plain.contains(part))
+    static PARTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        AhoCorasick::builder().ascii_case_insensitive(true).build(SECRET_KEYS).expect("constants")
+    });
+    // Every key of every record is asked about: most are one plain word.
+    let plain = if key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        Cow::Borrowed(key)
+    } else {
+        Cow::Owned(key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
+    };
+    PARTS.is_match(plain.as_ref())
 }
 
 /// Does this value hold a mask anywhere?

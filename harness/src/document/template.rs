@@ -62,6 +62,15 @@ impl Node {
         out
     }
 
+    /// Does a template in it wait for the run?
+    pub fn is_late(&self) -> bool {
+        match &self.kind {
+            Kind::Seq(items) => items.iter().any(Node::is_late),
+            Kind::Map(entries) => entries.iter().any(|(_, value)| value.is_late()),
+            _ => self.late == Late::Unknown,
+        }
+    }
+
     fn collect(&self, out: &mut Vec<Name>) {
         match &self.kind {
             Kind::Seq(items) => items.iter().for_each(|item| item.collect(out)),

@@ -1,7 +1,7 @@
 //! A file → a scenario, with all of its mistakes at once.
 
 use super::find::Found;
-use super::step::{self, Doing, Step, Via};
+use super::step::{self, Doing, Filled, Step, Via};
 use crate::diag::{Diag, near_miss, parted};
 use crate::document::{self, Document, Form, Kind, Late, Node, Scope};
 use crate::expect::Expect;
@@ -208,8 +208,11 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
     for expect in node.get("expect").map(Node::items).unwrap_or_default() {
         let mut filled = expect.clone();
         reader.wrong.extend(reader.document.fill(&mut filled, scope));
-        if let Err(diag) = reader.document.typed::<Expect>(&filled) {
-            reader.wrong.push(diag);
+        match (reader.document.typed::<Expect>(&filled), &mut step.ready) {
+            (Ok(_), _) if filled.is_late() => step.ready = None,
+            (Ok(expect), Some(ready)) => ready.expect.push(expect),
+            (Ok(_), None) => {}
+            (Err(diag), _) => reader.wrong.push(diag),
         }
         step.expect.push(filled);
     }
@@ -286,6 +289,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node, scope: &Scope, id: String) -> 
         kinds: vec![],
         needs: vec![],
         uses: vec![],
+        ready: None,
         id,
     }
 }
@@ -338,12 +342,13 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
         return;
     }
     match step::doing_of(reader.document, &step.doing, step.acts) {
-        Ok((doing, _)) => {
+        Ok((doing, first_of)) => {
             step.kinds = doing.kinds();
             if let Doing::Act(act) = &doing {
                 step.needs = act.needs().to_vec();
             }
             via(reader, node, step, &doing);
+            step.ready = (!step.doing.is_late()).then_some(Filled { doing, first_of, expect: vec![] });
         }
         Err(wrong) => reader.wrong.extend(wrong),
     }

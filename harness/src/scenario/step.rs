@@ -50,6 +50,8 @@ pub struct Step {
     pub needs: Vec<Permission>,
     /// The captures that it uses.
     pub uses: Vec<String>,
+    /// What `fill` gives, where no template waits for the run.
+    pub ready: Option<Filled>,
 }
 
 /// `skip: { reason, until }`: past `until` the step runs again, so that nothing is left out for ever.
@@ -118,6 +120,9 @@ impl Step {
     /// # Errors
     /// Every template that cannot be filled in, and every value of the wrong type, at its place.
     pub fn fill(&self, document: &Document, scope: &Scope) -> Result<Filled, Vec<Diag>> {
+        if let Some(ready) = &self.ready {
+            return Ok(ready.clone());
+        }
         let mut wrong = vec![];
         let mut doing = self.doing.clone();
         wrong.extend(document.fill(&mut doing, scope));

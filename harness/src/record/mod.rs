@@ -108,7 +108,7 @@ impl Recorder {
         self.file("run.json", pretty(clean.get())?).map(drop)
     }
 
-    /// Appends an event and hands back the line as it was written.
+    /// Appends an event and hands back the line in the words in which it is written.
     ///
     /// # Errors
     /// A file that cannot be written.

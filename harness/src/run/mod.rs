@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Is told every event as it was written.
+/// Is told every event, in the words in which it is written.
 pub type Tell<'a> = Box<dyn FnMut(&Line) + Send + 'a>;
 
 /// What a run needs besides its plan and its recorder.
@@ -57,13 +57,13 @@ struct Runner<'a> {
 /// Runs the plan and seals the folder.
 ///
 /// # Errors
-/// When evidence cannot be written; nothing more is run then.
+/// When evidence cannot be written; nothing more is begun then.
 pub async fn run(plan: &Plan, world: World<'_>, recorder: Recorder) -> Result<Ended, RecordError> {
     let (began, run) = (world.clock.elapsed(), recorder.run.clone());
     let runner = Runner { world, recorder: Mutex::new(recorder), turn: tokio::sync::Mutex::default() };
     let scenarios = plan.scenarios.iter().map(Scenario::info).collect();
     runner.event(Event::RunStarted { run, scenarios }, &[])?;
-    let outcomes = runner.side_by_side(plan).await?;
+    let mut outcomes = runner.side_by_side(plan).await?;
     let verdict = Verdict::fold(outcomes.values().map(|outcome| outcome.verdict));
     // Asked once: a signal after this comes too late to have interrupted anything.
     let (by, by_signal) = (runner.world.stop.reason(), runner.world.stop.by_signal());
@@ -74,10 +74,11 @@ pub async fn run(plan: &Plan, world: World<'_>, recorder: Recorder) -> Result<En
     let exit = Exit::of(verdict, false, by_signal);
     let seconds = runner.seconds(began);
     // In the order of the plan, whichever came first.
-    let mut outcomes: Vec<_> =
-        plan.scenarios.iter().filter_map(|scenario| outcomes.get(scenario.id.as_str())).cloned().collect();
-    let failed = outcomes.iter_mut().flat_map(|outcome| outcome.failed.drain(..)).collect();
-    let unverified = outcomes.iter_mut().flat_map(|outcome| outcome.unverified.drain(..)).collect();
+    let (mut failed, mut unverified) = (vec![], vec![]);
+    for outcome in plan.scenarios.iter().filter_map(|scenario| outcomes.remove(scenario.id.as_str())) {
+        failed.extend(outcome.failed);
+        unverified.extend(outcome.unverified);
+    }
     let line = runner.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;
     let recorder = runner.recorder.into_inner().unwrap_or_else(PoisonError::into_inner);
     let folder = recorder.seal(verdict, exit)?;

@@ -11,7 +11,7 @@ use serde_json::Map;
 use std::collections::BTreeMap;
 
 /// What became of a scenario.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) verdict: Verdict,
     /// `scenario#step` of its steps that failed.

@@ -1,11 +1,11 @@
 //! Hashes and judgements made again, offline, from a run's folder alone.
 
-use crate::model::{Event, Exit, Manifest, StepRecord, Verdict};
+use crate::model::{Event, Exit, Finding, Manifest, StepRecord, Verdict};
 use crate::record::{Run, pretty, sha256};
 use crate::report;
 use crate::scenario::judge;
 use crate::steps::kinds;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What verification found.
@@ -36,14 +36,20 @@ impl Verified {
 pub fn verify(run: &Run) -> Verified {
     let mut out = Verified::default();
     hashes(run, &mut out);
-    let mut verdicts: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
     for line in &run.lines {
-        if let Event::StepEnded { scenario, verdict, .. } = &line.event {
-            verdicts.entry(scenario).or_default().push(*verdict);
-            step(run, &line.event, &mut out);
+        match &line.event {
+            Event::StepEnded { scenario, step, verdict, file, sha256, findings, .. } => {
+                let name = format!("{scenario}#{step}");
+                kept(run, &name, (file, sha256), (*verdict, findings), &mut out);
+            }
+            Event::Reverted { scenario, step, verdict, file, sha256, findings, .. } => {
+                let name = format!("{scenario}#{step}, put back");
+                kept(run, &name, (file, sha256), (*verdict, findings), &mut out);
+            }
+            _ => {}
         }
     }
-    fold(run, &verdicts, &mut out);
+    fold(run, &mut out);
     out
 }
 
@@ -90,17 +96,19 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> std::io::Result<
     Ok(())
 }
 
-/// One step: the hash that its event names, and the judgement on its bytes.
-fn step(run: &Run, event: &Event, out: &mut Verified) {
-    let Event::StepEnded { scenario, step, verdict, file, sha256: hash, findings, .. } = event else {
-        return;
-    };
-    let name = format!("{scenario}#{step}");
+/// One file that an event names: its hash, and the judgement on its bytes.
+fn kept(
+    run: &Run,
+    name: &str,
+    (file, hash): (&str, &str),
+    (verdict, findings): (Verdict, &[Finding]),
+    out: &mut Verified,
+) {
     let bytes = match std::fs::read(run.folder.join(file)) {
         Ok(bytes) => bytes,
         Err(error) => return out.different.push(format!("{name}: {file} cannot be read: {error}")),
     };
-    if sha256(&bytes) != *hash {
+    if sha256(&bytes) != hash {
         return out.different.push(format!("{name}: {file} is not the file that its event names"));
     }
     let record: StepRecord = match serde_json::from_slice(&bytes) {
@@ -119,7 +127,7 @@ fn step(run: &Run, event: &Event, out: &mut Verified) {
     };
     if !same {
         out.different.push(format!("{name}: judged again, it does not come to the same findings"));
-    } else if *findings != record.findings || *verdict != record.verdict {
+    } else if findings != record.findings || verdict != record.verdict {
         out.different.push(format!("{name}: its event says something else than its file"));
     } else {
         out.steps += 1;
@@ -137,34 +145,44 @@ fn other_rules((kind, was): (&String, &u32)) -> Option<(String, u32, String)> {
 }
 
 /// The verdicts above the steps.
-fn fold(run: &Run, verdicts: &BTreeMap<&str, Vec<Verdict>>, out: &mut Verified) {
-    let mut scenarios = vec![];
+fn fold(run: &Run, out: &mut Verified) {
+    let mut steps: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
+    // What was put back after the end of its scenario counts for the run.
+    let mut scenarios: Vec<Verdict> = vec![];
+    let mut ended = BTreeSet::new();
     for line in &run.lines {
         match &line.event {
+            Event::Reverted { scenario, verdict, .. } if ended.contains(scenario.as_str()) => {
+                scenarios.push(*verdict);
+            }
+            Event::StepEnded { scenario, verdict, .. } | Event::Reverted { scenario, verdict, .. } => {
+                steps.entry(scenario).or_default().push(*verdict);
+            }
             Event::ScenarioEnded { scenario, verdict, reason, .. } => {
-                let steps = verdicts.get(scenario.as_str()).cloned().unwrap_or_default();
-                if reason.is_none() && Verdict::fold(steps) != *verdict {
+                let own = steps.get(scenario.as_str()).cloned().unwrap_or_default();
+                if reason.is_none() && Verdict::fold(own) != *verdict {
                     out.different.push(format!("{scenario}: its verdict does not follow from its steps"));
                 }
                 if reason.is_some() && *verdict == Verdict::Passed {
                     out.different.push(format!("{scenario}: it was not run, yet it passed"));
                 }
                 scenarios.push(*verdict);
+                ended.insert(scenario.as_str());
             }
-            Event::RunEnded { verdict, exit, .. } => {
-                let manifest = run.manifest.as_ref();
-                let same =
-                    manifest.is_none_or(|manifest| manifest.verdict == *verdict && manifest.exit == *exit);
-                if Verdict::fold(scenarios.iter().copied()) != *verdict || !same {
-                    out.different.push("the run's verdict does not follow from its scenarios".into());
-                }
-                // The report also misses the steps that were to run and of which nothing is told.
-                let told = report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some());
-                if run.manifest.is_some() && (told.verdict, told.exit) != (*verdict, *exit) {
-                    out.different.push("a report of the events does not come to the run's verdict".into());
-                }
-            }
+            Event::RunEnded { verdict, exit, .. } => whole_run(run, &scenarios, (*verdict, *exit), out),
             _ => {}
         }
+    }
+}
+
+fn whole_run(run: &Run, scenarios: &[Verdict], (verdict, exit): (Verdict, Exit), out: &mut Verified) {
+    let same = |manifest: &Manifest| (manifest.verdict, manifest.exit) == (verdict, exit);
+    if Verdict::fold(scenarios.iter().copied()) != verdict || !run.manifest.as_ref().is_none_or(same) {
+        out.different.push("the run's verdict does not follow from its scenarios".into());
+    }
+    // The report also misses the steps that were to run and of which nothing is told.
+    let told = report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some());
+    if run.manifest.is_some() && (told.verdict, told.exit) != (verdict, exit) {
+        out.different.push("a report of the events does not come to the run's verdict".into());
     }
 }

@@ -4,6 +4,7 @@
 pub mod demo;
 mod explain;
 mod plan;
+mod recover;
 mod report;
 mod run;
 mod schema;
@@ -71,6 +72,11 @@ enum Command {
         after_help = "Examples:\n  proofmark verify\n  proofmark verify evidence/20260216T020000Z-x7k2q9\n\nExit codes: 0 the same, 3 incomplete or judged by other rules, 5 different."
     )]
     Verify(verify::Options),
+    /// Put back what runs that died have changed and promised to put back
+    #[command(
+        after_help = "Examples:\n  proofmark recover --env environments/homelab.yaml\n  proofmark recover --all --env environments/homelab.yaml\n  proofmark recover 20260216T020000Z-x7k2q9 --env lab.yaml\n\nExit codes: 0 nothing is owed any more, 4 something is."
+    )]
+    Recover(recover::Options),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
     #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain http")]
     Explain(explain::Options),
@@ -206,6 +212,7 @@ pub async fn main() -> Exit {
         Command::Plan(chosen) => plan::plan(&chosen, &clock),
         Command::Report(options) => report::report(&options),
         Command::Verify(options) => verify::verify(&options),
+        Command::Recover(options) => recover::recover(&options, &clock).await,
         Command::Explain(options) => explain::explain(&options),
         Command::Schema(options) => schema::schema(&options),
         Command::Completions { shell } => {

@@ -87,17 +87,17 @@ fn changes(plan: &Plan, environment: &Environment) -> String {
     let needs: BTreeSet<&str> = acts.iter().flat_map(|step| &step.needs).map(|need| need.word()).collect();
     let needs: Vec<&str> = needs.into_iter().collect();
     let forbidden: Vec<&str> = environment.forbid.iter().map(|permission| permission.word()).collect();
-    match acts.len() {
-        acts if needs.iter().any(|need| forbidden.contains(need)) => {
-            format!(
-                "{}; cannot run, for this environment forbids {}",
-                many(acts, "final change"),
-                forbidden.join(",")
-            )
-        }
-        0 => "nothing is changed".to_owned(),
-        acts => format!("{}; run with --allow {}", many(acts, "final change"), needs.join(",")),
+    if acts.is_empty() {
+        return "nothing is changed".to_owned();
     }
+    let promised = acts.iter().filter(|step| step.promises).count();
+    let counted = [(promised, "promised change"), (acts.len() - promised, "final change")];
+    let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+    let counted = counted.map(|(count, what)| many(count, what)).collect::<Vec<_>>().join(", ");
+    if needs.iter().any(|need| forbidden.contains(need)) {
+        return format!("{counted}; cannot run, for this environment forbids {}", forbidden.join(","));
+    }
+    format!("{counted}; run with --allow {}", needs.join(","))
 }
 
 /// Which connections are used, and whether they are there.
@@ -133,7 +133,11 @@ fn described(step: &Step, environment: &Environment) -> String {
     }
     if step.acts {
         let needs: Vec<&str> = step.needs.iter().map(|need| need.word()).collect();
-        line += "; CHANGES something, final: nothing is put back; needs --allow ";
+        line += if step.promises {
+            "; CHANGES something and promises to put it back; needs --allow "
+        } else {
+            "; CHANGES something, final: nothing is put back; needs --allow "
+        };
         line += &needs.join(",");
         if step.needs.iter().any(|need| environment.forbid.contains(need)) {
             line += ", which this environment FORBIDS";

@@ -6,13 +6,14 @@ use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, Systems};
 use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
-use crate::record::{RecordError, Recorder, Tell, export};
+use crate::record::{Export, RecordError, Recorder, Tell, export};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
 use crate::report::{Report, github};
-use crate::run::{Stop, World};
+use crate::run::{Ended, Stop, World};
 use crate::scenario::Plan;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,34 +23,50 @@ use std::sync::Arc;
 pub(super) struct Options {
     #[command(flatten)]
     chosen: Chosen,
-    /// What a run may do besides reading: run programs, change systems, destroy data
-    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
-    allow: Vec<Permission>,
-    /// Folder that gets a folder for this run
-    #[arg(long, value_name = "DIR", default_value = "evidence")]
-    evidence: PathBuf,
-    /// Folder that gets the reports
-    #[arg(long, value_name = "DIR", default_value = "reports")]
-    reports: PathBuf,
-    /// Folder that also gets the files that steps keep with `evidence:`, in a folder for each scenario
-    #[arg(long, value_name = "DIR")]
-    export: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
     /// How many scenarios run side by side
     #[arg(long, value_name = "N", default_value = "4")]
     jobs: usize,
-    /// Who runs it; kept in the evidence
-    #[arg(long, value_name = "NAME", env = "PROOFMARK_OPERATOR")]
-    operator: Option<String>,
-    /// How to tell it while it runs: for people, or one JSON event per line
-    #[arg(long, value_enum, default_value = "human")]
-    format: Format,
     /// Stop when the whole run takes longer than this; what is left is unverified
     #[arg(long, value_name = "DURATION")]
     deadline: Option<Duration>,
 }
 
+/// What every command that is a run takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Kept {
+    /// What a run may do besides reading: run programs, change systems, destroy data
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    pub(super) allow: Vec<Permission>,
+    /// Folder that gets a folder for this run
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub(super) evidence: PathBuf,
+    /// Folder that gets the reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub(super) reports: PathBuf,
+    /// Folder that also gets the files that steps keep with `evidence:`, in a folder for each scenario
+    #[arg(long, value_name = "DIR")]
+    pub(super) export: Option<PathBuf>,
+    /// Who runs it; kept in the evidence
+    #[arg(long, value_name = "NAME", env = "PROOFMARK_OPERATOR")]
+    operator: Option<String>,
+    /// How to tell it while it runs: for people, or one JSON event per line
+    #[arg(long, value_enum, default_value = "human")]
+    pub(super) format: Format,
+}
+
+impl Kept {
+    /// Who runs it: as given, else the user.
+    pub(super) fn operator(&self) -> String {
+        let user = || nix::unistd::User::from_uid(nix::unistd::getuid());
+        let name = || user().ok().flatten().map_or_else(|| "unknown".to_owned(), |user| user.name);
+        self.operator.clone().unwrap_or_else(name)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people
     Human,
     /// One JSON event per line
@@ -61,7 +78,7 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
     // Asked for while the scenarios are read.
     let paths = options.chosen.paths.clone();
     let commit = std::thread::spawn(move || commit(paths.first()?));
-    let operator = options.operator.clone().unwrap_or_else(user);
+    let operator = options.kept.operator();
     let scope = run_scope(clock, &operator);
     let redactor = Redactor::default();
     let ready = async {
@@ -73,6 +90,9 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
         Ok(ready) => ready,
         Err(wrong) => return refuse(&wrong),
     };
+    if let Some(exit) = super::recover::in_the_way(&options.kept) {
+        return exit;
+    }
     let stop = match Stop::listen(clock, options.deadline.map(|deadline| deadline.0)) {
         Ok(stop) => stop,
         Err(error) => {
@@ -80,7 +100,8 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
         }
     };
     let recorded = async {
-        let mut recorder = Recorder::create(&options.evidence, clock, redactor, teller(options.format))?;
+        let mut recorder =
+            Recorder::create(&options.kept.evidence, clock, redactor, teller(options.kept.format))?;
         let commit = commit.join().ok().flatten();
         recorder.info(&RunInfo {
             commit,
@@ -92,7 +113,7 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
         crate::run::run(&plan, world, recorder).await
     };
     match recorded.await {
-        Ok(ended) => conclude(options, &plan, ended.exit, &ended.folder),
+        Ok(ended) => conclude(&options.kept, &plan.exports(), &ended),
         Err(error) => unrecorded(&error),
     }
 }
@@ -103,7 +124,7 @@ async fn systems(
     options: &Options,
     redactor: Redactor,
 ) -> Result<Systems, Vec<Diag>> {
-    let allow = allowed(&options.allow);
+    let allow = allowed(&options.kept.allow);
     let (used, mut wrong) = plan.connections(environment);
     wrong.extend(plan.permissions(&allow, &environment.forbid).err().into_iter().flatten());
     let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
@@ -128,16 +149,30 @@ fn info(
         sha256: s.sha256.clone(),
     };
     RunInfo {
+        scenarios: plan.scenarios.iter().map(hash).collect(),
+        vars: plan.scenarios.iter().map(|s| (s.id.clone(), Value::Object(s.vars.clone()))).collect(),
+        allow: allowed(&options.kept.allow).iter().map(|permission| permission.word().to_owned()).collect(),
+        ..asked("run", environment, (run, operator, clock))
+    }
+}
+
+/// What is known of every run.
+pub(super) fn asked(
+    command: &str,
+    environment: &Environment,
+    (run, operator, clock): (&str, &str, &Clock),
+) -> RunInfo {
+    RunInfo {
         proofmark: FORMAT.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         run: run.to_owned(),
         started: clock.now(),
-        command: "run".into(),
+        command: command.into(),
         environment: environment.file(),
         connections: environment.written(),
-        scenarios: plan.scenarios.iter().map(hash).collect(),
-        vars: plan.scenarios.iter().map(|s| (s.id.clone(), Value::Object(s.vars.clone()))).collect(),
-        allow: allowed(&options.allow).iter().map(|permission| permission.word().to_owned()).collect(),
+        scenarios: vec![],
+        vars: BTreeMap::new(),
+        allow: vec![],
         commit: None,
         host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         operator: operator.to_owned(),
@@ -153,13 +188,8 @@ fn commit(scenarios: &Path) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn user() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
-    user.ok().flatten().map_or_else(|| "unknown".to_owned(), |user| user.name)
-}
-
 /// Tells the events while they happen: to people on standard error, to machines on standard output.
-fn teller(format: Format) -> Tell {
+pub(super) fn teller(format: Format) -> Tell {
     match format {
         Format::Human => {
             let mut progress = Progress::start();
@@ -206,19 +236,20 @@ impl Actions {
 }
 
 /// Reads the run's own evidence back, and reports it.
-fn conclude(options: &Options, plan: &Plan, mut exit: Exit, folder: &Path) -> Exit {
-    let Ok(run) = opened(folder.to_str(), &options.evidence) else { return Exit::Evidence };
+pub(super) fn conclude(kept: &Kept, exports: &[Export], ended: &Ended) -> Exit {
+    let (folder, mut exit) = (ended.folder.as_path(), ended.exit);
+    let Ok(run) = opened(folder.to_str(), &kept.evidence) else { return Exit::Evidence };
     let report = told(&run);
-    let written = crate::report::write(&report, &options.reports);
+    let written = crate::report::write(&report, &kept.reports);
     if let Err(error) = &written {
         tell(&Diag::new("no-report", format!("the reports could not be written: {error}")).render(false));
         exit = Exit::Evidence;
     }
-    if let Some(Err(error)) = options.export.as_ref().map(|to| export(folder, to, &plan.exports())) {
+    if let Some(Err(error)) = kept.export.as_ref().map(|to| export(folder, to, exports)) {
         tell(&Diag::new("no-export", error.to_string()).render(false));
         exit = Exit::Evidence;
     }
-    match options.format {
+    match kept.format {
         Format::Human => {
             let page = written.as_ref().ok().and_then(|paths| paths.first());
             say(&crate::report::text::render(
@@ -244,7 +275,7 @@ fn conclude(options: &Options, plan: &Plan, mut exit: Exit, folder: &Path) -> Ex
     exit
 }
 
-fn unrecorded(error: &RecordError) -> Exit {
+pub(super) fn unrecorded(error: &RecordError) -> Exit {
     let diag = Diag::new("no-evidence", error.to_string());
     let help = "nothing more was run; is the disk full, or the folder read-only?";
     tell(&diag.help(help).render(std::io::stderr().is_terminal()));

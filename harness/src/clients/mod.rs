@@ -2,6 +2,7 @@
 //! answers; it does not know what it is used for. Every exchange is taken down in a [`Log`], the failed ones too.
 
 pub mod alertmanager;
+pub mod command;
 mod error;
 pub mod exposition;
 pub mod files;

@@ -81,6 +81,31 @@ pub enum Event {
         /// What was concluded.
         findings: Vec<Finding>,
     },
+    /// A promise was to be kept; the file that says whether the world is back is closed.
+    Reverted {
+        /// Scenario id.
+        scenario: String,
+        /// The step that changed something.
+        step: String,
+        /// The kind's name.
+        kind: String,
+        /// The run that promised.
+        of: String,
+        /// The promise's number in that run.
+        promise: u32,
+        /// Whether the world is back.
+        verdict: Verdict,
+        /// Seconds it took.
+        seconds: f64,
+        /// How many rounds it took.
+        rounds: u32,
+        /// The file, relative to the run's folder.
+        file: String,
+        /// SHA-256 of that file.
+        sha256: String,
+        /// What was concluded.
+        findings: Vec<Finding>,
+    },
     /// A scenario ended.
     ScenarioEnded {
         /// Scenario id.
@@ -194,6 +219,8 @@ impl Framed for Line {
             "exit",
             "failed",
             "unverified",
+            "of",
+            "promise",
         ],
         named: &[],
         parts: &[("scenarios", &SCENARIO)],

@@ -7,7 +7,7 @@ mod step;
 mod verdict;
 
 pub use event::{Event, FileHash, Line, Manifest, RunInfo, ScenarioInfo};
-pub use step::{Attempt, Duration, Exchange, StepRecord, sampled};
+pub use step::{Attempt, Duration, Exchange, OwedChange, StepRecord, sampled};
 pub use verdict::{Exit, Finding, Permission, Verdict};
 
 /// The version of every format that Proofmark reads and writes.

@@ -56,8 +56,23 @@ pub struct StepRecord {
     /// Why it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The promise that is kept here: the observation is of the world after the change was put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<OwedChange>,
     /// Every look, oldest first; the deciding one is the last of its candidate.
     pub attempts: Vec<Attempt>,
+}
+
+/// A change that is put back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OwedChange {
+    /// The run that promised it.
+    pub run: String,
+    /// The promise's number in that run.
+    pub promise: u32,
+    /// The way back, secrets masked.
+    pub undo: Value,
 }
 
 /// One look at the world.
@@ -121,6 +136,8 @@ pub struct Exchange {
 const EXCHANGE: Frame =
     Frame { own: &["method", "status", "bytes", "sha256", "seconds"], named: &[], parts: &[] };
 
+const OWED: Frame = Frame { own: &["run", "promise"], named: &[], parts: &[] };
+
 impl Framed for Attempt {
     const FRAME: &'static Frame = &Frame {
         own: &["round", "candidate", "at", "seconds", "same-as", "verdict"],
@@ -147,12 +164,12 @@ impl Framed for StepRecord {
             "verdict",
         ],
         named: &["capture"],
-        parts: &[("attempts", Attempt::FRAME)],
+        parts: &[("attempts", Attempt::FRAME), ("owed", &OWED)],
     };
 }
 
 /// A length of time as people write it: `500ms`, `1s`, `2m`, `25h`, `7d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub Std);
 
 impl Duration {

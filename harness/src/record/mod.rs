@@ -9,7 +9,7 @@ mod writer;
 
 pub use export::{Export, export};
 pub use reader::{ReadError, Run, find, read};
-pub use writer::Tell;
+pub use writer::{Tell, forget};
 
 use crate::clock::Clock;
 use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict};
@@ -115,19 +115,19 @@ impl Recorder {
         self.writer.event(line)
     }
 
-    /// Writes a step's file, and the event that names it. The event's `file` and `sha256` are filled in here.
+    /// Writes a step's file of that name, and the event that names it. The event's `file` and `sha256` are filled in here.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn step(
         &mut self,
-        (scenario, step): (&str, &str),
+        name: String,
         record: Clean,
         ended: Event,
         open: &[String],
     ) -> Result<(), RecordError> {
         let line = self.line(ended, open)?;
-        self.writer.step(format!("{scenario}/{step}.json"), record, line)
+        self.writer.step(name, record, line)
     }
 
     fn line(&mut self, event: Event, open: &[String]) -> Result<Clean, RecordError> {
@@ -158,6 +158,25 @@ impl Recorder {
         self.writer.file(name, self.redactor.clean_bytes(bytes).into_inner())
     }
 
+    /// Appends a line to `journal.jsonl` and returns when the disk has it.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn journal(&mut self, line: &impl Framed, open: &[String]) -> Result<(), RecordError> {
+        let mut bytes = serde_json::to_vec(self.clean(line, open)?.get())?;
+        bytes.push(b'\n');
+        self.writer.journal(bytes)
+    }
+
+    /// Writes what the way back needs and nobody else may read, and returns when the disk has it. It stands outside of
+    /// the manifest, and [`forget`] deletes it.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn private(&mut self, name: &str, secret: &Value) -> Result<(), RecordError> {
+        self.writer.private(name.to_owned(), pretty(secret)?)
+    }
+
     /// Moves the parts of an observation that are too large to inline into blobs. What is judged is what is kept: the
     /// reference, on which no expectation can pass.
     ///
@@ -182,7 +201,7 @@ impl Recorder {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn seal(mut self, verdict: Verdict, exit: Exit) -> Result<PathBuf, RecordError> {
+    pub fn seal(&mut self, verdict: Verdict, exit: Exit) -> Result<PathBuf, RecordError> {
         let run = self.run.clone();
         self.writer.seal(Manifest {
             proofmark: FORMAT.into(),
@@ -193,7 +212,7 @@ impl Recorder {
         })?;
         let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
         sync.map_err(io_error(&self.folder))?;
-        Ok(self.folder)
+        Ok(self.folder.clone())
     }
 
     /// Returns when everything is on disk that was recorded so far.

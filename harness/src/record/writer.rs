@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -26,6 +27,10 @@ enum Job {
     Event(Clean),
     /// A step's file, and the event that names it.
     Step(String, Clean, Clean),
+    /// A line of `journal.jsonl`; answers when the disk has it.
+    Journal(Vec<u8>, SyncSender<()>),
+    /// A file that only its owner may read, outside of the manifest; answers when the disk has it.
+    Private(String, Vec<u8>, SyncSender<()>),
     /// Answers when all before it is written.
     Settle(SyncSender<()>),
     /// Names everything that was written, and is the last.
@@ -52,6 +57,7 @@ impl Writer {
             path,
             stream: Sha256::new(),
             hashes: BTreeMap::new(),
+            journal: None,
             tell,
         };
         let thread = std::thread::Builder::new().name("record".into());
@@ -74,10 +80,24 @@ impl Writer {
         self.give(Job::Step(name, record, line))
     }
 
+    /// A line of `journal.jsonl`; returns when the disk has it.
+    pub(super) fn journal(&mut self, line: Vec<u8>) -> Result<(), RecordError> {
+        self.wait(|done| Job::Journal(line, done))
+    }
+
+    /// A file that only its owner may read; returns when the disk has it.
+    pub(super) fn private(&mut self, name: String, bytes: Vec<u8>) -> Result<(), RecordError> {
+        self.wait(|done| Job::Private(name, bytes, done))
+    }
+
     /// Returns when everything is written.
     pub(super) fn settle(&mut self) -> Result<(), RecordError> {
+        self.wait(Job::Settle)
+    }
+
+    fn wait(&mut self, job: impl FnOnce(SyncSender<()>) -> Job) -> Result<(), RecordError> {
         let (done, written) = sync_channel(1);
-        self.give(Job::Settle(done))?;
+        self.give(job(done))?;
         written.recv().or_else(|_| self.end())
     }
 
@@ -117,6 +137,8 @@ struct Disk {
     /// Of the events so far.
     stream: Sha256,
     hashes: BTreeMap<String, String>,
+    /// Once something was promised, with its hash so far.
+    journal: Option<(File, Sha256)>,
     tell: Tell,
 }
 
@@ -131,6 +153,14 @@ impl Disk {
                     let mut line = line.into_inner();
                     (line["file"], line["sha256"]) = (name.into(), hash.into());
                     self.event(line)?;
+                }
+                Job::Journal(line, done) => {
+                    self.journal(&line)?;
+                    done.send(()).ok();
+                }
+                Job::Private(name, bytes, done) => {
+                    self.private(&name, &bytes)?;
+                    done.send(()).ok();
                 }
                 // Whoever asked may be gone.
                 Job::Settle(done) => drop(done.send(())),
@@ -167,9 +197,59 @@ impl Disk {
         Ok(())
     }
 
+    fn journal(&mut self, line: &[u8]) -> Result<(), RecordError> {
+        let path = self.folder.join("journal.jsonl");
+        let first = self.journal.is_none();
+        let (file, hash) = match &mut self.journal {
+            Some(open) => open,
+            none => none.insert((own(&path, 0o666)?, Sha256::new())),
+        };
+        hash.update(line);
+        file.write_all(line).and_then(|()| file.sync_data()).map_err(io_error(&path))?;
+        if first {
+            // A file that no folder names after a power cut is no promise.
+            sync(&self.folder)?;
+            self.folder.parent().map_or(Ok(()), sync)?;
+        }
+        Ok(())
+    }
+
+    fn private(&mut self, name: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        let path = self.folder.join(name);
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error(folder))?;
+        let mut file = own(&path, 0o600)?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error(&path))?;
+        sync(folder)
+    }
+
     fn seal(&mut self, mut manifest: Manifest) -> Result<(), RecordError> {
         self.hashes.insert("events.jsonl".into(), hex::encode(self.stream.finalize_reset()));
+        if let Some((_, hash)) = self.journal.take() {
+            self.hashes.insert("journal.jsonl".into(), hex::encode(hash.finalize()));
+        }
         manifest.files = std::mem::take(&mut self.hashes);
         self.file("manifest.json".into(), &pretty(&manifest)?).map(drop)
+    }
+}
+
+/// A new file of this mode.
+fn own(path: &Path, mode: u32) -> Result<File, RecordError> {
+    OpenOptions::new().create_new(true).append(true).mode(mode).open(path).map_err(io_error(path))
+}
+
+fn sync(folder: &Path) -> Result<(), RecordError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error(folder))
+}
+
+/// Deletes what a run kept for a way back that is not needed any more.
+///
+/// # Errors
+/// A file that is there and cannot be deleted.
+pub fn forget(folder: &Path, name: &str) -> Result<(), RecordError> {
+    let path = folder.join(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error(&path)(error)),
+        _ => Ok(()),
     }
 }

@@ -140,6 +140,13 @@ impl Story {
                 let again = std::mem::replace(came, Came::Ended) == Came::Ended;
                 report.end(ended, again);
             }
+            Event::Reverted { scenario, step, verdict, findings, file, sha256, .. } => {
+                let (report, came) = self.scenario(scenario).step(step);
+                // A recovery goes through steps that another run has made.
+                let known = *came == Came::Ended;
+                report.put_back(*verdict, findings, (file, sha256), known);
+                *came = Came::Ended;
+            }
             Event::ScenarioEnded { scenario, verdict, reason, seconds } => {
                 let tale = self.scenario(scenario);
                 tale.report.seconds = *seconds;
@@ -293,6 +300,20 @@ impl StepReport {
             self.findings.splice(0..0, before.findings);
             self.reason = before.reason.or(self.reason.take());
         }
+    }
+}
+
+impl StepReport {
+    /// Takes over whether the world is back.
+    fn put_back(&mut self, said: Verdict, findings: &[Finding], place: (&str, &str), known: bool) {
+        let (verdict, reason) = weigh(said, None, findings);
+        if known {
+            self.verdict = Verdict::fold([self.verdict, verdict]);
+        } else {
+            (self.verdict, self.reason) = (verdict, reason);
+            (self.file, self.sha256) = (Some(place.0.to_owned()), Some(place.1.to_owned()));
+        }
+        self.findings.extend_from_slice(findings);
     }
 }
 

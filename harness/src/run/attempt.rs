@@ -1,19 +1,51 @@
-//! The only loop: looks again while a step says so, and keeps every look.
+//! The only loop: looks again while a step says so, and keeps every look. Putting back what was promised is looked at in
+//! the same way.
 
 use super::step::not_tried;
 use super::{Runner, rounded};
-use crate::model::{Attempt, Event, StepRecord, Verdict};
+use crate::model::{Attempt, Duration as Length, Event, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::report::text::sentence;
-use crate::scenario::{Doing, Filled, Judged, Scenario, Step};
-use crate::steps::{Cx, StepError};
-use crate::undo::Final;
+use crate::scenario::Judged;
+use crate::steps::{AnyAct, AnyCheck, Cx, StepError};
+use crate::undo::{By, Debt};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The limit of the client comes first: it can say where it waited and how far it came, and takes the exchange down.
 const MARGIN: Duration = Duration::from_millis(100);
+
+/// How often it is looked, and what is kept of it.
+#[derive(Debug)]
+pub(super) struct Pace<'a> {
+    /// Polls for so long.
+    pub(super) within: Option<Length>,
+    /// Has to stay true for so long.
+    pub(super) hold: Option<Length>,
+    /// Pause between two looks.
+    pub(super) every: Length,
+    /// Bounds one look.
+    pub(super) timeout: Length,
+    /// Which connection serves which role.
+    pub(super) via: BTreeMap<String, String>,
+    /// The name under which the answer is kept as it came.
+    pub(super) evidence: Option<&'a str>,
+    /// Keys that are no secrets here.
+    pub(super) not_secret: &'a [String],
+}
+
+/// What a look does.
+#[derive(Debug)]
+pub(super) enum Deed<'a> {
+    /// Reads; the candidates of `first-of`, or one.
+    Check { checks: &'a [AnyCheck], first_of: bool },
+    /// Changes the world at the first look, and looks at what became of it at every one.
+    Act { act: &'a AnyAct, by: &'a By, done: Option<Value> },
+    /// Puts a change back.
+    Revert(&'a Debt),
+}
 
 /// One look, before it is kept.
 struct Look {
@@ -25,35 +57,39 @@ impl Runner {
     /// Looks once, or as often as `within` and `hold` ask; the last look decides.
     pub(super) async fn look(
         &self,
-        scenario: &Scenario,
-        step: &Step,
-        filled: &Filled,
+        pace: &Pace<'_>,
+        mut deed: Deed<'_>,
         record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
-        let mut cx = self.context(step, filled);
+        let mut cx = self.context(pace);
         let began = self.world.clock.elapsed();
         let mut holding: Option<Timestamp> = None;
         loop {
             let round = record.attempts.last().map_or(0, |attempt| attempt.round) + 1;
-            let looks = self.round(step, filled, &mut cx, round).await?;
+            let looks = self.round(pace, &mut deed, &mut cx, round).await?;
             let lasting = looks.iter().any(|look| look.lasting);
             let mut attempts: Vec<Attempt> = looks.into_iter().map(|look| look.attempt).collect();
-            let judged = self.judge_round(record, step, filled, &mut attempts)?;
+            let judged = self.judge_round(record, pace, &deed, &mut attempts)?;
             let span = attempts.first().zip(attempts.last()).map(|(first, last)| (first.at, last.at));
             let (first, last) = span.unwrap_or((record.started, record.started));
             keep_once(record, attempts);
             let passed = judged.verdict() == Verdict::Passed;
             holding = if passed { holding.or(Some(first)) } else { None };
             let held = holding.map(|since| last.duration_since(since).unsigned_abs());
-            let pause = if passed || !lasting { self.pause(step, began, held) } else { None };
+            let pause = if passed || !lasting { self.pause(pace, began, held) } else { None };
             let Some(pause) = pause else {
-                self.answer(step, &scenario.id, &cx)?;
-                return self.decide(record, step, judged);
+                self.answer(pace, &record.scenario, &cx)?;
+                return self.decide(record, pace, judged);
             };
-            let (scenario, step_id) = (scenario.id.clone(), step.id.clone());
-            let why = why(&judged);
-            let verdict = judged.verdict();
-            self.event(Event::Attempted { scenario, step: step_id, round, verdict, why }, &step.not_secret)?;
+            let (scenario, step) = (record.scenario.clone(), record.step.clone());
+            let (why, verdict) = (why(&judged), judged.verdict());
+            let told = self.event(Event::Attempted { scenario, step, round, verdict, why }, pace.not_secret);
+            if let Deed::Revert(_) = deed {
+                // Neither a signal nor a full disk keeps the world from being put back.
+                self.world.clock.sleep(pause).await;
+                continue;
+            }
+            told?;
             let mut stop = self.world.stop.clone();
             tokio::select! {
                 biased;
@@ -62,8 +98,8 @@ impl Runner {
                     let why = format!("interrupted: {}", stop.reason().unwrap_or_default());
                     let attempt = Attempt { round: round + 1, ..not_tried(self.world.clock.now(), why) };
                     record.attempts.push(attempt);
-                    self.answer(step, &record.scenario, &cx)?;
-                    return self.decide(record, step, judged);
+                    self.answer(pace, &record.scenario, &cx)?;
+                    return self.decide(record, pace, judged);
                 }
                 () = self.world.clock.sleep(pause) => {}
             }
@@ -71,11 +107,8 @@ impl Runner {
     }
 
     /// How long to wait before the next look; `None` when this one decides.
-    fn pause(&self, step: &Step, began: Duration, held: Option<Duration>) -> Option<Duration> {
-        if step.acts {
-            return None;
-        }
-        let left = match (held, step.hold, step.within) {
+    fn pause(&self, pace: &Pace<'_>, began: Duration, held: Option<Duration>) -> Option<Duration> {
+        let left = match (held, pace.hold, pace.within) {
             (Some(_), None, _) | (None, _, None) => return None,
             // Between the looks that were made, as the judgement counts: a slow look does not hold by itself.
             (Some(held), Some(hold), _) => hold.0.saturating_sub(held),
@@ -84,31 +117,28 @@ impl Runner {
             }
         };
         // Holding needs one look at or after its end; polling needs none.
-        (left > Duration::ZERO).then(|| left.min(step.every.0).max(Duration::from_millis(1)))
+        (left > Duration::ZERO).then(|| left.min(pace.every.0).max(Duration::from_millis(1)))
     }
 
     /// One round: one look, or one at each candidate until one decides.
     async fn round(
         &self,
-        step: &Step,
-        filled: &Filled,
+        pace: &Pace<'_>,
+        deed: &mut Deed<'_>,
         cx: &mut Cx,
         round: u32,
     ) -> Result<Vec<Look>, RecordError> {
-        let mut looks = vec![];
-        let candidates = match &filled.doing {
-            Doing::Act(_) => 1,
-            Doing::Check(checks) => checks.len(),
+        let Deed::Check { checks, first_of } = *deed else {
+            return Ok(vec![self.one(pace, deed, cx, (round, None)).await?]);
         };
-        for candidate in 0..candidates {
-            let look = self.one(step, filled, cx, (round, candidate)).await?;
-            let stop = match (&filled.doing, &look.attempt.observation) {
-                (Doing::Check(checks), Some(seen)) => {
-                    let own = checks[candidate].judge(seen, look.attempt.at);
-                    Verdict::fold(own.iter().map(|finding| finding.verdict)) != Verdict::Failed
-                }
-                _ => true,
-            };
+        let mut looks = vec![];
+        for (candidate, check) in checks.iter().enumerate() {
+            let mut one = Deed::Check { checks: &checks[candidate..=candidate], first_of };
+            let look = self.one(pace, &mut one, cx, (round, first_of.then_some(candidate))).await?;
+            let stop = look.attempt.observation.as_ref().is_none_or(|seen| {
+                let own = check.judge(seen, look.attempt.at);
+                Verdict::fold(own.iter().map(|finding| finding.verdict)) != Verdict::Failed
+            });
             looks.push(look);
             if stop {
                 break;
@@ -117,42 +147,69 @@ impl Runner {
         Ok(looks)
     }
 
+    /// What a look at this sees. What changes the world is never cancelled: it ends by its own timeout.
+    async fn seen(&self, deed: &mut Deed<'_>, cx: &Cx) -> Result<Result<Value, StepError>, RecordError> {
+        Ok(match deed {
+            Deed::Check { checks, .. } => match checks {
+                [check] => self.watched(cx, check.observe(cx)).await,
+                _ => Err(StepError::lasting("there is nothing to look with")),
+            },
+            Deed::Act { act, by, done } => {
+                if done.is_none() {
+                    // Nothing is changed while evidence cannot be written.
+                    self.recorder().settle()?;
+                    match act.act(cx, &self.ledger, by).await {
+                        Ok(made) => *done = Some(made),
+                        // It is not made a second time.
+                        Err(error) => return Ok(Err(StepError::lasting(error.message))),
+                    }
+                }
+                self.watched(cx, act.observe(done.as_ref().unwrap_or(&Value::Null), cx)).await
+            }
+            Deed::Revert(debt) => match &debt.undo {
+                Some(undo) => AnyAct::revert(&debt.promised.kind, undo, cx, &self.ledger.leave(debt)).await,
+                None => Err(StepError::lasting(format!(
+                    "the way back holds secrets and was kept in {}, which is gone or cannot be read",
+                    debt.folder.join(debt.promised.private.as_deref().unwrap_or("private")).display()
+                ))),
+            },
+        })
+    }
+
+    /// A look that ends when its time is over or the run has to stop.
+    async fn watched(
+        &self,
+        cx: &Cx,
+        look: impl Future<Output = Result<Value, StepError>>,
+    ) -> Result<Value, StepError> {
+        let mut stop = self.world.stop.clone();
+        tokio::select! {
+            biased;
+            seen = tokio::time::timeout(cx.timeout.0 + MARGIN, look) => seen.unwrap_or_else(|_| Err(late(cx))),
+            () = stop.stopped() => {
+                Err(StepError::lasting(format!("interrupted: {}", stop.reason().unwrap_or_default())))
+            }
+        }
+    }
+
     async fn one(
         &self,
-        step: &Step,
-        filled: &Filled,
+        pace: &Pace<'_>,
+        deed: &mut Deed<'_>,
         cx: &mut Cx,
-        (round, candidate): (u32, usize),
+        (round, candidate): (u32, Option<usize>),
     ) -> Result<Look, RecordError> {
         let (at, began) = (self.world.clock.now(), self.world.clock.elapsed());
         // What an earlier look was answered is no evidence of this one.
         cx.log.take_answer();
-        let seen = match &filled.doing {
-            // An act is never cancelled: it ends by its own timeout. Nothing is changed while evidence cannot be written.
-            Doing::Act(act) => {
-                self.recorder().settle()?;
-                act.act(cx, &Final::declare()).await
-            }
-            Doing::Check(checks) => {
-                let mut stop = self.world.stop.clone();
-                let limit = cx.timeout.0 + MARGIN;
-                tokio::select! {
-                    seen = tokio::time::timeout(limit, checks[candidate].observe(cx)) => {
-                        seen.unwrap_or_else(|_| Err(late(cx)))
-                    }
-                    () = stop.stopped() => Err(StepError {
-                        message: format!("interrupted: {}", stop.reason().unwrap_or_default()), transient: false,
-                    }),
-                }
-            }
-        };
+        let seen = self.seen(deed, cx).await?;
         let (observation, error, lasting) = match seen {
             Ok(seen) => (Some(seen), None, false),
             Err(error) => (None, Some(error.message), !error.transient),
         };
         let attempt = Attempt {
             round,
-            candidate: filled.first_of.then_some(candidate),
+            candidate,
             at,
             seconds: rounded((self.world.clock.elapsed().saturating_sub(began)).as_secs_f64()),
             requests: cx.log.take(),
@@ -164,7 +221,7 @@ impl Runner {
         // Grafana locks a user out after five wrong logins, so a 401 is not asked for twice, seen or not.
         let refused = attempt.requests.iter().any(|exchange| exchange.status == Some(401));
         let lasting = lasting || refused;
-        let clean = self.recorder().clean(&attempt, &step.not_secret)?;
+        let clean = self.recorder().clean(&attempt, pace.not_secret)?;
         let mut attempt: Attempt = serde_json::from_value(clean.into_inner())?;
         if let Some(observation) = &mut attempt.observation {
             self.recorder().outline(observation)?;
@@ -176,8 +233,8 @@ impl Runner {
     fn judge_round(
         &self,
         record: &StepRecord,
-        step: &Step,
-        filled: &Filled,
+        pace: &Pace<'_>,
+        deed: &Deed<'_>,
         attempts: &mut [Attempt],
     ) -> Result<Judged, RecordError> {
         let alone = StepRecord {
@@ -186,19 +243,26 @@ impl Runner {
             observation: Value::Null,
             ..record.clone()
         };
-        let judged = self.judge(&alone, step)?;
+        let judged = self.judge(&alone, pace.not_secret)?;
         let deciding = attempts.len().saturating_sub(1);
+        let first_of = matches!(deed, Deed::Check { first_of: true, .. });
         for (index, attempt) in attempts.iter_mut().enumerate() {
             // The candidates before the deciding one were passed over because their own findings failed.
-            attempt.verdict =
-                if index < deciding && filled.first_of { Verdict::Failed } else { judged.verdict() };
+            attempt.verdict = if index < deciding && first_of { Verdict::Failed } else { judged.verdict() };
         }
         Ok(judged)
     }
 
     /// Moves the deciding observation to the top of the record, and judges what will be kept.
-    fn decide(&self, record: &mut StepRecord, step: &Step, judged: Judged) -> Result<Judged, RecordError> {
-        let Some(last) = record.attempts.len().checked_sub(1) else { return self.judge(record, step) };
+    fn decide(
+        &self,
+        record: &mut StepRecord,
+        pace: &Pace<'_>,
+        judged: Judged,
+    ) -> Result<Judged, RecordError> {
+        let Some(last) = record.attempts.len().checked_sub(1) else {
+            return self.judge(record, pace.not_secret);
+        };
         let home = match record.attempts[last].same_as {
             Some(index) => usize::try_from(index).unwrap_or(last),
             None => last,
@@ -216,14 +280,14 @@ impl Runner {
         if record.attempts[last].round == 1 && record.hold.is_none() {
             Ok(judged)
         } else {
-            self.judge(record, step)
+            self.judge(record, pace.not_secret)
         }
     }
 
     /// Keeps the answer as it came, where the step asks for it.
-    fn answer(&self, step: &Step, scenario: &str, cx: &Cx) -> Result<(), RecordError> {
-        match (&step.evidence, cx.log.take_answer()) {
-            (Some(name), Some(bytes)) => self.recorder().answer(scenario, name, &bytes, &step.not_secret),
+    fn answer(&self, pace: &Pace<'_>, scenario: &str, cx: &Cx) -> Result<(), RecordError> {
+        match (pace.evidence, cx.log.take_answer()) {
+            (Some(name), Some(bytes)) => self.recorder().answer(scenario, name, &bytes, pace.not_secret),
             _ => Ok(()),
         }
     }

@@ -5,17 +5,22 @@ mod attempt;
 mod order;
 mod step;
 mod stop;
+mod sweep;
 
 pub use stop::Stop;
 
 use crate::clock::Clock;
 use crate::environment::Systems;
-use crate::model::{Event, Exit, Verdict};
+use crate::model::{Event, Exit, ScenarioInfo, Verdict};
 use crate::record::{RecordError, Recorder};
 use crate::scenario::{Plan, Scenario};
+use crate::undo::{Debt, Ledger};
+use order::Outcome;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a run needs besides its plan and its recorder.
 pub struct World {
@@ -42,7 +47,10 @@ pub struct Ended {
 
 struct Runner {
     world: World,
-    recorder: Mutex<Recorder>,
+    recorder: Arc<Mutex<Recorder>>,
+    ledger: Ledger,
+    /// How often something was put back, or tried to be.
+    reverts: AtomicU32,
     /// Held by the act that changes something; the others wait for it.
     turn: tokio::sync::Mutex<()>,
 }
@@ -50,35 +58,63 @@ struct Runner {
 /// Runs the plan and seals the folder.
 ///
 /// # Errors
-/// When evidence cannot be written; nothing more is begun then.
+/// When evidence cannot be written; nothing more is begun then, and what was promised is put back.
 pub async fn run(plan: &Plan, world: World, recorder: Recorder) -> Result<Ended, RecordError> {
-    let (began, run) = (world.clock.elapsed(), recorder.run.clone());
-    let runner = Runner { world, recorder: Mutex::new(recorder), turn: tokio::sync::Mutex::default() };
-    let scenarios = plan.scenarios.iter().map(Scenario::info).collect();
-    runner.event(Event::RunStarted { run, scenarios }, &[])?;
-    let mut outcomes = runner.side_by_side(plan).await?;
-    let verdict = Verdict::fold(outcomes.values().map(|outcome| outcome.verdict));
-    // Asked once: a signal after this comes too late to have interrupted anything.
-    let (by, by_signal) = (runner.world.stop.reason(), runner.world.stop.by_signal());
-    let by_signal = by.is_some() && by_signal;
-    if let Some(by) = by {
-        runner.event(Event::Interrupted { by }, &[])?;
-    }
-    let exit = Exit::of(verdict, false, by_signal);
-    let seconds = runner.seconds(began);
+    let runner = Runner::new(world, recorder, vec![]);
+    let began = runner.begin(plan.scenarios.iter().map(Scenario::info).collect())?;
+    let outcomes = runner.side_by_side(plan).await;
+    let swept = runner.keep(|_| true).await;
+    let (mut outcomes, swept) = (outcomes?, swept?);
     // In the order of the plan, whichever came first.
-    let (mut failed, mut unverified) = (vec![], vec![]);
-    for outcome in plan.scenarios.iter().filter_map(|scenario| outcomes.remove(scenario.id.as_str())) {
-        failed.extend(outcome.failed);
-        unverified.extend(outcome.unverified);
-    }
-    runner.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;
-    let recorder = runner.recorder.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let folder = recorder.seal(verdict, exit)?;
-    Ok(Ended { folder, exit })
+    let plan = plan.scenarios.iter().filter_map(|scenario| outcomes.remove(scenario.id.as_str()));
+    let swept = swept.map(|verdict| Outcome { verdict, failed: vec![], unverified: vec![] });
+    runner.end(began, plan.chain(swept).collect())
+}
+
+/// Puts back what earlier runs owe, newest first, and seals the folder.
+///
+/// # Errors
+/// When evidence cannot be written; everything was tried all the same.
+pub async fn recover(debts: Vec<Debt>, world: World, recorder: Recorder) -> Result<Ended, RecordError> {
+    let scenarios = sweep::owing(&debts);
+    // The ledger hands out first what was entered last.
+    let runner = Runner::new(world, recorder, debts.into_iter().rev().collect());
+    let began = runner.begin(scenarios.clone())?;
+    let outcomes = runner.recovered(&scenarios).await?;
+    runner.end(began, outcomes)
 }
 
 impl Runner {
+    fn new(world: World, recorder: Recorder, owed: Vec<Debt>) -> Self {
+        let recorder = Arc::new(Mutex::new(recorder));
+        let ledger = Ledger::new(recorder.clone(), world.clock.clone(), owed);
+        Self { world, recorder, ledger, reverts: AtomicU32::new(0), turn: tokio::sync::Mutex::default() }
+    }
+
+    fn begin(&self, scenarios: Vec<ScenarioInfo>) -> Result<Duration, RecordError> {
+        let run = self.recorder().run.clone();
+        self.event(Event::RunStarted { run, scenarios }, &[])?;
+        Ok(self.world.clock.elapsed())
+    }
+
+    fn end(self, began: Duration, outcomes: Vec<Outcome>) -> Result<Ended, RecordError> {
+        let verdict = Verdict::fold(outcomes.iter().map(|outcome| outcome.verdict));
+        let (failed, unverified): (Vec<_>, Vec<_>) =
+            outcomes.into_iter().map(|outcome| (outcome.failed, outcome.unverified)).unzip();
+        let (failed, unverified) = (failed.concat(), unverified.concat());
+        // Asked once: a signal after this comes too late to have interrupted anything.
+        let (by, by_signal) = (self.world.stop.reason(), self.world.stop.by_signal());
+        let by_signal = by.is_some() && by_signal;
+        if let Some(by) = by {
+            self.event(Event::Interrupted { by }, &[])?;
+        }
+        let exit = Exit::of(verdict, !self.ledger.owed().is_empty(), by_signal);
+        let seconds = self.seconds(began);
+        self.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;
+        let folder = self.recorder().seal(verdict, exit)?;
+        Ok(Ended { folder, exit })
+    }
+
     fn event(&self, event: Event, open: &[String]) -> Result<(), RecordError> {
         self.recorder().event(event, open)
     }
@@ -88,7 +124,7 @@ impl Runner {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seconds(&self, began: std::time::Duration) -> f64 {
+    fn seconds(&self, began: Duration) -> f64 {
         rounded((self.world.clock.elapsed().saturating_sub(began)).as_secs_f64())
     }
 }

@@ -5,6 +5,7 @@ use crate::document::Scope;
 use crate::model::{Event, Verdict};
 use crate::record::RecordError;
 use crate::scenario::{Plan, Scenario};
+use crate::undo::{Debt, Until};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Map;
@@ -18,6 +19,22 @@ pub(super) struct Outcome {
     pub(super) failed: Vec<String>,
     /// Likewise of those that could not be decided.
     pub(super) unverified: Vec<String>,
+}
+
+impl Outcome {
+    /// Of steps named `scenario#step`.
+    pub(super) fn of(steps: impl IntoIterator<Item = (String, Verdict)>) -> Self {
+        let (mut verdicts, mut failed, mut unverified) = (vec![], vec![], vec![]);
+        for (name, verdict) in steps {
+            verdicts.push(verdict);
+            match verdict {
+                Verdict::Failed => failed.push(name),
+                Verdict::Unverified => unverified.push(name),
+                Verdict::Passed | Verdict::Skipped => {}
+            }
+        }
+        Self { verdict: Verdict::fold(verdicts), failed, unverified }
+    }
 }
 
 impl Runner {
@@ -70,22 +87,32 @@ impl Runner {
         let mut scope =
             Scope { vars: scenario.vars.clone(), run: self.world.run.clone(), captures: Some(Map::new()) };
         let mut verdicts: BTreeMap<&str, Verdict> = BTreeMap::new();
-        let (mut failed, mut unverified) = (vec![], vec![]);
         for step in &scenario.steps {
             let turn = if step.acts { self.turn().await } else { None };
             let verdict = match self.skip(step, &verdicts, &scope) {
                 Some(skip) => self.skipped(scenario, step, skip)?,
                 None => self.step(scenario, step, &mut scope, &verdicts).await?,
             };
+            let until = |debt: &Debt| debt.promised.until == Until::Step;
+            let back = self.keep(|debt| debt.is_of(&scenario.id, &step.id) && until(debt)).await?;
             drop(turn);
-            match verdict {
-                Verdict::Failed => failed.push(format!("{}#{}", scenario.id, step.id)),
-                Verdict::Unverified => unverified.push(format!("{}#{}", scenario.id, step.id)),
-                Verdict::Passed | Verdict::Skipped => {}
-            }
-            verdicts.insert(&step.id, verdict);
+            verdicts.insert(&step.id, Verdict::fold([verdict].into_iter().chain(back)));
         }
-        Ok(Outcome { verdict: Verdict::fold(verdicts.into_values()), failed, unverified })
+        if self.ledger.owed().iter().any(|debt| debt.promised.scenario == scenario.id) {
+            let _turn = self.turn().await;
+            for step in scenario.steps.iter().rev().filter(|step| step.acts) {
+                if let Some(back) = self.keep(|debt| debt.is_of(&scenario.id, &step.id)).await? {
+                    let verdict = verdicts.entry(&step.id).or_insert(back);
+                    *verdict = Verdict::fold([*verdict, back]);
+                }
+            }
+        }
+        Ok(Outcome::of(
+            scenario
+                .steps
+                .iter()
+                .map(|step| (format!("{}#{}", scenario.id, step.id), verdicts[step.id.as_str()])),
+        ))
     }
 
     /// An act keeps other acts waiting: what one changes another may look at. None when it is time to stop.

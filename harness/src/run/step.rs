@@ -1,12 +1,14 @@
 //! One step, from its settings to its file.
 
+use super::attempt::{Deed, Pace};
 use super::{Runner, rounded};
 use crate::clients::Log;
 use crate::document::Scope;
 use crate::model::{Attempt, Event, FORMAT, StepRecord, Verdict};
 use crate::record::RecordError;
-use crate::scenario::{Filled, Judged, Scenario, Step};
+use crate::scenario::{Doing, Filled, Judged, Scenario, Step};
 use crate::steps::Cx;
+use crate::undo::By;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -60,7 +62,7 @@ impl Runner {
         record.verdict = verdict;
         record.reason = Some(reason);
         let clean = self.recorder().clean(&record, &step.not_secret)?;
-        self.keep(scenario, step, record, clean)
+        self.close(scenario, step, record, clean)
     }
 
     pub(super) async fn step(
@@ -87,11 +89,11 @@ impl Runner {
         };
         self.event(started, &step.not_secret)?;
         let judged = match filled {
-            Ok(filled) => self.look(scenario, step, &filled, &mut record).await?,
+            Ok(filled) => self.looked(scenario, step, &filled, &mut record).await?,
             Err(wrong) => {
                 let said: Vec<String> = wrong.iter().map(said).collect();
                 record.attempts = vec![not_tried(record.started, said.join("; "))];
-                self.judge(&record, step)?
+                self.judge(&record, &step.not_secret)?
             }
         };
         record.ended = self.world.clock.now();
@@ -102,7 +104,42 @@ impl Runner {
             captures.extend(judged.captures);
         }
         let clean = self.recorder().clean(&record, &step.not_secret)?;
-        self.keep(scenario, step, record, clean)
+        self.close(scenario, step, record, clean)
+    }
+
+    async fn looked(
+        &self,
+        scenario: &Scenario,
+        step: &Step,
+        filled: &Filled,
+        record: &mut StepRecord,
+    ) -> Result<Judged, RecordError> {
+        let mut pace = Pace {
+            within: step.within,
+            hold: step.hold,
+            every: step.every,
+            timeout: step.timeout,
+            via: step.named(&filled.doing.kinds()),
+            evidence: step.evidence.as_deref(),
+            not_secret: &step.not_secret,
+        };
+        match &filled.doing {
+            Doing::Check(checks) => {
+                self.look(&pace, Deed::Check { checks, first_of: filled.first_of }, record).await
+            }
+            Doing::Act(act) => {
+                pace.within = pace.within.or(act.within());
+                let by = By {
+                    scenario: scenario.id.clone(),
+                    step: step.id.clone(),
+                    kind: act.info().name,
+                    via: pace.via.clone(),
+                    timeout: step.timeout,
+                    until: step.until.unwrap_or(act.until()),
+                };
+                self.look(&pace, Deed::Act { act, by: &by, done: None }, record).await
+            }
+        }
     }
 
     fn record(
@@ -133,34 +170,30 @@ impl Runner {
             findings: vec![],
             verdict: Verdict::Unverified,
             reason: None,
+            owed: None,
             attempts: vec![],
         }
     }
 
-    pub(super) fn context(&self, step: &Step, filled: &Filled) -> Cx {
-        let via = step.named(&filled.doing.kinds());
-        let world = &self.world;
-        let (clock, systems) = (world.clock.clone(), world.systems.clone());
-        Cx { clock, systems, via, log: Log::default(), timeout: step.timeout }
+    pub(super) fn context(&self, pace: &Pace<'_>) -> Cx {
+        let (clock, systems) = (self.world.clock.clone(), self.world.systems.clone());
+        Cx { clock, systems, via: pace.via.clone(), log: Log::default(), timeout: pace.timeout }
     }
 
     /// Judges a record as it will be kept: cleaned, serialised and read back.
-    pub(super) fn judge(&self, record: &StepRecord, step: &Step) -> Result<Judged, RecordError> {
-        let clean = self.recorder().clean(record, &step.not_secret)?;
+    pub(super) fn judge(&self, record: &StepRecord, not_secret: &[String]) -> Result<Judged, RecordError> {
+        let clean = self.recorder().clean(record, not_secret)?;
         Ok(crate::scenario::judge(&serde_json::to_vec(clean.get())?)?)
     }
 
-    fn keep(
+    fn close(
         &self,
         scenario: &Scenario,
         step: &Step,
         record: StepRecord,
         clean: crate::redact::Clean,
     ) -> Result<Verdict, RecordError> {
-        let millis = record.ended.as_millisecond() - record.started.as_millisecond();
-        let took: f64 = record.attempts.iter().map(|attempt| attempt.seconds).sum();
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of one step fit")]
-        let seconds = rounded(f64::max(millis as f64 / 1000.0, took));
+        let seconds = took(&record);
         let verdict = record.verdict;
         let ended = Event::StepEnded {
             scenario: scenario.id.clone(),
@@ -174,9 +207,18 @@ impl Runner {
             sha256: String::new(),
             findings: record.findings,
         };
-        self.recorder().step((&scenario.id, &step.id), clean, ended, &step.not_secret)?;
+        let name = format!("{}/{}.json", scenario.id, step.id);
+        self.recorder().step(name, clean, ended, &step.not_secret)?;
         Ok(verdict)
     }
+}
+
+/// Seconds that a step took, by the clock of its times or of its looks, whichever is more.
+pub(super) fn took(record: &StepRecord) -> f64 {
+    let millis = record.ended.as_millisecond() - record.started.as_millisecond();
+    let took: f64 = record.attempts.iter().map(|attempt| attempt.seconds).sum();
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one step fit")]
+    rounded(f64::max(millis as f64 / 1000.0, took))
 }
 
 fn said(diag: &crate::diag::Diag) -> String {

@@ -4,7 +4,7 @@
 
 use super::step::{Doing, FIRST_OF};
 use crate::expect::{Count, Expect, JsonPath};
-use crate::model::{Attempt, Finding, StepRecord, Verdict};
+use crate::model::{Attempt, Finding, OwedChange, StepRecord, Verdict};
 use crate::redact::is_masked;
 use crate::steps::{AnyAct, AnyCheck, KindInfo};
 use jiff::Timestamp;
@@ -44,6 +44,9 @@ pub fn judge_record(record: &StepRecord) -> Judged {
     if record.reason.is_some() {
         return Judged { findings: vec![], chosen: None, deciding: None, captures: vec![] };
     }
+    if let Some(owed) = &record.owed {
+        return put_back(record, owed);
+    }
     if let ([Attempt { error: Some(why), .. }], Value::Null) = (record.attempts.as_slice(), &record.settings)
     {
         return undecided("the step can be filled in", "settings of the kind, after templates", why);
@@ -64,6 +67,21 @@ pub fn judge_record(record: &StepRecord) -> Judged {
     }
     capture(record, &mut judged);
     judged
+}
+
+/// Is the world back? The last look says so, or nobody knows.
+fn put_back(record: &StepRecord, owed: &OwedChange) -> Judged {
+    let deciding = record.attempts.len().checked_sub(1);
+    let last = deciding.map(|index| &record.attempts[index]);
+    let Some((attempt, seen)) = last.and_then(|attempt| Some((attempt, seen(record, attempt)?))) else {
+        let why = last.and_then(|attempt| attempt.error.as_deref()).unwrap_or("nobody looked");
+        return undecided("the change was put back", "the world as it was before", why);
+    };
+    let mut findings = AnyAct::judge_reverted(&record.kind, &owed.undo, seen, attempt.at);
+    if findings.is_empty() {
+        findings = vec![Finding::undecided("the change was put back", "at least one finding", "none")];
+    }
+    Judged { findings, chosen: None, deciding, captures: vec![] }
 }
 
 fn undecided(what: &str, expected: &str, seen: &str) -> Judged {

@@ -55,6 +55,7 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "within",
     "every",
     "hold",
+    "until",
     "timeout",
     "expect",
     "capture",
@@ -292,6 +293,8 @@ fn settings(reader: &mut Reader<'_>, node: &Node, scope: &Scope, id: String) -> 
         every: every.unwrap_or(Duration::secs(1)),
         hold,
         timeout: timeout.unwrap_or(Duration::secs(30)),
+        until: reader.optional(node, "until"),
+        promises: false,
         via: reader.optional::<Via>(node, "via").map(|via| via.0).unwrap_or_default(),
         evidence,
         not_secret: reader.optional(node, "not-secret").unwrap_or_default(),
@@ -338,12 +341,6 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
             return reader.say(node, "missing-key", "the step does nothing", help);
         }
     };
-    if step.acts
-        && let Some(place) = node.entry("within").or(node.entry("hold"))
-    {
-        let help = "put a check with `within` after it";
-        reader.say(&place.0, "bad-settings", "an act is made once and never tried again", help);
-    }
     step.doing = doing.clone();
     let unfilled = reader.wrong.len();
     reader.wrong.extend(reader.document.fill(&mut step.doing, scope));
@@ -355,11 +352,29 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
             step.kinds = doing.kinds();
             if let Doing::Act(act) = &doing {
                 step.needs = act.needs().to_vec();
+                step.promises = act.promises();
             }
+            looks(reader, node, &doing);
             via(reader, node, step, &doing);
             step.ready = (!step.doing.is_late()).then_some(Filled { doing, first_of, expect: vec![] });
         }
         Err(wrong) => reader.wrong.extend(wrong),
+    }
+}
+
+/// Some acts are looked at for a while; the others say everything at once. Only what is promised is kept at some time.
+fn looks(reader: &mut Reader<'_>, node: &Node, doing: &Doing) {
+    let (once, promises) = match doing {
+        Doing::Check(_) => (false, false),
+        Doing::Act(act) => (act.within().is_none(), act.promises()),
+    };
+    if let Some((key, _)) = node.entry("within").or(node.entry("hold")).filter(|_| once) {
+        let help = "put a check with `within` after it";
+        reader.say(key, "bad-settings", "an act is made once and never tried again", help);
+    }
+    if let Some((key, _)) = node.entry("until").filter(|_| !promises) {
+        let help = "leave `until` out; it says when a promise to put something back is kept";
+        reader.say(key, "bad-settings", "this step promises nothing", help);
     }
 }
 

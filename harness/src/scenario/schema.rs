@@ -113,6 +113,10 @@ fn step(duration: &Value) -> Value {
             "within" => (duration.clone(), "Polls until it passes or the time is over."),
             "every" => (duration.clone(), "The pause between two looks; 1s if it is not said."),
             "hold" => (duration.clone(), "Has to stay true for so long."),
+            "until" => (
+                json!({ "enum": ["step", "scenario"] }),
+                "When an act's promise to put its change back is kept.",
+            ),
             "timeout" => (duration.clone(), "Bounds one attempt; 30s if it is not said."),
             "expect" => (
                 json!({ "type": "array", "items": { "$ref": "#/$defs/expect" } }),

@@ -5,6 +5,7 @@ use crate::document::{Document, Node, Scope};
 use crate::expect::{Expect, JsonPath};
 use crate::model::{Duration, Permission};
 use crate::steps::{AnyAct, AnyCheck, KindInfo};
+use crate::undo::Until;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -36,6 +37,10 @@ pub struct Step {
     pub hold: Option<Duration>,
     /// Bounds one attempt.
     pub timeout: Duration,
+    /// When its promises are kept, where the step says.
+    pub until: Option<Until>,
+    /// Do its settings promise to put the change back?
+    pub promises: bool,
     /// Which connection serves which role; the key is empty for "the one role".
     pub via: BTreeMap<String, String>,
     /// Left out until a time, with a reason.

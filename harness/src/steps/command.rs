@@ -1,33 +1,17 @@
-//! `command`: runs a program in a process group of its own, with a time limit and a limit to what is kept of its
-//! output. When its time is over or the step is dropped, the whole group is killed; what a command that has ended left in
-//! the background is left alone, for starting a server may be its purpose.
+//! `command`: runs a program, and its `undo` when the change is put back.
 
 use super::{Act, Cx, Permission, StepError};
-use crate::model::{Exchange, Finding};
-use crate::undo::Final;
+use crate::clients::command::{Ended, KEPT, Program, run};
+use crate::model::{Duration, Finding};
+use crate::undo::{Leave, Owed, Promises};
 use jiff::Timestamp;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command as Process};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
-/// What is kept of each stream.
-const KEPT: usize = 1 << 20;
-
-/// How long a group may take to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// Runs a program. Needs `exec`. Give either `argv` or `script`.
+/// Runs a program. Needs `exec`; with `undo` also `change`. Give either `argv` or `script`.
+///
+/// With `undo` the change is promised to be put back: that program runs at the end of the step, whatever happens.
+/// Proofmark cannot look at what a program changed; a check of your own after it can.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Command {
@@ -37,6 +21,9 @@ pub struct Command {
     /// A script for `/bin/sh -eu -c`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
+    /// The program that puts the change back, with its arguments; no shell reads them. It may run more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Vec<String>>,
     /// The folder to run in; the one Proofmark runs in if it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
@@ -45,84 +32,68 @@ pub struct Command {
     pub stdin: Option<String>,
 }
 
-/// How it ended and what it said.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+/// What puts it back.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
-    /// Exit status; `null` when a signal ended it.
-    pub exit: Option<i32>,
-    /// The number of the signal that ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<i32>,
-    /// Standard output as text, at most its first MiB; U+FFFD stands for what is not UTF-8.
-    pub stdout: String,
-    /// Standard error, likewise.
-    pub stderr: String,
-    /// Bytes of standard output in all.
-    pub stdout_bytes: u64,
-    /// Bytes of standard error in all.
-    pub stderr_bytes: u64,
-    /// Seconds that it ran.
-    pub seconds: f64,
+pub struct Undo {
+    argv: Vec<String>,
+    cwd: Option<String>,
+}
+
+/// What is known once it was put back: that the program ran and ended well, for else it would be tried again.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reverted {
+    ran: Vec<String>,
 }
 
 impl Act for Command {
     const NAME: &'static str = "command";
     const EXAMPLE: &'static str = "command: { argv: [pg_dump, --version] }";
-    const JUDGES: &'static str = "The exit status is 0.";
+    const JUDGES: &'static str =
+        "The exit status is 0. With `undo`, that the program which puts it back ended with 0 too.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
-    type Seen = Seen;
+    type Done = Ended;
+    type Seen = Ended;
+    type Undo = Undo;
+    type Reverted = Reverted;
 
     fn needs(&self) -> &'static [Permission] {
-        &[Permission::Exec]
+        if self.undo.is_some() { &[Permission::Exec, Permission::Change] } else { &[Permission::Exec] }
     }
 
-    async fn act(&self, cx: &Cx, _leave: &Final) -> Result<Seen, StepError> {
+    fn promises(&self) -> bool {
+        self.undo.is_some()
+    }
+
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Ended, StepError> {
         let argv = self.line().map_err(StepError::lasting)?;
-        let started = cx.clock.elapsed();
-        let mut running = Running::start(&argv, self)?;
-        let status = timeout(cx.timeout.0, running.child.wait()).await;
-        if status.is_err() {
-            running.stop().await;
-        }
-        running.drain().await;
-        running.group = None;
-        let seconds = cx.clock.elapsed().saturating_sub(started).as_secs_f64();
-        let (mut stdout, mut stderr) = (running.stdout.taken(), running.stderr.taken());
-        for cut in [&mut stdout, &mut stderr].into_iter().filter(|taken| taken.bytes > KEPT as u64) {
-            cx.systems.redactor.mend_cut(&mut cut.head);
-        }
-        let code = status.as_ref().ok().and_then(|status| status.as_ref().ok()).and_then(ExitStatus::code);
-        cx.log.push(exchange(&argv, self.stdin.clone(), code, &stdout, seconds));
-        cx.log.keep(Arc::new(stdout.head.clone()));
-        let status = match status {
-            Ok(status) => {
-                status.map_err(|error| StepError::lasting(format!("waiting for `{}`: {error}", argv[0])))?
+        let cwd = match &self.cwd {
+            // It has to be found again from wherever it is put back.
+            Some(cwd) => {
+                Some(std::path::absolute(cwd).map_or_else(|_| cwd.clone(), |path| path.display().to_string()))
             }
-            Err(_) => return Err(late(&argv, cx.timeout, &stderr)),
+            None => std::env::current_dir().ok().map(|path| path.display().to_string()),
         };
-        Ok(Seen {
-            exit: code,
-            signal: status.signal(),
-            stdout: String::from_utf8_lossy(&stdout.head).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr.head).into_owned(),
-            stdout_bytes: stdout.bytes,
-            stderr_bytes: stderr.bytes,
-            seconds,
-        })
+        let program = |cwd| Program { argv: &argv, cwd, stdin: self.stdin.as_deref(), timeout: cx.timeout.0 };
+        match &self.undo {
+            Some(undo) => {
+                let promise = promises.promise(&Undo { argv: undo.clone(), cwd: cwd.clone() })?;
+                ended(program(cwd.as_deref()), cx, &promise).await
+            }
+            None => ended(program(self.cwd.as_deref()), cx, &promises.declare_final()).await,
+        }
     }
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
-        let ended = match (seen.exit, seen.signal) {
-            (Some(exit), _) => exit.to_string(),
-            (None, Some(signal)) => format!("ended by signal {signal}"),
-            (None, None) => "not known".into(),
-        };
-        let last = seen.stderr.trim_end().lines().next_back().unwrap_or("nothing");
-        let help = format!("the last it said on standard error: {last}");
+    async fn observe(&self, done: &Ended, _cx: &Cx) -> Result<Ended, StepError> {
+        Ok(done.clone())
+    }
+
+    fn judge(&self, seen: &Ended, _at: Timestamp) -> Vec<Finding> {
+        let help = format!("the last it said on standard error: {}", seen.last());
         let mut findings =
-            vec![Finding::judged("exit status", "0", ended, seen.exit == Some(0)).with_help(help)];
+            vec![Finding::judged("exit status", "0", seen.how(), seen.exit == Some(0)).with_help(help)];
         // An expectation that something is not in the output would pass on what was cut off.
         if seen.stdout_bytes.max(seen.stderr_bytes) > KEPT as u64 {
             let bytes = format!("{} and {} bytes", seen.stdout_bytes, seen.stderr_bytes);
@@ -133,9 +104,51 @@ impl Act for Command {
         findings
     }
 
+    fn patience(_owed: &Undo) -> Duration {
+        Duration::secs(10)
+    }
+
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+        let cwd = owed.cwd.as_deref();
+        let program = Program { argv: &owed.argv, cwd, stdin: None, timeout: cx.timeout.0 };
+        let ended = ended(program, cx, by).await?;
+        if ended.exit == Some(0) {
+            return Ok(());
+        }
+        let (how, last) = (ended.how(), ended.last());
+        let message = format!(
+            "expected the command that puts it back to end with exit status 0, but it was {how}; the last it said on standard error: {last}"
+        );
+        Err(StepError { message, transient: true })
+    }
+
+    async fn observe_reverted(owed: &Undo, _cx: &Cx) -> Result<Reverted, StepError> {
+        Ok(Reverted { ran: owed.argv.clone() })
+    }
+
+    fn judge_reverted(owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+        let (expected, ran) = (owed.argv.join(" "), seen.ran.join(" "));
+        vec![Finding::judged(
+            "the command that puts it back ended with exit status 0",
+            expected,
+            ran,
+            seen.ran == owed.argv,
+        )]
+    }
+
     fn mistake(&self) -> Option<String> {
+        let none = |undo: &Vec<String>| undo.first().is_none_or(String::is_empty);
+        if self.undo.as_ref().is_some_and(none) {
+            return Some(
+                "`undo` names no program; its first entry is the program: `[rm, -f, /tmp/x]`".into(),
+            );
+        }
         self.line().err()
     }
+}
+
+async fn ended(program: Program<'_>, cx: &Cx, leave: &impl Leave) -> Result<Ended, StepError> {
+    Ok(run(program, (&cx.clock, &cx.systems.redactor, &cx.log), leave).await?)
 }
 
 impl Command {
@@ -153,152 +166,6 @@ impl Command {
             _ => Err("it is not said what to run, or said twice; write either `argv` or `script`".into()),
         }
     }
-}
-
-/// A process with its group. When this is dropped before the end, the group is killed.
-struct Running {
-    child: Child,
-    group: Option<Pid>,
-    stdout: Stream,
-    stderr: Stream,
-}
-
-impl Running {
-    fn start(argv: &[String], settings: &Command) -> Result<Self, StepError> {
-        let mut process = Process::new(&argv[0]);
-        process.args(&argv[1..]).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
-        process.stdin(if settings.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-        if let Some(cwd) = &settings.cwd {
-            // Else the error would read as if the program were not there.
-            if !Path::new(cwd).is_dir() {
-                return Err(StepError::lasting(format!("`cwd: {cwd}` is no folder on this machine")));
-            }
-            process.current_dir(cwd);
-        }
-        let mut child = process.spawn().map_err(|error| not_started(&argv[0], &error))?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), settings.stdin.clone()) {
-            // A program that does not read its input is no mistake, so errors are left alone.
-            tokio::spawn(async move { pipe.write_all(text.as_bytes()).await });
-        }
-        let (stdout, stderr) = (Stream::read(child.stdout.take()), Stream::read(child.stderr.take()));
-        Ok(Self { child, group, stdout, stderr })
-    }
-
-    /// Asks the group to end, then ends it.
-    async fn stop(&mut self) {
-        self.signal(Signal::SIGTERM);
-        timeout(GRACE, self.child.wait()).await.ok();
-        self.signal(Signal::SIGKILL);
-        self.child.wait().await.ok();
-    }
-
-    /// Reads on until the streams end. A process left in the background may hold them open for ever, so not for long.
-    async fn drain(&mut self) {
-        timeout(GRACE, async { tokio::join!(&mut self.stdout.reader, &mut self.stderr.reader) }).await.ok();
-        self.stdout.reader.abort();
-        self.stderr.reader.abort();
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // It may be gone already.
-            killpg(group, signal).ok();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
-    }
-}
-
-/// One of the output streams, read to its end however much comes.
-struct Stream {
-    taken: Arc<Mutex<Taken>>,
-    reader: JoinHandle<()>,
-}
-
-/// What was read of a stream.
-#[derive(Clone, Default)]
-struct Taken {
-    head: Vec<u8>,
-    bytes: u64,
-    hash: Sha256,
-}
-
-impl Stream {
-    fn read(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
-        let taken = Arc::new(Mutex::new(Taken::default()));
-        let into = taken.clone();
-        let reader = tokio::spawn(async move {
-            let Some(mut pipe) = pipe else { return };
-            let mut chunk = vec![0; 64 << 10];
-            while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
-                let mut taken = lock(&into);
-                let room = KEPT.saturating_sub(taken.head.len()).min(read);
-                taken.head.extend_from_slice(&chunk[..room]);
-                taken.bytes += read as u64;
-                taken.hash.update(&chunk[..read]);
-            }
-        });
-        Self { taken, reader }
-    }
-
-    fn taken(&self) -> Taken {
-        lock(&self.taken).clone()
-    }
-}
-
-fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn exchange(
-    argv: &[String],
-    sent: Option<String>,
-    status: Option<i32>,
-    out: &Taken,
-    seconds: f64,
-) -> Exchange {
-    Exchange {
-        method: "exec".into(),
-        target: argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-        sent,
-        status,
-        bytes: out.bytes,
-        sha256: Some(hex::encode(out.hash.clone().finalize())),
-        seconds,
-        ..Exchange::default()
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-fn not_started(program: &str, error: &std::io::Error) -> StepError {
-    let help = match error.kind() {
-        std::io::ErrorKind::NotFound => "it is not there: is it installed, and is its folder in PATH?",
-        std::io::ErrorKind::PermissionDenied => "it may not be run: is it executable?",
-        _ => "the system refused",
-    };
-    StepError::lasting(format!("expected to run `{program}`, but {help} ({error})"))
-}
-
-fn late(argv: &[String], time: crate::model::Duration, stderr: &Taken) -> StepError {
-    let said = String::from_utf8_lossy(&stderr.head);
-    let said = said.trim_end().lines().next_back().unwrap_or("nothing").to_owned();
-    StepError::lasting(format!(
-        "expected `{}` to end within {time}, but it did not and was stopped with all its processes; the last it said on standard error: {said}; raise the step's `timeout` if it needs longer",
-        argv[0]
-    ))
 }
 
 #[cfg(test)]

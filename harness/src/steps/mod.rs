@@ -8,7 +8,8 @@ use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
 use crate::environment::Systems;
 use crate::model::{Duration, Finding, Permission};
-use crate::undo::Final;
+use crate::record::RecordError;
+use crate::undo::{By, Ledger, Owed, Promises, Until};
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -79,6 +80,14 @@ impl StepError {
     }
 }
 
+impl From<RecordError> for StepError {
+    fn from(error: RecordError) -> Self {
+        Self::lasting(format!(
+            "the promise to put it back could not be written down, so nothing was changed: {error}"
+        ))
+    }
+}
+
 impl From<ClientError> for StepError {
     fn from(error: ClientError) -> Self {
         Self { transient: error.is_transient(), message: error.to_string() }
@@ -117,7 +126,8 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     }
 }
 
-/// Changes the world once, finally; then says what it saw of the change.
+/// Changes the world once: under a promise, or finally. Then looks, as often as `within` asks; then puts back what it
+/// promised, and looks again.
 pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     /// The kind's name in scenario files, kebab-case.
     const NAME: &'static str;
@@ -125,18 +135,54 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     const EXAMPLE: &'static str;
     /// What it judges by itself, in one sentence or two.
     const JUDGES: &'static str;
-    /// The number of the judging rules, raised when `judge` changes its mind.
+    /// The number of the judging rules, raised when `judge` or `judge_reverted` changes its mind.
     const RULES: u32;
     /// The roles it uses.
     const ROLES: &'static [&'static str];
+    /// For how long it looks unless the step says otherwise with `within`; `None`: one look says everything.
+    const WITHIN: Option<Duration> = None;
+    /// When its promises are kept unless the step says otherwise with `until`.
+    const UNTIL: Until = Until::Step;
+    /// What the change itself gave, for the looks that follow. It is not kept.
+    type Done: Serialize + DeserializeOwned + Send + Sync;
     /// What it sees.
     type Seen: Serialize + DeserializeOwned + JsonSchema + Send;
+    /// The way back, as it is written down; `Nothing` where none is ever promised.
+    type Undo: Serialize + DeserializeOwned + Send + Sync;
+    /// What is seen once the change was put back.
+    type Reverted: Serialize + DeserializeOwned + Send;
     /// The permissions that these settings need.
     fn needs(&self) -> &'static [Permission];
-    /// Makes the change and returns what was seen of it. It is never cancelled and never tried again.
-    fn act(&self, cx: &Cx, leave: &Final) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
+    /// Do these settings promise to put the change back? Else it is final.
+    fn promises(&self) -> bool;
+    /// Makes the change. It is never cancelled and never tried again.
+    fn act(
+        &self,
+        cx: &Cx,
+        promises: &Promises<'_, Self::Undo>,
+    ) -> impl Future<Output = Result<Self::Done, StepError>> + Send;
+    /// Looks at what became of it, once.
+    fn observe(
+        &self,
+        done: &Self::Done,
+        cx: &Cx,
+    ) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
     /// Judges what was seen at that time. No I/O.
     fn judge(&self, seen: &Self::Seen, at: Timestamp) -> Vec<Finding>;
+    /// For how long it is tried to put this back, each look and each try included.
+    fn patience(_owed: &Self::Undo) -> Duration {
+        Duration::secs(60)
+    }
+    /// Puts the change back. It is called once a round until the world is seen to be back, and after a crash by another
+    /// process: what is back already is left as it is.
+    fn revert(owed: &Self::Undo, cx: &Cx, by: &Owed) -> impl Future<Output = Result<(), StepError>> + Send;
+    /// Looks whether the world is back.
+    fn observe_reverted(
+        owed: &Self::Undo,
+        cx: &Cx,
+    ) -> impl Future<Output = Result<Self::Reverted, StepError>> + Send;
+    /// Judges whether the world is back. No I/O. `owed` is as it was kept: secrets are masked.
+    fn judge_reverted(owed: &Self::Undo, seen: &Self::Reverted, at: Timestamp) -> Vec<Finding>;
     /// The setting that counts a list by itself, as a `JSONPath`.
     fn counted(&self) -> Option<&'static str> {
         None
@@ -228,12 +274,17 @@ fn schema_of<T: JsonSchema>() -> Schema {
     SchemaGenerator::default().into_root_schema_for::<T>()
 }
 
-fn seen_json(seen: &impl Serialize) -> Result<Value, StepError> {
+fn as_json(seen: &impl Serialize) -> Result<Value, StepError> {
     let wrong = |error: serde_json::Error| StepError {
         message: format!("the observation is no JSON: {error}"),
         transient: false,
     };
     serde_json::to_value(seen).map_err(wrong)
+}
+
+fn of_json<T: DeserializeOwned>(value: &Value) -> Result<T, StepError> {
+    T::deserialize(value)
+        .map_err(|error| StepError::lasting(format!("it has not the shape it should have: {error}")))
 }
 
 /// Tells a value that is `null` from no value.
@@ -250,7 +301,7 @@ macro_rules! checks { ($($variant:ident => $spec:path),+ $(,)?) => {
         /// # Errors
         /// When nothing could be seen.
         pub async fn observe(&self, cx: &Cx) -> Result<Value, StepError> {
-            match self { $(Self::$variant(kind) => seen_json(&Box::pin(kind.observe(cx)).await?)),+ }
+            match self { $(Self::$variant(kind) => as_json(&Box::pin(kind.observe(cx)).await?)),+ }
         }
     }
 } }
@@ -259,15 +310,64 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
     kinds! { /// A step that changes the world.
         AnyAct: Act, acts: true { $($variant => $spec),+ } }
     impl AnyAct {
-        /// Makes the change, once; what was seen of it as JSON of the documented shape.
+        /// Makes the change, once, and hands back what the looks need to know of it.
         ///
         /// # Errors
         /// When the change could not be made.
-        pub async fn act(&self, cx: &Cx, leave: &Final) -> Result<Value, StepError> {
-            match self { $(Self::$variant(kind) => seen_json(&Box::pin(kind.act(cx, leave)).await?)),+ }
+        pub async fn act(&self, cx: &Cx, ledger: &Ledger, by: &By) -> Result<Value, StepError> {
+            match self { $(Self::$variant(kind) => {
+                as_json(&Box::pin(kind.act(cx, &Promises::new(ledger, by))).await?)
+            }),+ }
+        }
+        /// One look at what became of it, as JSON of the documented shape.
+        ///
+        /// # Errors
+        /// When nothing could be seen.
+        pub async fn observe(&self, done: &Value, cx: &Cx) -> Result<Value, StepError> {
+            match self { $(Self::$variant(kind) => {
+                as_json(&Box::pin(kind.observe(&of_json(done)?, cx)).await?)
+            }),+ }
         }
         /// The permissions that these settings need.
         pub fn needs(&self) -> &'static [Permission] { match self { $(Self::$variant(kind) => kind.needs()),+ } }
+        /// Do these settings promise to put the change back?
+        pub fn promises(&self) -> bool { match self { $(Self::$variant(kind) => kind.promises()),+ } }
+        /// For how long it looks unless the step says otherwise.
+        pub fn within(&self) -> Option<Duration> { match self { $(Self::$variant(_) => <$spec as Act>::WITHIN),+ } }
+        /// When its promises are kept unless the step says otherwise.
+        pub fn until(&self) -> Until { match self { $(Self::$variant(_) => <$spec as Act>::UNTIL),+ } }
+
+        /// For how long it is tried to put a change of this kind back.
+        pub fn patience(kind: &str, undo: &Value) -> Duration {
+            $(if kind == <$spec as Act>::NAME && let Ok(undo) = of_json(undo) { return <$spec as Act>::patience(&undo); })+
+            Duration::default()
+        }
+        /// Puts a change of this kind back, and looks whether the world is back, as JSON.
+        ///
+        /// # Errors
+        /// When it could not be put back, or nothing could be seen; a kind or a way back that this program does not know.
+        pub async fn revert(kind: &str, undo: &Value, cx: &Cx, by: &Owed) -> Result<Value, StepError> {
+            $(if kind == <$spec as Act>::NAME {
+                let undo = of_json(undo)?;
+                Box::pin(<$spec as Act>::revert(&undo, cx, by)).await?;
+                return as_json(&Box::pin(<$spec as Act>::observe_reverted(&undo, cx)).await?);
+            })+
+            Err(StepError::lasting(format!("this program knows no act `{kind}`; the one that made the change does")))
+        }
+        /// The judgement on a saved look at a world that should be back.
+        pub fn judge_reverted(kind: &str, undo: &Value, seen: &Value, at: Timestamp) -> Vec<Finding> {
+            $(if kind == <$spec as Act>::NAME {
+                return match (of_json(undo), of_json(seen)) {
+                    (Ok(undo), Ok(seen)) => <$spec as Act>::judge_reverted(&undo, &seen, at),
+                    (undo, seen) => {
+                        let errors = [undo.err(), seen.err()].into_iter().flatten().map(|error| error.message);
+                        let why = errors.collect::<Vec<_>>().join("; ");
+                        vec![Finding::undecided("the way back and the observation can be read", "their shapes", why)]
+                    }
+                };
+            })+
+            vec![Finding::undecided("the world is back", "a kind that this program knows", kind)]
+        }
     }
 } }
 

@@ -59,6 +59,33 @@ fn seconds() -> impl Strategy<Value = f64> {
     prop_oneof![0.0..1e9, Just(0.1 + 0.2), Just(f64::MIN_POSITIVE)]
 }
 
+fn reverted() -> impl Strategy<Value = Event> {
+    (
+        (text(), text(), text(), text(), text(), text()),
+        verdict(),
+        seconds(),
+        any::<(u32, u32)>(),
+        vec(finding(), 0..3),
+    )
+        .prop_map(
+            |((scenario, step, kind, of, file, sha256), verdict, seconds, (rounds, promise), findings)| {
+                Event::Reverted {
+                    scenario,
+                    step,
+                    kind,
+                    of,
+                    promise,
+                    verdict,
+                    seconds,
+                    rounds,
+                    file,
+                    sha256,
+                    findings,
+                }
+            },
+        )
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let exit = select(Exit::TABLE.map(|row| row.0).to_vec());
     prop_oneof![
@@ -98,6 +125,7 @@ fn event() -> impl Strategy<Value = Event> {
                     }
                 }
             ),
+        reverted(),
         (text(), verdict(), of(text()), seconds()).prop_map(|(scenario, verdict, reason, seconds)| {
             Event::ScenarioEnded { scenario, verdict, reason, seconds }
         }),
@@ -125,6 +153,7 @@ fn number(event: &Event) -> usize {
         Event::ScenarioEnded { .. } => 5,
         Event::Interrupted { .. } => 6,
         Event::RunEnded { .. } => 7,
+        Event::Reverted { .. } => 8,
     }
 }
 
@@ -152,5 +181,5 @@ fn the_strategy_makes_every_event() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let made: std::collections::BTreeSet<usize> =
         (0..500).map(|_| number(&event().new_tree(&mut runner).unwrap().current())).collect();
-    assert_eq!(made, (0..8).collect());
+    assert_eq!(made, (0..9).collect());
 }

@@ -1,13 +1,19 @@
-//! Tests of the kind `command`; they stand here because only the crate itself can declare a change final.
+//! Tests of the kind `command`: programs that end well, badly or never, and those that say too much.
 
 use super::*;
 use crate::clients::Log;
 use crate::clock::Clock;
 use crate::environment::Systems;
 use crate::model::{Duration as Time, Verdict};
+use crate::record::Recorder;
+use crate::redact::Redactor;
+use crate::undo::{By, Ledger, Until};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 fn cx(time: Time) -> Cx {
     let systems = Arc::new(Systems::default());
@@ -18,9 +24,25 @@ fn command(settings: Value) -> Command {
     serde_json::from_value(settings).unwrap()
 }
 
-async fn run(settings: Value) -> Result<(Seen, Verdict), StepError> {
+/// Acts with a ledger of its own.
+async fn act(command: &Command, cx: &Cx) -> Result<Ended, StepError> {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::create(folder.path(), &cx.clock, Redactor::default(), Box::new(|_| {})).unwrap();
+    let ledger = Ledger::new(Arc::new(Mutex::new(recorder)), cx.clock.clone(), vec![]);
+    let by = By {
+        scenario: "s".into(),
+        step: "t".into(),
+        kind: Command::NAME,
+        via: BTreeMap::new(),
+        timeout: cx.timeout,
+        until: Until::Step,
+    };
+    command.act(cx, &Promises::new(&ledger, &by)).await
+}
+
+async fn run(settings: Value) -> Result<(Ended, Verdict), StepError> {
     let command = command(settings);
-    let seen = command.act(&cx(Time::secs(20)), &Final::declare()).await?;
+    let seen = act(&command, &cx(Time::secs(20))).await?;
     let findings = command.judge(&seen, Clock::real().now());
     Ok((seen, Verdict::fold(findings.into_iter().map(|finding| finding.verdict))))
 }
@@ -60,9 +82,13 @@ async fn what_cannot_run_says_why() {
         let error = run(settings).await.unwrap_err();
         assert!(error.message.contains(word) && !error.transient, "{error}");
     }
-    for settings in
-        [json!({}), json!({"argv": []}), json!({"script": " "}), json!({"argv": ["a"], "script": "b"})]
-    {
+    for settings in [
+        json!({}),
+        json!({"argv": []}),
+        json!({"script": " "}),
+        json!({"argv": ["a"], "script": "b"}),
+        json!({"argv": ["a"], "undo": []}),
+    ] {
         assert!(command(settings.clone()).mistake().is_some(), "{settings}");
     }
 }
@@ -76,7 +102,7 @@ async fn when_the_time_is_over_the_whole_group_ends() {
         format!("(trap '' TERM; sh -c 'echo $PPID' > {}; while :; do sleep 1; done) & wait", note.display());
     let command = command(json!({ "script": script }));
     let cx = cx(Time("1s".parse::<Time>().unwrap().0));
-    let error = command.act(&cx, &Final::declare()).await.unwrap_err();
+    let error = act(&command, &cx).await.unwrap_err();
     assert!(error.message.contains("within 1s") && !error.transient, "{error}");
     assert!(cx.clock.elapsed() < Duration::from_secs(10));
     gone(&std::fs::read_to_string(note).unwrap()).await;
@@ -88,13 +114,13 @@ async fn when_the_step_is_dropped_the_group_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("pid");
     let command = command(json!({ "script": format!("echo $$ > {}; sleep 1000 & wait", note.display()) }));
-    let (cx, leave) = (cx(Time::secs(100)), Final::declare());
+    let cx = cx(Time::secs(100));
     let written = async {
         while std::fs::read_to_string(&note).unwrap_or_default().is_empty() {
             cx.clock.sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::select! { _ = command.act(&cx, &leave) => panic!("it does not end by itself"), () = written => {} }
+    tokio::select! { _ = act(&command, &cx) => panic!("it does not end by itself"), () = written => {} }
     gone(&std::fs::read_to_string(note).unwrap()).await;
 }
 
@@ -115,7 +141,7 @@ async fn output_that_was_cut_is_not_judged_as_if_it_were_whole() {
 #[tokio::test]
 async fn the_exchange_is_a_line_that_a_shell_takes() {
     let cx = cx(Time::secs(20));
-    command(json!({"argv": ["echo", "it's", ""]})).act(&cx, &Final::declare()).await.unwrap();
+    act(&command(json!({"argv": ["echo", "it's", ""]})), &cx).await.unwrap();
     let taken = cx.log.take();
     assert_eq!((taken[0].method.as_str(), taken[0].target.as_str()), ("exec", r"echo 'it'\''s' ''"));
     assert_eq!((taken[0].status, taken[0].bytes), (Some(0), 6));

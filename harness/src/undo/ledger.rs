@@ -1,0 +1,164 @@
+//! The promises of a run: written down before the change, remembered until they are kept.
+
+use super::journal::{Entry, Kept, Promised};
+use super::{Final, Owed, Promise, Until};
+use crate::clock::Clock;
+use crate::model::{Duration, FORMAT};
+use crate::record::{RecordError, Recorder, forget};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Who promises.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// The scenario's id.
+    pub scenario: String,
+    /// The step's id.
+    pub step: String,
+    /// The kind's name.
+    pub kind: &'static str,
+    /// Which connection serves which role, where the step says.
+    pub via: BTreeMap<String, String>,
+    /// Bounds one attempt to put it back.
+    pub timeout: Duration,
+    /// When it is kept.
+    pub until: Until,
+}
+
+/// A promise that is open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Debt {
+    /// The run that made it.
+    pub run: String,
+    /// That run's folder.
+    pub folder: PathBuf,
+    /// What was promised, as it was written down.
+    pub promised: Promised,
+    /// The way back as it was given; `None` where its secret part is lost.
+    pub undo: Option<Value>,
+}
+
+impl Debt {
+    /// Did this step change it?
+    pub fn is_of(&self, scenario: &str, step: &str) -> bool {
+        self.promised.scenario == scenario && self.promised.step == step
+    }
+}
+
+/// Writes promises down, and knows which are open.
+#[derive(Debug)]
+pub struct Ledger {
+    recorder: Arc<Mutex<Recorder>>,
+    clock: Clock,
+    /// How many promises this run has made.
+    made: AtomicU32,
+    open: Mutex<Vec<Debt>>,
+}
+
+impl Ledger {
+    /// Of a run that begins owing this: nothing, or what an earlier one left.
+    pub fn new(recorder: Arc<Mutex<Recorder>>, clock: Clock, open: Vec<Debt>) -> Self {
+        Self { recorder, clock, made: AtomicU32::new(0), open: Mutex::new(open) }
+    }
+
+    /// What is owed, newest first.
+    pub fn owed(&self) -> Vec<Debt> {
+        self.open().iter().rev().cloned().collect()
+    }
+
+    /// Leave to put back what is owed.
+    pub fn leave(&self, _debt: &Debt) -> Owed {
+        Owed(())
+    }
+
+    /// Writes down that the promise was kept: the world was seen to be back.
+    ///
+    /// # Errors
+    /// A journal that cannot be written. It counts as kept in this run all the same.
+    pub fn kept(&self, debt: &Debt) -> Result<(), RecordError> {
+        let promise = debt.promised.promise;
+        self.open().retain(|open| (&open.run, open.promised.promise) != (&debt.run, promise));
+        let kept = Kept { run: debt.run.clone(), promise, at: self.clock.now() };
+        self.recorder().journal(&Entry::Kept(kept), &[])?;
+        match &debt.promised.private {
+            Some(name) => forget(&debt.folder, name),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the promise down and waits until the disk has it.
+    fn promise(&self, by: &By, undo: Value) -> Result<(), RecordError> {
+        let mut recorder = self.recorder();
+        let promise = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut promised = Promised {
+            proofmark: FORMAT.into(),
+            promise,
+            at: self.clock.now(),
+            scenario: by.scenario.clone(),
+            step: by.step.clone(),
+            kind: by.kind.to_owned(),
+            via: by.via.clone(),
+            timeout: by.timeout,
+            until: by.until,
+            private: None,
+            undo: undo.clone(),
+        };
+        let clean = recorder.clean(&promised, &[])?;
+        if clean.get()["undo"] != undo {
+            // It has to come back byte for byte, so what may not be shown is kept apart.
+            let name = format!("private/{promise}.json");
+            recorder.private(&name, &json!({ "proofmark": FORMAT, "undo": undo }))?;
+            promised.private = Some(name);
+        }
+        recorder.journal(&Entry::Promised(promised.clone()), &[])?;
+        let (run, folder) = (recorder.run.clone(), recorder.folder().to_owned());
+        self.open().push(Debt { run, folder, promised, undo: Some(undo) });
+        Ok(())
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Debt>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an act is given to ask for leave with. `U` is the kind's way back.
+#[derive(Debug)]
+pub struct Promises<'a, U> {
+    ledger: &'a Ledger,
+    by: &'a By,
+    undo: PhantomData<fn(U)>,
+}
+
+impl<'a, U: Serialize> Promises<'a, U> {
+    /// For one step.
+    pub fn new(ledger: &'a Ledger, by: &'a By) -> Self {
+        Self { ledger, by, undo: PhantomData }
+    }
+
+    /// Promises to put the change back, whatever happens. Only then may it be made.
+    ///
+    /// # Errors
+    /// When the promise could not be written to disk: nothing may be changed then.
+    pub fn promise(&self, undo: &U) -> Result<Promise, RecordError> {
+        self.ledger.promise(self.by, serde_json::to_value(undo)?).map(|()| Promise(()))
+    }
+
+    /// Declares the change final.
+    pub fn declare_final(&self) -> Final {
+        Final(())
+    }
+
+    /// Marks what this run makes, so that it is known as ours and as nobody else's: the run's id.
+    pub fn mark(&self) -> String {
+        self.ledger.recorder().run.clone()
+    }
+}

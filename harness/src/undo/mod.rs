@@ -1,0 +1,51 @@
+//! Leave to change the world. A changing client call demands one: a [`Promise`], which exists only once the way back is
+//! on disk; an [`Owed`], with which a promise is kept; or a [`Final`], which says that nothing will be put back.
+//!
+//! The way back is data, so it outlives the process: `journal.jsonl` holds every promise and its end, and whoever reads
+//! it later can do what the run no longer could.
+
+mod journal;
+mod ledger;
+
+pub use journal::{Promised, ReadError, Unfinished, unfinished};
+pub use ledger::{By, Debt, Ledger, Promises};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The way back of this change is on disk.
+#[derive(Debug)]
+pub struct Promise(());
+
+/// A promise is being kept.
+#[derive(Debug)]
+pub struct Owed(());
+
+/// A change that is declared final: `plan` prints it, and nothing is put back.
+#[derive(Debug)]
+pub struct Final(());
+
+/// What a changing client call asks for. Only this module makes one.
+pub trait Leave: sealed::Sealed + Sync {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! leave { ($($one:ty),+) => { $(impl sealed::Sealed for $one {} impl Leave for $one {})+ } }
+leave!(Promise, Owed, Final);
+
+/// When a promise is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// At the end of its step.
+    #[default]
+    Step,
+    /// At the end of its scenario.
+    Scenario,
+}
+
+/// The way back of an act that promises nothing: there is no such value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Nothing {}

@@ -9,7 +9,11 @@
     reason = "a bench prints what it measured and writes its own input"
 )]
 
-use fixtures::Postgres;
+#[path = "../tests/ground/postgres.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod postgres;
+
+use postgres::Postgres;
 use proofmark::clock::Clock;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -37,7 +41,8 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let server = Postgres::start("shared_buffers = 128MB\nmax_wal_size = 4GB\nautovacuum = off");
+    let server =
+        Postgres::start(&[("shared_buffers", "128MB"), ("max_wal_size", "4GB"), ("autovacuum", "off")]);
     server.sql("postgres", DATA);
     server.sql("postgres", "VACUUM ANALYZE");
     let size = server.sql("postgres", "SELECT pg_database_size('postgres') / 1048576");

@@ -368,10 +368,12 @@ pub fn is_masked(value: &Value) -> bool {
     }
 }
 
-/// The password inside a DSN or URL, as it is written and decoded; a login without one is a token itself.
+/// The password inside a DSN or URL, as it is written and decoded; a login without one is a token itself. Not so for a
+/// database, whose users have names that are all over the evidence.
 fn dsn_passwords(text: &str) -> Vec<String> {
     let Ok(url) = url::Url::parse(text.trim()) else { return vec![] };
-    let written = url.password().unwrap_or(url.username());
+    let alone = if url.scheme().starts_with("postgres") { "" } else { url.username() };
+    let written = url.password().unwrap_or(alone);
     let decoded = percent_encoding::percent_decode_str(written).decode_utf8_lossy().into_owned();
     vec![written.to_owned(), decoded]
 }
@@ -392,6 +394,20 @@ mod tests {
         redactor.learn("admin");
         let seen = cleaned(&redactor, &json!({"a": "admin", "b": "the admin page"}));
         assert_eq!(seen, json!({"a": MASK, "b": "the admin page"}));
+    }
+
+    #[test]
+    fn a_login_without_a_password_is_a_token_but_the_name_of_a_databases_user_is_none() {
+        let redactor = Redactor::default();
+        redactor.learn("https://ghp_0123456789@example.org/");
+        for scheme in ["postgres", "postgresql", "postgresql+asyncpg"] {
+            redactor.learn(format!("{scheme}://postgres@127.0.0.1:5432/bookings"));
+        }
+        let seen = cleaned(
+            &redactor,
+            &json!({"postgres": "postgres", "as": "role postgres", "t": "ghp_0123456789"}),
+        );
+        assert_eq!(seen, json!({"postgres": "postgres", "as": "role postgres", "t": MASK}));
     }
 
     #[test]

@@ -5,10 +5,11 @@
 mod ground;
 mod live;
 
-use fixtures::{Alertmanager, Answer, Server};
+use fixtures::{Answer, Server};
 use ground::{Look, cx, look};
 use live::until;
 use proofmark::expect::Count;
+use proofmark::lab::Alertmanager;
 use proofmark::model::Verdict::{Failed, Passed, Unverified};
 use proofmark::steps::StepError;
 use serde_json::{Value, json};
@@ -196,38 +197,33 @@ fn asked(name: &str, notifying: bool) -> Value {
     json!({"alertmanager-alerts": {"name": name, "notifying": notifying}})
 }
 
-fn post_alert(real: &Alertmanager, labels: &Value) {
-    real.post("/api/v2/alerts", &json!([{ "labels": labels }]).to_string());
+async fn post_alert(real: &Alertmanager, labels: Value) {
+    real.post("/api/v2/alerts", &json!([{ "labels": labels }])).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_real_alertmanager_is_read_until_it_is_stopped() {
-    assert!(Alertmanager::installed(), "install `prometheus-alertmanager`: this test wants a real one");
-    let mut real = Alertmanager::start(CONFIG);
-    let cx = cx(&real.url());
+    let folder = tempfile::tempdir().unwrap();
+    let real = Alertmanager::start(folder.path(), CONFIG).await.unwrap();
+    let cx = cx(&real.url);
     let up = look(&cx, json!({"alertmanager-status": {}})).await.unwrap();
     assert_eq!((up.verdict, &up.seen["receivers"]), (Passed, &json!(["nobody", "platform"])));
     assert_eq!(look(&cx, asked("Symptom", false)).await.unwrap().verdict, Failed);
 
-    post_alert(&real, &json!({"alertname": "Symptom", "team": "platform"}));
+    post_alert(&real, json!({"alertname": "Symptom", "team": "platform"})).await;
     let active = until(&cx, asked("Symptom", true), Passed).await;
     assert_eq!(active.seen["alerts"][0]["receivers"], json!(["platform"]));
-    post_alert(&real, &json!({"alertname": "Outage"}));
+    post_alert(&real, json!({"alertname": "Outage"})).await;
     let inhibited = until(&cx, asked("Symptom", true), Failed).await;
     assert_eq!(inhibited.seen["alerts"][0]["state"], "suppressed");
     assert_eq!(look(&cx, asked("Symptom", false)).await.unwrap().verdict, Passed, "it is there all the same");
 
     until(&cx, asked("Outage", true), Passed).await;
-    let matchers = json!([{"name": "alertname", "value": "Outage", "isRegex": false, "isEqual": true}]);
-    let now = cx.clock.now();
-    let end = now + jiff::SignedDuration::from_hours(1);
-    let silence =
-        json!({"matchers": matchers, "startsAt": now, "endsAt": end, "createdBy": "t", "comment": "t"});
-    real.post("/api/v2/silences", &silence.to_string());
+    real.silence(&[("alertname".to_owned(), "Outage".to_owned())].into()).await.unwrap();
     let silenced = until(&cx, asked("Outage", true), Failed).await;
     assert!(silenced.findings[1].seen.to_string().contains("silenced by"), "{silenced:?}");
 
-    real.stop();
+    real.stop().await;
     for kind in [asked("Outage", false), json!({"alertmanager-status": {}})] {
         let gone = look(&cx, kind).await.unwrap_err();
         assert!(gone.transient, "{gone}");
@@ -239,9 +235,10 @@ async fn a_real_alertmanager_that_mutes_never_passes_as_notifying() {
     let always = "time_intervals: [{ name: always, time_intervals: [{ times: [{ start_time: '00:00', end_time: '24:00' }] }] }]\n";
     let config =
         CONFIG.replace("receiver: platform }", "receiver: platform, mute_time_intervals: [always] }");
-    let real = Alertmanager::start(&format!("{config}{always}"));
-    let cx = cx(&real.url());
-    post_alert(&real, &json!({"alertname": "Symptom", "team": "platform"}));
+    let folder = tempfile::tempdir().unwrap();
+    let real = Alertmanager::start(folder.path(), &format!("{config}{always}")).await.unwrap();
+    let cx = cx(&real.url);
+    post_alert(&real, json!({"alertname": "Symptom", "team": "platform"})).await;
     let arrived = until(&cx, asked("Symptom", false), Passed).await;
     let muted = look(&cx, asked("Symptom", true)).await.unwrap();
     // Up to 0.27 it is `active` and no word of it; from 0.28 on the interval is named.

@@ -10,8 +10,8 @@ mod database;
 #[expect(dead_code, reason = "the other tests reach a URL")]
 mod ground;
 
+use database::postgres::{POSTGRES_PASSWORD, Postgres};
 use database::{awkward, cx, query, reach};
-use fixtures::{POSTGRES_PASSWORD, Postgres};
 use ground::look;
 use proofmark::environment::Tls;
 use proofmark::model::Duration;
@@ -22,10 +22,10 @@ use std::time::{Duration as Std, Instant};
 
 #[tokio::test]
 async fn tls_is_as_libpq_means_it() {
-    let server = Postgres::start("");
+    let server = Postgres::start(&[]);
     let plain = Tls::default;
     let ca = || Tls { ca: Some(server.authority.clone()), ..Tls::default() };
-    let other = Postgres::start("ssl = off").authority.clone();
+    let other = Postgres::start(&[("ssl", "off")]).authority.clone();
     let wrong_ca = || Tls { ca: Some(other.clone()), ..Tls::default() };
     let named = |name: &str| Tls { server_name: Some(name.into()), ..ca() };
     let insecure = || Tls { insecure: true, ..Tls::default() };
@@ -92,7 +92,7 @@ async fn look_over_tls(
 
 #[tokio::test]
 async fn a_server_that_lets_in_only_some_is_reached_in_its_way() {
-    let server = Postgres::start("");
+    let server = Postgres::start(&[]);
     for database in ["only_tls", "only_plain", "certain"] {
         server.sql("postgres", &format!("CREATE DATABASE {database}"));
     }
@@ -115,7 +115,7 @@ async fn a_server_that_lets_in_only_some_is_reached_in_its_way() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_said_so() {
-    let server = Postgres::start("ssl = off");
+    let server = Postgres::start(&[("ssl", "off")]);
     let seen = query(&cx(&server.url("postgres")), "SELECT 1 AS one").await.unwrap();
     assert_eq!(seen.seen["database"]["tls"], Value::Null);
     let error =
@@ -125,7 +125,7 @@ async fn a_server_without_tls_is_said_so() {
 
 #[tokio::test]
 async fn errors_say_where_and_how_to_mend_it_and_never_the_password() {
-    let mut server = awkward("");
+    let mut server = awkward(&[]);
     let port = server.port;
     let at = |login: &str, database: &str| format!("postgresql://{login}@127.0.0.1:{port}/{database}");
     for (url, sql, word, transient) in [
@@ -173,7 +173,7 @@ async fn errors_say_where_and_how_to_mend_it_and_never_the_password() {
 
 #[tokio::test]
 async fn a_server_that_dies_in_the_middle_is_an_error() {
-    let mut server = awkward("");
+    let mut server = awkward(&[]);
     let cx = cx(&server.url("app"));
     let asked = tokio::spawn(async move { query(&cx, "SELECT pg_sleep(600)").await });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
@@ -218,7 +218,7 @@ fn kept(folder: &Path, told: Vec<u8>) -> Vec<(String, String)> {
 
 #[test]
 fn a_whole_run_by_the_variables_of_the_plans_keeps_no_password() {
-    let server = awkward("");
+    let server = awkward(&[]);
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("env.yaml", "proofmark: v1\nconnections:\n  postgres: { url: { env: DATABASE_URL } }\n");

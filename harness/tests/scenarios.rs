@@ -30,17 +30,42 @@ struct Found {
     text: String,
 }
 
+/// A world as far as it can be had here.
+struct Prepared {
+    spec: WorldSpec,
+    /// What cannot be had: connection and package.
+    missing: Vec<(&'static str, &'static str)>,
+}
+
+impl Prepared {
+    fn of(spec: WorldSpec) -> Self {
+        let (spec, missing) = spec.without_missing();
+        Self { spec, missing }
+    }
+
+    /// Why this scenario cannot be run here. A kind that asks a system has the name of it before its own.
+    fn reason(&self, scenario: &str) -> Option<String> {
+        let uses =
+            |name: &str| ["{}-", "via: {}"].iter().any(|it| scenario.contains(&it.replace("{}", name)));
+        let missing =
+            self.missing.iter().filter(|(connection, _)| uses(connection)).map(|(_, package)| *package);
+        let prometheus = (!lab::has("prometheus")).then_some("prometheus");
+        let all: Vec<&str> = prometheus.into_iter().chain(missing).collect();
+        (!all.is_empty()).then(|| format!("ignored: not installed, see make setup: {}", all.join(", ")))
+    }
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The tests wait for worlds to settle rather than compute.
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    arguments.test_threads = arguments.test_threads.or(Some(8));
     let runtime = Arc::new(Runtime::new().unwrap());
     let scenarios = files("scenarios");
     let (specs, twins): (Vec<Found>, Vec<Found>) =
         files("fixtures/twins").into_iter().partition(|found| found.id.ends_with("/world"));
-    let specs: BTreeMap<String, WorldSpec> = specs
+    let specs: BTreeMap<String, Prepared> = specs
         .into_iter()
-        .map(|found| (found.folder, WorldSpec::parse(&found.text).unwrap().below(&root())))
+        .map(|found| (found.folder, Prepared::of(WorldSpec::parse(&found.text).unwrap().below(&root()))))
         .collect();
     let twins: Vec<(Found, Twin)> = twins
         .into_iter()
@@ -51,28 +76,29 @@ fn main() -> ExitCode {
         .collect();
 
     let mut trials: Vec<Trial> = scenarios.iter().map(|found| shipped(found, &twins)).collect();
-    let missing = (!lab::has("prometheus")).then_some("ignored: prometheus is not installed, see make setup");
     // Started here and not in a test, because every scenario of a folder shares it.
     let wells: BTreeMap<&String, Option<Arc<World>>> = specs
         .iter()
-        .map(|(folder, spec)| {
-            let wanted = missing.is_none() && !arguments.list;
-            (folder, wanted.then(|| Arc::new(runtime.block_on(World::start(spec)).unwrap())))
+        .map(|(folder, prepared)| {
+            let wanted = prepared.reason("").is_none() && !arguments.list;
+            (folder, wanted.then(|| Arc::new(runtime.block_on(World::start(&prepared.spec)).unwrap())))
         })
         .collect();
     for found in &scenarios {
-        let well = wells.get(&found.folder);
-        let reason = match well {
-            None => Some("ignored: its systems cannot be had here"),
-            Some(_) => missing,
+        let reason = match specs.get(&found.folder) {
+            None => Some("ignored: its systems cannot be had here".into()),
+            Some(prepared) => prepared.reason(&found.text),
         };
-        trials.push(passes(found, well.cloned().flatten(), reason));
+        trials.push(passes(found, wells.get(&found.folder).cloned().flatten(), reason));
     }
     for (found, twin) in twins {
-        trials.push(fails(&found, twin, specs.get(&found.folder).cloned(), missing, &runtime));
+        let prepared = specs.get(&found.folder);
+        let text = scenarios.iter().find(|one| one.id == twin.twin_of).map_or("", |one| &one.text);
+        let reason = prepared.and_then(|prepared| prepared.reason(text));
+        trials.push(fails(&found, twin, prepared.map(|prepared| prepared.spec.clone()), reason, &runtime));
     }
-    if let Some(spec) = specs.values().next().cloned() {
-        trials.push(leaves_nothing(spec, missing, &runtime));
+    for (folder, prepared) in &specs {
+        trials.push(leaves_nothing(folder, prepared.spec.clone(), prepared.reason(""), &runtime));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     for world in wells.into_values().flatten().filter_map(Arc::into_inner) {
@@ -96,7 +122,7 @@ fn shipped(found: &Found, twins: &[(Found, Twin)]) -> Trial {
 }
 
 /// In a world where all is well it passes, and its evidence judges the same again.
-fn passes(found: &Found, world: Option<Arc<World>>, reason: Option<&str>) -> Trial {
+fn passes(found: &Found, world: Option<Arc<World>>, reason: Option<String>) -> Trial {
     let (id, folder) = (found.id.clone(), found.folder.clone());
     let trial = Trial::test(format!("passes {id}"), move || {
         let world = world.ok_or("its world was not started")?;
@@ -112,7 +138,7 @@ fn fails(
     found: &Found,
     twin: Twin,
     spec: Option<WorldSpec>,
-    reason: Option<&str>,
+    reason: Option<String>,
     runtime: &Arc<Runtime>,
 ) -> Trial {
     let (folder, runtime) = (found.folder.clone(), Arc::clone(runtime));
@@ -132,14 +158,15 @@ fn fails(
 }
 
 /// A world that ended, in order or not, leaves no folder and no open port behind.
-fn leaves_nothing(spec: WorldSpec, reason: Option<&str>, runtime: &Arc<Runtime>) -> Trial {
+fn leaves_nothing(folder: &str, spec: WorldSpec, reason: Option<String>, runtime: &Arc<Runtime>) -> Trial {
     let runtime = Arc::clone(runtime);
-    let trial = Trial::test("lab: a world leaves nothing behind", move || {
+    let trial = Trial::test(format!("lab: the world of {folder} leaves nothing behind"), move || {
         for in_order in [true, false] {
             let world = runtime.block_on(World::start(&spec))?;
             let folder = world.folder().to_path_buf();
             let addresses: Vec<String> = world.addresses().values().cloned().collect();
-            let open = |url: &String| std::net::TcpStream::connect(url.trim_start_matches("http://")).is_ok();
+            let authority = |url: &String| url.split('/').nth(2).unwrap_or_default().to_owned();
+            let open = |url: &String| std::net::TcpStream::connect(authority(url)).is_ok();
             ensure(addresses.iter().all(open), || format!("not all of {addresses:?} are open"))?;
             let guard = runtime.enter();
             if in_order {
@@ -162,7 +189,7 @@ fn leaves_nothing(spec: WorldSpec, reason: Option<&str>, runtime: &Arc<Runtime>)
     ignored(trial, reason)
 }
 
-fn ignored(trial: Trial, reason: Option<&str>) -> Trial {
+fn ignored(trial: Trial, reason: Option<String>) -> Trial {
     match reason {
         Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
         None => trial,

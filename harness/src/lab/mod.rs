@@ -5,25 +5,31 @@
 
 pub mod embedded;
 
+mod alertmanager;
 mod app;
+mod daemon;
+mod postgres;
 mod process;
 mod prometheus;
 mod rules;
 mod twin;
 mod world;
 
+pub use alertmanager::Alertmanager;
 pub use app::{AppSpec, Metric};
+pub use postgres::{Cluster, Postgres, PostgresSpec};
 pub use process::{Process, has};
-pub use prometheus::Prometheus;
+pub use prometheus::{Prometheus, Watches};
 pub use twin::{Break, Failure, Outcome, Twin};
 pub use world::{FileSpec, World, WorldSpec};
 
+use crate::clients::ClientError;
 use crate::diag::Diag;
 
 /// Why a throwaway system could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
-    /// The program is not on this machine.
+    /// The program, or the package of it, is not on this machine.
     #[error("`{0}` is not installed, or not on PATH")]
     Missing(String),
     /// The program ended before it was ready.
@@ -61,6 +67,12 @@ impl LabError {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |error| Self::Io { what, error }
+    }
+}
+
+impl From<ClientError> for LabError {
+    fn from(error: ClientError) -> Self {
+        Self::Wrong(error.to_string())
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::LabError;
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
+use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -14,28 +16,53 @@ use tokio::sync::mpsc;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many of its last lines are kept for an error message.
-const KEPT: usize = 5;
+const KEPT: usize = 8;
 
-/// A running program. Dropping it kills its process group.
+/// How often a port that someone else took in the meantime is replaced by another.
+const PORTS: usize = 3;
+
+/// A running program. Dropping it ends its process group at once.
 #[derive(Debug)]
 pub struct Process {
     program: String,
     child: Child,
     lines: mpsc::Receiver<String>,
     last: VecDeque<String>,
+    /// What ends it at once.
+    end: Signal,
 }
 
-/// Starts it. Under `setpriv` the kernel ends it when the thread that calls this ends, so that not even `kill -9` leaves
-/// it behind; call it from a thread that lives as long as the program should.
-fn spawn(mut command: Command, args: &[String]) -> std::io::Result<Child> {
+fn spawn(mut command: Command) -> std::io::Result<Child> {
     command
-        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0) // Ctrl-C in the terminal is ours to pass on
         .kill_on_drop(true)
         .spawn()
+}
+
+/// Starts what `start` makes of an address (`host:port`) that was free a moment ago, and again with another one where
+/// someone else was faster.
+pub(super) async fn on_a_free_port<T>(
+    mut start: impl AsyncFnMut(String) -> Result<T, LabError>,
+) -> Result<T, LabError> {
+    let mut tries = 1;
+    loop {
+        match start(free_address()?).await {
+            Err(LabError::Ended { said, .. })
+                if said.to_lowercase().contains("address already in use") && tries < PORTS =>
+            {
+                tries += 1;
+            }
+            end => return end,
+        }
+    }
+}
+
+fn free_address() -> Result<String, LabError> {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    Ok(address.map_err(LabError::io("looking for a free port"))?.to_string())
 }
 
 /// Is the program on this machine?
@@ -50,7 +77,9 @@ pub fn has(program: &str) -> bool {
 }
 
 impl Process {
-    /// Starts `program`. Its standard error is read line by line; its standard output goes nowhere.
+    /// Starts `program`. Its standard error is read line by line; its standard output goes nowhere. Under `setpriv` the
+    /// kernel ends it when the thread that calls this ends, so that not even `kill -9` leaves it behind; call it from a
+    /// thread that lives as long as the program should.
     ///
     /// # Errors
     /// [`LabError::Missing`] where it is not installed, [`LabError::Io`] where it cannot be started.
@@ -58,12 +87,23 @@ impl Process {
         if !has(program) {
             return Err(LabError::Missing(program.to_owned()));
         }
-        let mut guarded = Command::new("setpriv");
-        guarded.args(["--pdeathsig", "KILL", "--", program]);
-        let child = match spawn(guarded, args) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => spawn(Command::new(program), args),
+        let (mut guarded, mut plain) = (Command::new("setpriv"), Command::new(program));
+        guarded.args(["--pdeathsig", "KILL", "--", program]).args(args);
+        plain.args(args);
+        let child = match spawn(guarded) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => spawn(plain),
             other => other,
         };
+        Self::watch(program, child, Signal::SIGKILL)
+    }
+
+    /// Starts a command that is guarded already; `end` is the signal that ends the program at once, with all that it
+    /// started.
+    pub(super) fn start_command(program: &str, command: Command, end: Signal) -> Result<Self, LabError> {
+        Self::watch(program, spawn(command), end)
+    }
+
+    fn watch(program: &str, child: std::io::Result<Child>, end: Signal) -> Result<Self, LabError> {
         let mut child = child.map_err(LabError::io(format!("starting `{program}`")))?;
         let (tell, lines) = mpsc::channel(256);
         if let Some(stderr) = child.stderr.take() {
@@ -75,7 +115,7 @@ impl Process {
                 }
             });
         }
-        Ok(Self { program: program.to_owned(), child, lines, last: VecDeque::new() })
+        Ok(Self { program: program.to_owned(), child, lines, last: VecDeque::new(), end })
     }
 
     /// Waits until it writes a line with one of `words`; returns which of them.
@@ -127,7 +167,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         // `id` is gone once the end was waited for, so the number cannot be another's by now.
         if let Some(pid) = self.pid() {
-            let _ = killpg(pid, Signal::SIGKILL);
+            let _ = killpg(pid, self.end);
+            // Until it is gone it may write into a folder that is removed next. Whoever started it collects it.
+            let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         }
     }
 }

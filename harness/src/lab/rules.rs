@@ -1,7 +1,7 @@
 //! Files of rules, copied so that a twin can change one rule in them.
 
 use super::LabError;
-use super::prometheus::write;
+use super::daemon::write;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@ use crate::model::{Finding, Verdict};
 use crate::report::text::sentence;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A twin, as its file holds it.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,6 +64,12 @@ pub enum Break {
     },
     /// Prometheus is made to reload this text, which it must refuse.
     Reload(String),
+    /// Alertmanager has this configuration instead.
+    Alertmanager(Value),
+    /// Alerts with exactly these labels are silenced.
+    Silence(BTreeMap<String, String>),
+    /// This was done to the database.
+    Sql(String),
 }
 
 /// A step that must fail, and the finding in it.

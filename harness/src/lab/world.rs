@@ -1,11 +1,15 @@
-//! A world: applications, the Prometheus that watches them, and the environment file that reaches them all.
+//! A world: applications, the Prometheus that watches them, an Alertmanager and a database where it asks for them, and
+//! the environment file that reaches them all.
 
 use super::app::App;
 use super::rules::Rules;
-use super::{AppSpec, Break, LabError, Prometheus};
+use super::{
+    Alertmanager, AppSpec, Break, Cluster, LabError, Postgres, PostgresSpec, Prometheus, Watches,
+    alertmanager, daemon, has, postgres,
+};
 use crate::clock::Clock;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -16,8 +20,18 @@ use tempfile::TempDir;
 /// Two scrapes and some: after so long Prometheus has seen what was changed.
 const SEEN_AFTER: Duration = Duration::from_secs(3);
 
+/// Prometheus looks for Alertmanagers every five seconds, and then sends again what fires.
+const ARRIVED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether it has.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+
 /// How long a fresh Prometheus may take until it has scraped everything twice.
 const SCRAPED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The connections to the systems that a world may have.
+const ALERTMANAGER: &str = "alertmanager";
+const POSTGRES: &str = "postgres";
 
 /// The description of a world, as its file holds it.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,6 +46,10 @@ pub struct WorldSpec {
     /// Files of rules for Prometheus.
     #[serde(default)]
     pub rules: Vec<PathBuf>,
+    /// The configuration of an Alertmanager that Prometheus sends its alerts to; none: there is no Alertmanager.
+    pub alertmanager: Option<Value>,
+    /// A database; none: there is no PostgreSQL.
+    pub postgres: Option<PostgresSpec>,
 }
 
 /// A file of a world.
@@ -58,10 +76,25 @@ impl WorldSpec {
     /// The same, where the files that it names lie below this folder.
     #[must_use]
     pub fn below(mut self, folder: &Path) -> Self {
-        for file in &mut self.rules {
+        let sql = self.postgres.iter_mut().flat_map(|postgres| &mut postgres.sql);
+        for file in self.rules.iter_mut().chain(sql) {
             *file = folder.join(&*file);
         }
         self
+    }
+
+    /// The same without the systems that cannot be had on this machine, and those: connection and package.
+    #[must_use]
+    pub fn without_missing(mut self) -> (Self, Vec<(&'static str, &'static str)>) {
+        let mut missing = Vec::new();
+        let program = alertmanager::FAMILY.program;
+        if !has(program) && self.alertmanager.take().is_some() {
+            missing.push((ALERTMANAGER, program));
+        }
+        if !Cluster::installed() && self.postgres.take().is_some() {
+            missing.push((POSTGRES, postgres::PACKAGE));
+        }
+        (self, missing)
     }
 }
 
@@ -70,6 +103,8 @@ impl WorldSpec {
 pub struct World {
     // Programs end before the folder that holds their data goes: fields drop in this order.
     prometheus: Prometheus,
+    alertmanager: Option<Alertmanager>,
+    postgres: Option<Postgres>,
     rules: Rules,
     apps: BTreeMap<String, App>,
     addresses: BTreeMap<String, String>,
@@ -81,12 +116,13 @@ impl World {
     /// Starts everything that the description names, and writes the environment file.
     ///
     /// # Errors
-    /// Where Prometheus is not installed, or something cannot be started.
+    /// Where a program is not installed, or something cannot be started.
     pub async fn start(spec: &WorldSpec) -> Result<Self, LabError> {
         let folder = tempfile::Builder::new().prefix("proofmark-lab-").tempdir();
         let folder = folder.map_err(LabError::io("making a temporary folder"))?;
+        let place = folder.path();
         for (path, file) in &spec.files {
-            write(&folder.path().join(path), file).await?;
+            write(&place.join(path), file).await?;
         }
         let mut apps = BTreeMap::new();
         let mut jobs: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -95,16 +131,30 @@ impl World {
             jobs.entry(spec.job.clone()).or_default().push(app.address.clone());
             apps.insert(name.clone(), app);
         }
-        let rules = Rules::copy(&spec.rules, folder.path()).await?;
-        let prometheus = Prometheus::start(folder.path(), &jobs, rules.files()).await?;
         let addresses = apps.iter().map(|(name, app)| (name.clone(), format!("http://{}", app.address)));
         let mut addresses: BTreeMap<String, String> = addresses.collect();
+        let alertmanager = match &spec.alertmanager {
+            // As JSON, which is YAML too.
+            Some(config) => Some(Alertmanager::start(place, &config.to_string()).await?),
+            None => None,
+        };
+        let alertmanagers: Vec<String> = alertmanager.iter().map(|one| authority(&one.url)).collect();
+        if let Some(one) = &alertmanager {
+            jobs.insert(ALERTMANAGER.to_owned(), alertmanagers.clone());
+            addresses.insert(ALERTMANAGER.to_owned(), one.url.clone());
+        }
+        let postgres = match &spec.postgres {
+            Some(spec) => Some(database(place, spec).await?),
+            None => None,
+        };
+        addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
+        let rules = Rules::copy(&spec.rules, place).await?;
+        let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
+        let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
-        let world = Self { prometheus, rules, apps, addresses, folder, clock: Clock::real() };
-        let text = world.environment_text();
-        tokio::fs::write(world.environment(), text)
-            .await
-            .map_err(LabError::io("writing the environment file"))?;
+        let clock = Clock::real();
+        let world = Self { prometheus, alertmanager, postgres, rules, apps, addresses, folder, clock };
+        world.write_environment().await?;
         Ok(world)
     }
 
@@ -118,12 +168,12 @@ impl World {
         self.folder.path()
     }
 
-    /// Base URLs by connection name.
+    /// Base URLs by connection name, without logins.
     pub fn addresses(&self) -> &BTreeMap<String, String> {
         &self.addresses
     }
 
-    /// Breaks it once Prometheus has seen it whole, and waits until Prometheus has seen that.
+    /// Breaks it once Prometheus has seen it whole, and waits until Prometheus has seen that, and Alertmanager what fires.
     ///
     /// # Errors
     /// Where a break names something that this world does not have, or nobody scrapes it.
@@ -135,7 +185,27 @@ impl World {
             self.apply(one).await?;
         }
         self.clock.sleep(SEEN_AFTER).await;
-        Ok(())
+        match &self.alertmanager {
+            Some(alertmanager) => self.told(alertmanager).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until Alertmanager holds every alert that fires.
+    async fn told(&self, alertmanager: &Alertmanager) -> Result<(), LabError> {
+        let deadline = self.clock.elapsed() + ARRIVED_WITHIN;
+        loop {
+            let (firing, held) = (self.prometheus.firing().await?, alertmanager.holds().await?);
+            let missing: Vec<&str> = firing.difference(&held).map(String::as_str).collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if self.clock.elapsed() > deadline {
+                let missing = missing.join(", ");
+                return Err(LabError::Wrong(format!("Alertmanager has not heard of {missing}")));
+            }
+            self.clock.sleep(LOOKS_EVERY).await;
+        }
     }
 
     async fn apply(&mut self, one: &Break) -> Result<(), LabError> {
@@ -178,6 +248,17 @@ impl World {
                 Err(LabError::Wrong("Prometheus took the configuration that should be broken".into()))
             }
             Break::Reload(_) => Ok(()),
+            Break::Alertmanager(config) => {
+                let found = self.alertmanager.as_mut().ok_or_else(|| missing(ALERTMANAGER))?;
+                let taken = found.reload(&config.to_string()).await?;
+                taken
+                    .then_some(())
+                    .ok_or_else(|| LabError::Wrong("Alertmanager does not take its configuration".into()))
+            }
+            Break::Silence(labels) => {
+                self.alertmanager.as_ref().ok_or_else(|| missing(ALERTMANAGER))?.silence(labels).await
+            }
+            Break::Sql(text) => self.postgres.as_ref().ok_or_else(|| missing(POSTGRES))?.sql(text).await,
         }
     }
 
@@ -185,14 +266,41 @@ impl World {
     pub async fn stop(self) {
         drop(self.apps);
         self.prometheus.stop().await;
+        if let Some(alertmanager) = self.alertmanager {
+            alertmanager.stop().await;
+        }
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+        }
     }
 
-    /// As JSON, which is YAML too.
-    fn environment_text(&self) -> String {
+    /// As JSON, which is YAML too. The database's URL holds a password, so it stands in a file of its own.
+    async fn write_environment(&self) -> Result<(), LabError> {
         let connections = self.addresses.iter().map(|(name, url)| (name.clone(), json!({ "url": url })));
-        let connections: serde_json::Map<_, _> = connections.collect();
-        json!({ "proofmark": crate::model::FORMAT, "connections": connections }).to_string()
+        let mut connections: BTreeMap<String, Value> = connections.collect();
+        if let Some(database) = &self.postgres {
+            let secret = self.folder.path().join("postgres.url");
+            connections.insert(POSTGRES.to_owned(), json!({ "url": { "file": secret } }));
+            postgres::write_private(&secret, &database.url())?;
+        }
+        let text = json!({ "proofmark": crate::model::FORMAT, "connections": connections });
+        daemon::write(&self.environment(), &text.to_string()).await
     }
+}
+
+/// `host:port` of a base URL.
+fn authority(url: &str) -> String {
+    url.trim_start_matches("http://").to_owned()
+}
+
+/// A database below the world's folder, which its server may only pass through.
+async fn database(folder: &Path, spec: &PostgresSpec) -> Result<Postgres, LabError> {
+    let place = folder.join(POSTGRES);
+    let made = tokio::fs::create_dir(&place).await;
+    made.map_err(LabError::io(format!("making {}", place.display())))?;
+    let open = tokio::fs::set_permissions(folder, Permissions::from_mode(0o711)).await;
+    open.map_err(LabError::io(format!("opening {}", folder.display())))?;
+    Postgres::start(&place, spec).await
 }
 
 async fn write(path: &Path, file: &FileSpec) -> Result<(), LabError> {

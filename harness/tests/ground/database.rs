@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 
+#[path = "postgres.rs"]
+pub mod postgres;
+
 use crate::ground::{Look, look, with};
-use fixtures::Postgres;
+use postgres::Postgres;
 use proofmark::environment::{Connection, Dsn, Tls};
 use proofmark::model::Duration;
 use proofmark::redact::Redactor;
@@ -15,8 +18,7 @@ use std::time::{Duration as Std, Instant};
 const AWKWARD: &str = include_str!("../../../fixtures/sql/awkward.sql");
 
 /// A server with the awkward database.
-pub fn awkward(settings: &str) -> Postgres {
-    assert!(Postgres::installed(), "install the package `postgresql`: this test wants a real one");
+pub fn awkward(settings: &'static [(&'static str, &'static str)]) -> Postgres {
     let server = Postgres::start(settings);
     server.sql("postgres", "CREATE DATABASE app");
     // Unpinned, these would change what is seen.

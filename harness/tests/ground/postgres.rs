@@ -1,0 +1,151 @@
+//! A real PostgreSQL that speaks TLS and lets people in by many ways, on top of the lab's cluster. It wants a password,
+//! listens on 127.0.0.1 and on a socket in its folder, and logs to `log` in there.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(clippy::disallowed_methods, reason = "a test measures real time and writes its own input")]
+
+use proofmark::lab::Cluster;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long it may take to be ready, or to end.
+const READY: Duration = Duration::from_secs(60);
+
+/// Who may come in: everyone by password; to two databases only with TLS, or only without; to one with a certificate.
+const ACCESS: &str = "local all all trust
+hostssl certain all 127.0.0.1/32 cert
+hostssl only_tls all 127.0.0.1/32 scram-sha-256
+hostnossl only_plain all 127.0.0.1/32 scram-sha-256
+host only_tls,only_plain,certain all 127.0.0.1/32 reject
+host all all 127.0.0.1/32 scram-sha-256
+";
+
+/// The password of the superuser `postgres`: one that has to be encoded in a URL.
+pub const POSTGRES_PASSWORD: &str = "top/secret@word:1";
+
+/// A running PostgreSQL. Stopped when dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    child: Child,
+    cluster: Cluster,
+    settings: &'static [(&'static str, &'static str)],
+    /// The port on 127.0.0.1.
+    pub port: u16,
+    /// The certificate in PEM of the authority that signed the server's, which is for `localhost` and no address.
+    pub authority: String,
+    /// A certificate and key in PEM of the role `postgres`, from the same authority.
+    pub login: (String, String),
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// Starts one with an empty cluster and waits until it takes connections. `settings` are of `postgresql.conf`.
+    pub fn start(settings: &'static [(&'static str, &'static str)]) -> Self {
+        assert!(Cluster::installed(), "install the package `postgresql`: this test wants a real one");
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let (authority, login) = certificates(folder.path());
+        let cluster = Cluster::make(folder.path(), ACCESS, POSTGRES_PASSWORD).unwrap();
+        // Someone else may take the port in between; then it is not ready, and the log says so.
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).unwrap().port();
+        let child = run(&cluster, folder.path(), port, settings);
+        let started = Self { child, cluster, settings, port, authority, login, folder };
+        started.wait();
+        started
+    }
+
+    /// The URL of a database for the superuser.
+    pub fn url(&self, database: &str) -> String {
+        self.cluster.url(self.port, database)
+    }
+
+    /// The folder of its socket, and of what was made for it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs SQL with psql, as the superuser over the socket; gives back what it printed, a tab between columns.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database).arg("-c").arg(sql).output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// A psql that stops at errors and prints bare rows, for `-c` or its standard input.
+    pub fn psql(&self, database: &str) -> Command {
+        self.cluster.psql(self.port, database)
+    }
+
+    /// Ends it at once, as a crash of the server would, and waits until it is gone.
+    pub fn stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status().ok();
+        }
+        self.child.wait().ok();
+    }
+
+    /// Starts it again on the same data.
+    pub fn start_again(&mut self) {
+        self.child = run(&self.cluster, self.folder.path(), self.port, self.settings);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        let start = Instant::now();
+        while !self.psql("postgres").args(["-c", "SELECT 1"]).output().unwrap().status.success() {
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(start.elapsed() < READY, "postgres is not ready: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(cluster: &Cluster, folder: &Path, port: u16, settings: &[(&str, &str)]) -> Child {
+    let place = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (certificate, key, authority) = (place("server.pem"), place("server.key"), place("ca.pem"));
+    let mut all = vec![
+        ("ssl", "on"),
+        ("ssl_cert_file", &*certificate),
+        ("ssl_key_file", &*key),
+        ("ssl_ca_file", &*authority),
+    ];
+    all.extend_from_slice(settings);
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut server = cluster.server(port, &all);
+    server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+fn certificates(folder: &Path) -> (String, (String, String)) {
+    let key = || KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "an authority");
+    let own_key = key();
+    let authority = params.self_signed(&own_key).unwrap().pem();
+    let issuer = Issuer::new(params, own_key);
+    let signed = |names: Vec<String>, name: &str| {
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = key();
+        (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+    };
+    let server = signed(vec!["localhost".into()], "a server");
+    let files = [("ca.pem", &authority), ("server.pem", &server.0), ("server.key", &server.1)];
+    for (name, text) in files {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    fs::set_permissions(folder.join("server.key"), Permissions::from_mode(0o600)).unwrap();
+    (authority, signed(vec![], "postgres"))
+}

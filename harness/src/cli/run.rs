@@ -1,7 +1,7 @@
 //! `run`: plan, run, read back, report.
 
 use super::report::{opened, told};
-use super::{Chosen, allowed, refuse, run_scope, say, tell};
+use super::{Chosen, allowed, give, refuse, run_scope, say, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, Systems};
@@ -162,7 +162,7 @@ fn teller(format: Format) -> Tell<'static> {
         Format::Jsonl => Box::new(|line| {
             // The last line also says where the evidence is; it follows when that is sealed.
             if !matches!(line.event, Event::RunEnded { .. }) {
-                say(&crate::report::json::line(&json!(line)));
+                give(&crate::report::json::line(&json!(line)));
             }
         }),
     }
@@ -188,7 +188,7 @@ impl Actions {
 
     /// Annotations, and the summary. What GitHub shows beside the result changes nothing of it.
     fn told(&self, report: &Report) {
-        say(&github::render(report));
+        give(&github::render(report));
         if let Some(file) = &self.summary
             && let Err(error) = github::summarise(report, file)
         {
@@ -233,7 +233,7 @@ fn conclude(options: &Options, plan: &Plan, ended: &Ended, folder: &Path) -> Exi
             let mut line = json!(ended.line);
             line["evidence"] = json!(folder);
             line["exit"] = json!(exit);
-            say(&crate::report::json::line(&line));
+            give(&crate::report::json::line(&line));
         }
     }
     exit

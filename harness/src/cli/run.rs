@@ -99,14 +99,14 @@ async fn systems(
     redactor: Redactor,
 ) -> Result<Systems, Vec<Diag>> {
     let allow = allowed(&options.allow);
-    let (used, mut wrong) = plan.connections(environment);
+    let (uses, mut wrong) = plan.connections(environment);
     wrong.extend(plan.permissions(&allow, &environment.forbid).err().into_iter().flatten());
     let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
     if !wrong.is_empty() && exec {
         // A secret may come from a program, and nothing is to be touched.
         return Err(wrong);
     }
-    match environment.resolve(&used, exec, redactor).await {
+    match environment.resolve(&uses, exec, redactor).await {
         Ok(systems) if wrong.is_empty() => Ok(systems),
         resolved => Err(wrong.into_iter().chain(resolved.err().into_iter().flatten()).collect()),
     }

@@ -6,16 +6,16 @@ use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, Systems};
 use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
-use crate::record::{RecordError, Recorder, export};
+use crate::record::{RecordError, Recorder, Tell, export};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
 use crate::report::{Report, github};
-use crate::run::{Ended, Stop, Tell, World};
+use crate::run::{Stop, World};
 use crate::scenario::Plan;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What to run, and where to leave what was seen.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,6 +58,9 @@ enum Format {
 
 /// Runs what was chosen.
 pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
+    // Asked for while the scenarios are read.
+    let paths = options.chosen.paths.clone();
+    let commit = std::thread::spawn(move || commit(paths.first()?));
     let operator = options.operator.clone().unwrap_or_else(user);
     let scope = run_scope(clock, &operator);
     let redactor = Redactor::default();
@@ -77,17 +80,19 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
         }
     };
     let recorded = async {
-        let mut recorder = Recorder::create(&options.evidence, clock, redactor)?;
-        recorder.info(&info(&plan, &environment, options, (&recorder.run, &operator, clock)))?;
+        let mut recorder = Recorder::create(&options.evidence, clock, redactor, teller(options.format))?;
+        let commit = commit.join().ok().flatten();
+        recorder.info(&RunInfo {
+            commit,
+            ..info(&plan, &environment, options, (&recorder.run, &operator, clock))
+        })?;
         let mut run = scope;
         run.insert("id".into(), json!(recorder.run));
-        let folder = recorder.folder().to_owned();
-        let (systems, tell, jobs) = (Arc::new(systems), Mutex::new(teller(options.format)), options.jobs);
-        let world = World { systems, clock: clock.clone(), stop, run, jobs, tell };
-        crate::run::run(&plan, world, recorder).await.map(|ended| (ended, folder))
+        let world = World { systems: Arc::new(systems), clock: clock.clone(), stop, run, jobs: options.jobs };
+        crate::run::run(&plan, world, recorder).await
     };
     match recorded.await {
-        Ok((ended, folder)) => conclude(options, &plan, &ended, &folder),
+        Ok(ended) => conclude(options, &plan, ended.exit, &ended.folder),
         Err(error) => unrecorded(&error),
     }
 }
@@ -133,15 +138,16 @@ fn info(
         scenarios: plan.scenarios.iter().map(hash).collect(),
         vars: plan.scenarios.iter().map(|s| (s.id.clone(), Value::Object(s.vars.clone()))).collect(),
         allow: allowed(&options.allow).iter().map(|permission| permission.word().to_owned()).collect(),
-        commit: plan.scenarios.first().and_then(|scenario| commit(&scenario.found.path)),
+        commit: None,
         host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         operator: operator.to_owned(),
     }
 }
 
-/// The commit of the checkout that a scenario stands in.
-fn commit(scenario: &Path) -> Option<String> {
-    let folder = std::path::absolute(scenario).ok()?.parent()?.to_owned();
+/// The commit of the checkout that the scenarios stand in.
+fn commit(scenarios: &Path) -> Option<String> {
+    let place = std::path::absolute(scenarios).ok()?;
+    let folder = if place.is_dir() { place.as_path() } else { place.parent()? };
     let output =
         std::process::Command::new("git").arg("-C").arg(folder).args(["rev-parse", "HEAD"]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -153,7 +159,7 @@ fn user() -> String {
 }
 
 /// Tells the events while they happen: to people on standard error, to machines on standard output.
-fn teller(format: Format) -> Tell<'static> {
+fn teller(format: Format) -> Tell {
     match format {
         Format::Human => {
             let mut progress = Progress::start();
@@ -200,10 +206,9 @@ impl Actions {
 }
 
 /// Reads the run's own evidence back, and reports it.
-fn conclude(options: &Options, plan: &Plan, ended: &Ended, folder: &Path) -> Exit {
+fn conclude(options: &Options, plan: &Plan, mut exit: Exit, folder: &Path) -> Exit {
     let Ok(run) = opened(folder.to_str(), &options.evidence) else { return Exit::Evidence };
     let report = told(&run);
-    let mut exit = ended.exit;
     let written = crate::report::write(&report, &options.reports);
     if let Err(error) = &written {
         tell(&Diag::new("no-report", format!("the reports could not be written: {error}")).render(false));
@@ -230,7 +235,7 @@ fn conclude(options: &Options, plan: &Plan, ended: &Ended, folder: &Path) -> Exi
             }
         }
         Format::Jsonl => {
-            let mut line = json!(ended.line);
+            let mut line = json!(run.lines.last());
             line["evidence"] = json!(folder);
             line["exit"] = json!(exit);
             give(&crate::report::json::line(&line));

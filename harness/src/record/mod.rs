@@ -1,7 +1,7 @@
 //! The only writer of evidence, and its reader. It takes nothing that has not passed the redactor.
 //!
-//! A step's file is written and closed before the event that names it; the manifest comes last. So whatever dies, what
-//! is on disk is a prefix of the truth.
+//! A step's file is written and closed before the event that names it, and an event is written before anybody hears of
+//! it; the manifest comes last. So whatever dies, what is on disk is a prefix of the truth.
 
 mod export;
 mod reader;
@@ -9,6 +9,7 @@ mod writer;
 
 pub use export::{Export, export};
 pub use reader::{ReadError, Run, find, read};
+pub use writer::Tell;
 
 use crate::clock::Clock;
 use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict};
@@ -55,8 +56,6 @@ pub struct Recorder {
     clock: Clock,
     writer: Writer,
     seq: u64,
-    hashes: BTreeMap<String, String>,
-    stream: Sha256,
     _lock: Option<Flock<File>>,
 }
 
@@ -70,20 +69,19 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Recorder {
-    /// Makes the folder of a new run below `root`.
+    /// Makes the folder of a new run below `root`; `tell` hears every event once it is written.
     ///
     /// # Errors
     /// A folder that cannot be made or written.
-    pub fn create(root: &Path, clock: &Clock, redactor: Redactor) -> Result<Self, RecordError> {
+    pub fn create(root: &Path, clock: &Clock, redactor: Redactor, tell: Tell) -> Result<Self, RecordError> {
         let run = run_id(clock);
         let folder = root.join(&run);
         fs::create_dir_all(root).map_err(io_error(root))?;
         fs::create_dir(&folder).map_err(io_error(&folder))?;
         let lock =
             File::open(&folder).ok().and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok());
-        let writer = Writer::start(&folder)?;
-        let (hashes, stream, clock) = (BTreeMap::new(), Sha256::new(), clock.clone());
-        Ok(Self { run, folder, redactor, clock, writer, seq: 0, hashes, stream, _lock: lock })
+        let writer = Writer::start(&folder, tell)?;
+        Ok(Self { run, folder, redactor, clock: clock.clone(), writer, seq: 0, _lock: lock })
     }
 
     /// The run's folder.
@@ -105,37 +103,37 @@ impl Recorder {
     /// A file that cannot be written.
     pub fn info(&mut self, info: &RunInfo) -> Result<(), RecordError> {
         let clean = self.redactor.clean_record(info, &[])?;
-        self.file("run.json", pretty(clean.get())?).map(drop)
+        self.writer.file("run.json".into(), pretty(clean.get())?)
     }
 
-    /// Appends an event and hands back the line in the words in which it is written.
+    /// Appends an event.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn event(&mut self, event: Event, open: &[String]) -> Result<Line, RecordError> {
-        let line = Line { seq: self.seq, at: self.clock.now(), event };
-        let clean = self.redactor.clean_record(&line, open)?;
-        let mut bytes = serde_json::to_vec(clean.get())?;
-        bytes.push(b'\n');
-        self.stream.update(&bytes);
-        self.writer.event(bytes)?;
-        self.seq += 1;
-        Ok(serde_json::from_value(clean.into_inner())?)
+    pub fn event(&mut self, event: Event, open: &[String]) -> Result<(), RecordError> {
+        let line = self.line(event, open)?;
+        self.writer.event(line)
     }
 
-    /// Writes a step's file, and returns its name and SHA-256.
+    /// Writes a step's file, and the event that names it. The event's `file` and `sha256` are filled in here.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn step(
         &mut self,
-        scenario: &str,
-        step: &str,
-        record: &Clean,
-    ) -> Result<(String, String), RecordError> {
-        let name = format!("{scenario}/{step}.json");
-        let hash = self.file(&name, pretty(record.get())?)?;
-        Ok((name, hash))
+        (scenario, step): (&str, &str),
+        record: Clean,
+        ended: Event,
+        open: &[String],
+    ) -> Result<(), RecordError> {
+        let line = self.line(ended, open)?;
+        self.writer.step(format!("{scenario}/{step}.json"), record, line)
+    }
+
+    fn line(&mut self, event: Event, open: &[String]) -> Result<Clean, RecordError> {
+        let line = Line { seq: self.seq, at: self.clock.now(), event };
+        self.seq += 1;
+        self.clean(&line, open)
     }
 
     /// Writes a file that a step asked for with `evidence:`.
@@ -154,10 +152,10 @@ impl Recorder {
         if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
             let clean = self.redactor.clean(&value, open)?;
             if *clean.get() != value {
-                return self.file(&name, pretty(clean.get())?).map(drop);
+                return self.writer.file(name, pretty(clean.get())?);
             }
         }
-        self.file(&name, self.redactor.clean_bytes(bytes).into_inner()).map(drop)
+        self.writer.file(name, self.redactor.clean_bytes(bytes).into_inner())
     }
 
     /// Moves the parts of an observation that are too large to inline into blobs. What is judged is what is kept: the
@@ -175,9 +173,7 @@ impl Recorder {
             };
             let hash = sha256(&bytes);
             *part = serde_json::json!({ "blob": hash, "bytes": bytes.len() });
-            if !self.hashes.contains_key(&format!("blobs/{hash}")) {
-                self.file(&format!("blobs/{hash}"), bytes)?;
-            }
+            self.writer.file(format!("blobs/{hash}"), bytes)?;
         }
         Ok(())
     }
@@ -187,13 +183,14 @@ impl Recorder {
     /// # Errors
     /// A file that cannot be written.
     pub fn seal(mut self, verdict: Verdict, exit: Exit) -> Result<PathBuf, RecordError> {
-        self.hashes.insert("events.jsonl".into(), hex::encode(self.stream.finalize_reset()));
-        let files = std::mem::take(&mut self.hashes);
-        let manifest = Manifest { proofmark: FORMAT.into(), run: self.run.clone(), verdict, exit, files };
-        // Last, and only when everything else is there.
-        self.writer.settle()?;
-        self.file("manifest.json", pretty(&manifest)?)?;
-        self.writer.end()?;
+        let run = self.run.clone();
+        self.writer.seal(Manifest {
+            proofmark: FORMAT.into(),
+            run,
+            verdict,
+            exit,
+            files: BTreeMap::new(),
+        })?;
         let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
         sync.map_err(io_error(&self.folder))?;
         Ok(self.folder)
@@ -205,13 +202,6 @@ impl Recorder {
     /// A file that could not be written.
     pub fn settle(&mut self) -> Result<(), RecordError> {
         self.writer.settle()
-    }
-
-    fn file(&mut self, name: &str, bytes: Vec<u8>) -> Result<String, RecordError> {
-        let hash = sha256(&bytes);
-        self.writer.file(self.folder.join(name), bytes)?;
-        self.hashes.insert(name.to_owned(), hash.clone());
-        Ok(hash)
     }
 }
 

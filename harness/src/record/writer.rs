@@ -1,8 +1,12 @@
-//! Writes behind: files and events reach the disk in the order in which they were given, on a thread of their own, while
-//! the run waits for its systems. Whatever dies, what is on disk is still a prefix of the truth.
+//! Writes behind: what is recorded reaches the disk in the order in which it was given, on a thread of its own, while the
+//! run waits for its systems. Whoever listens hears of an event when it is written.
 
-use super::{RecordError, io_error};
-use std::collections::BTreeSet;
+use super::{RecordError, io_error, pretty, sha256};
+use crate::model::{Line, Manifest};
+use crate::redact::Clean;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,14 +16,20 @@ use std::thread::JoinHandle;
 /// So many pieces may wait; then the run waits for the disk.
 const WAITING: usize = 8;
 
+/// Is told every event, in the words in which it is written.
+pub type Tell = Box<dyn FnMut(&Line) + Send>;
+
 enum Job {
-    File {
-        path: PathBuf,
-        bytes: Vec<u8>,
-    },
-    Event(Vec<u8>),
+    /// A file's name below the run's folder, and what is in it.
+    File(String, Vec<u8>),
+    /// A line of `events.jsonl`.
+    Event(Clean),
+    /// A step's file, and the event that names it.
+    Step(String, Clean, Clean),
     /// Answers when all before it is written.
     Settle(SyncSender<()>),
+    /// Names everything that was written, and is the last.
+    Seal(Manifest),
 }
 
 /// The way to the thread that writes.
@@ -31,23 +41,37 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Begins to write below `folder`; events go to `events.jsonl`.
-    pub(super) fn start(folder: &Path) -> Result<Self, RecordError> {
+    pub(super) fn start(folder: &Path, tell: Tell) -> Result<Self, RecordError> {
         let path = folder.join("events.jsonl");
         let events = OpenOptions::new().create_new(true).append(true).open(&path).map_err(io_error(&path))?;
         let (jobs, waiting) = sync_channel(WAITING);
+        let mut disk = Disk {
+            folder: folder.to_owned(),
+            folders: BTreeSet::new(),
+            events,
+            path,
+            stream: Sha256::new(),
+            hashes: BTreeMap::new(),
+            tell,
+        };
         let thread = std::thread::Builder::new().name("record".into());
-        let thread = thread.spawn(move || write(&waiting, &events, &path)).map_err(io_error(folder))?;
+        let thread = thread.spawn(move || disk.write(&waiting)).map_err(io_error(folder))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// A whole file, once.
-    pub(super) fn file(&mut self, path: PathBuf, bytes: Vec<u8>) -> Result<(), RecordError> {
-        self.give(Job::File { path, bytes })
+    /// A whole file; a second one of the same name and bytes is not written again.
+    pub(super) fn file(&mut self, name: String, bytes: Vec<u8>) -> Result<(), RecordError> {
+        self.give(Job::File(name, bytes))
     }
 
     /// A line of `events.jsonl`.
-    pub(super) fn event(&mut self, line: Vec<u8>) -> Result<(), RecordError> {
+    pub(super) fn event(&mut self, line: Clean) -> Result<(), RecordError> {
         self.give(Job::Event(line))
+    }
+
+    /// A step's file, and the line that names it.
+    pub(super) fn step(&mut self, name: String, record: Clean, line: Clean) -> Result<(), RecordError> {
+        self.give(Job::Step(name, record, line))
     }
 
     /// Returns when everything is written.
@@ -57,13 +81,19 @@ impl Writer {
         written.recv().or_else(|_| self.end())
     }
 
+    /// Writes the manifest, last and only when everything else is there, and ends.
+    pub(super) fn seal(&mut self, manifest: Manifest) -> Result<(), RecordError> {
+        self.give(Job::Seal(manifest))?;
+        self.end()
+    }
+
     fn give(&mut self, job: Job) -> Result<(), RecordError> {
         let given = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         if given { Ok(()) } else { self.end() }
     }
 
     /// Writes what was given, ends, and says what went wrong.
-    pub(super) fn end(&mut self) -> Result<(), RecordError> {
+    fn end(&mut self) -> Result<(), RecordError> {
         self.jobs = None;
         let ended = self.thread.take().and_then(|thread| thread.join().ok());
         ended.unwrap_or(Err(RecordError::Stopped))
@@ -77,24 +107,69 @@ impl Drop for Writer {
     }
 }
 
-fn write(jobs: &Receiver<Job>, mut events: &File, path: &Path) -> Result<(), RecordError> {
-    let mut folders = BTreeSet::new();
-    for job in jobs {
-        match job {
-            Job::Event(line) => events.write_all(&line).map_err(io_error(path))?,
-            Job::File { path, bytes } => {
-                if let Some(folder) = path.parent()
-                    && folders.insert(folder.to_owned())
-                {
-                    fs::create_dir_all(folder).map_err(io_error(folder))?;
+/// What the thread knows: where it writes, and what it has written.
+struct Disk {
+    folder: PathBuf,
+    /// Those that are there.
+    folders: BTreeSet<PathBuf>,
+    events: File,
+    path: PathBuf,
+    /// Of the events so far.
+    stream: Sha256,
+    hashes: BTreeMap<String, String>,
+    tell: Tell,
+}
+
+impl Disk {
+    fn write(&mut self, jobs: &Receiver<Job>) -> Result<(), RecordError> {
+        for job in jobs {
+            match job {
+                Job::File(name, bytes) => drop(self.file(name, &bytes)?),
+                Job::Event(line) => self.event(line.into_inner())?,
+                Job::Step(name, record, line) => {
+                    let hash = self.file(name.clone(), &pretty(record.get())?)?;
+                    let mut line = line.into_inner();
+                    (line["file"], line["sha256"]) = (name.into(), hash.into());
+                    self.event(line)?;
                 }
-                let file = OpenOptions::new().create_new(true).write(true).open(&path);
-                file.and_then(|mut file| file.write_all(&bytes)).map_err(io_error(&path))?;
+                // Whoever asked may be gone.
+                Job::Settle(done) => drop(done.send(())),
+                Job::Seal(manifest) => self.seal(manifest)?,
             }
-            // Whoever asked may be gone.
-            Job::Settle(done) => drop(done.send(())),
         }
+        // Written to a file that was taken away meanwhile is written nowhere.
+        self.events.sync_all().and_then(|()| fs::metadata(&self.path)).map_err(io_error(&self.path)).map(drop)
     }
-    // Written to a file that was taken away meanwhile is written nowhere.
-    events.sync_all().and_then(|()| fs::metadata(path)).map_err(io_error(path)).map(drop)
+
+    fn file(&mut self, name: String, bytes: &[u8]) -> Result<String, RecordError> {
+        let hash = sha256(bytes);
+        if self.hashes.get(&name) == Some(&hash) {
+            return Ok(hash);
+        }
+        let path = self.folder.join(&name);
+        if let Some(folder) = path.parent()
+            && self.folders.insert(folder.to_owned())
+        {
+            fs::create_dir_all(folder).map_err(io_error(folder))?;
+        }
+        let file = OpenOptions::new().create_new(true).write(true).open(&path);
+        file.and_then(|mut file| file.write_all(bytes)).map_err(io_error(&path))?;
+        self.hashes.insert(name, hash.clone());
+        Ok(hash)
+    }
+
+    fn event(&mut self, line: Value) -> Result<(), RecordError> {
+        let mut bytes = serde_json::to_vec(&line)?;
+        bytes.push(b'\n');
+        self.stream.update(&bytes);
+        self.events.write_all(&bytes).map_err(io_error(&self.path))?;
+        (self.tell)(&serde_json::from_value(line)?);
+        Ok(())
+    }
+
+    fn seal(&mut self, mut manifest: Manifest) -> Result<(), RecordError> {
+        self.hashes.insert("events.jsonl".into(), hex::encode(self.stream.finalize_reset()));
+        manifest.files = std::mem::take(&mut self.hashes);
+        self.file("manifest.json".into(), &pretty(&manifest)?).map(drop)
+    }
 }

@@ -100,6 +100,8 @@ struct Tale {
     report: ScenarioReport,
     /// How far each step came, in the same order.
     came: Vec<Came>,
+    /// The step that was told of last: most often it is told of next, or the one after it.
+    last: usize,
     /// What its end said.
     end: Option<(Verdict, Option<String>)>,
 }
@@ -189,17 +191,20 @@ impl Tale {
             seconds: 0.0,
             steps: Vec::new(),
         };
-        Self { report, came: Vec::new(), end: None }
+        Self { report, came: Vec::new(), last: 0, end: None }
     }
 
     /// A step by its id, and how far it came.
     fn step(&mut self, id: &str) -> (&mut StepReport, &mut Came) {
         let steps = &mut self.report.steps;
-        let at = steps.iter().position(|step| step.id == id).unwrap_or_else(|| {
+        let is = |at: &usize| steps.get(*at).is_some_and(|step| step.id == id);
+        let near = [self.last, self.last + 1].into_iter().find(is);
+        let at = near.or_else(|| (0..steps.len()).find(is)).unwrap_or_else(|| {
             steps.push(StepReport::unreached(id));
             self.came.push(Came::Nowhere);
             steps.len() - 1
         });
+        self.last = at;
         (&mut steps[at], &mut self.came[at])
     }
 

@@ -1,17 +1,13 @@
 //! The report as one HTML file: no network, no script, readable on a phone, on paper, in the dark.
 //!
-//! Here the report becomes the words of the page; `report.html.hbs` beside this file sets them. Every text goes
-//! through the template engine's HTML escaping, which is never switched off.
+//! Here the report becomes the words of the page; `report.html` beside this file sets them, and is read when this is
+//! compiled. Every text goes through the template engine's HTML escaping, which is never switched off.
 
 use super::{RenderError, Report, ScenarioReport, StepReport, words};
 use crate::model::{Finding, Verdict};
-use handlebars::Handlebars;
-use serde::Serialize;
+use askama::Template;
 use serde_json::Value;
 
-const TEMPLATE: &str = include_str!("report.html.hbs");
-/// One step among all the others, folded.
-const STEP: &str = include_str!("step.html.hbs");
 /// Longest value, in characters, that the page shows of what did not pass, and of what did; the evidence file holds the
 /// whole.
 const WIDTH: usize = 4000;
@@ -22,17 +18,13 @@ const MANY: usize = 15;
 /// The whole page.
 ///
 /// # Errors
-/// When the template does not fit its data; a test renders every part of it.
+/// When the page cannot be written down.
 pub fn render(report: &Report) -> Result<String, RenderError> {
-    let mut engine = Handlebars::new();
-    engine.set_strict_mode(true);
-    engine.register_template_string("report", TEMPLATE).map_err(Box::new)?;
-    engine.register_partial("step", STEP).map_err(Box::new)?;
-    Ok(engine.render("report", &Page::of(report)).map_err(Box::new)?)
+    // The engine takes the end of the file for the end of its last line.
+    Ok(Page::of(report).render()? + "\n")
 }
 
 /// A verdict as the page shows it: its word is also the name of its style.
-#[derive(Serialize)]
 struct Stamp {
     word: &'static str,
     mark: &'static str,
@@ -44,7 +36,8 @@ impl Stamp {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "report.html")]
 struct Page {
     title: String,
     stamp: Stamp,
@@ -62,13 +55,11 @@ struct Page {
 }
 
 /// A labelled line.
-#[derive(Serialize)]
 struct Fact {
     name: String,
     value: String,
 }
 
-#[derive(Serialize)]
 struct Count {
     stamp: Stamp,
     /// The section of the page that lists them.
@@ -77,14 +68,12 @@ struct Count {
 }
 
 /// The steps that ended alike and did not pass.
-#[derive(Serialize)]
 struct Group {
     word: &'static str,
     title: &'static str,
     steps: Vec<Step>,
 }
 
-#[derive(Serialize)]
 struct Scenario {
     stamp: Stamp,
     id: String,
@@ -99,7 +88,6 @@ struct Scenario {
     steps: Vec<Step>,
 }
 
-#[derive(Serialize)]
 struct Step {
     stamp: Stamp,
     /// `scenario#step`, or the scenario alone where it is not about one step.
@@ -116,7 +104,6 @@ struct Step {
     findings: Vec<Row>,
 }
 
-#[derive(Serialize)]
 struct Row {
     stamp: Stamp,
     what: String,
@@ -349,7 +336,7 @@ mod tests {
     fn hostile_text_stays_text() {
         let page = render(&sample::hostile()).unwrap();
         assert!(!page.contains("<script") && !page.contains("<img"));
-        assert!(page.contains("&lt;script&gt;"));
+        assert!(page.contains("&#60;script&#62;"));
         assert!(!page.contains(['\u{0}', '\u{1b}', '\u{202e}']));
         // As many tags as the same page without attacks: no text opened or closed one. (An interruption adds a fact.)
         let mut tame = sample::hostile();

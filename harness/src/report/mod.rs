@@ -230,12 +230,9 @@ pub enum Format {
 /// Why a report could not be rendered. None of these is the reader's mistake.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The page's template and its data do not fit.
+    /// The page could not be written down.
     #[error("the HTML report could not be made: {0}")]
-    Html(#[from] Box<handlebars::RenderError>),
-    /// The page's template cannot be read.
-    #[error("the template of the HTML report is broken: {0}")]
-    Template(#[from] Box<handlebars::TemplateError>),
+    Html(#[from] askama::Error),
     /// The XML writer gave up.
     #[error("the JUnit report could not be made: {0}")]
     Junit(#[from] quick_junit::SerializeError),

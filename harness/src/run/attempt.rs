@@ -21,7 +21,7 @@ struct Look {
     lasting: bool,
 }
 
-impl Runner<'_> {
+impl Runner {
     /// Looks once, or as often as `within` and `hold` ask; the last look decides.
     pub(super) async fn look(
         &self,

@@ -10,18 +10,15 @@ pub use stop::Stop;
 
 use crate::clock::Clock;
 use crate::environment::Systems;
-use crate::model::{Event, Exit, Line, Verdict};
+use crate::model::{Event, Exit, Verdict};
 use crate::record::{RecordError, Recorder};
 use crate::scenario::{Plan, Scenario};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Is told every event, in the words in which it is written.
-pub type Tell<'a> = Box<dyn FnMut(&Line) + Send + 'a>;
-
 /// What a run needs besides its plan and its recorder.
-pub struct World<'a> {
+pub struct World {
     /// The connections.
     pub systems: Arc<Systems>,
     /// What time it is.
@@ -32,8 +29,6 @@ pub struct World<'a> {
     pub run: Map<String, Value>,
     /// How many scenarios run side by side; at least one does.
     pub jobs: usize,
-    /// Hears what happens.
-    pub tell: Mutex<Tell<'a>>,
 }
 
 /// How a run ended, as it was written.
@@ -41,14 +36,12 @@ pub struct World<'a> {
 pub struct Ended {
     /// The run's folder.
     pub folder: PathBuf,
-    /// The last event.
-    pub line: Line,
     /// The exit code.
     pub exit: Exit,
 }
 
-struct Runner<'a> {
-    world: World<'a>,
+struct Runner {
+    world: World,
     recorder: Mutex<Recorder>,
     /// Held by the act that changes something; the others wait for it.
     turn: tokio::sync::Mutex<()>,
@@ -58,7 +51,7 @@ struct Runner<'a> {
 ///
 /// # Errors
 /// When evidence cannot be written; nothing more is begun then.
-pub async fn run(plan: &Plan, world: World<'_>, recorder: Recorder) -> Result<Ended, RecordError> {
+pub async fn run(plan: &Plan, world: World, recorder: Recorder) -> Result<Ended, RecordError> {
     let (began, run) = (world.clock.elapsed(), recorder.run.clone());
     let runner = Runner { world, recorder: Mutex::new(recorder), turn: tokio::sync::Mutex::default() };
     let scenarios = plan.scenarios.iter().map(Scenario::info).collect();
@@ -79,17 +72,15 @@ pub async fn run(plan: &Plan, world: World<'_>, recorder: Recorder) -> Result<En
         failed.extend(outcome.failed);
         unverified.extend(outcome.unverified);
     }
-    let line = runner.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;
+    runner.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;
     let recorder = runner.recorder.into_inner().unwrap_or_else(PoisonError::into_inner);
     let folder = recorder.seal(verdict, exit)?;
-    Ok(Ended { folder, line, exit })
+    Ok(Ended { folder, exit })
 }
 
-impl Runner<'_> {
-    fn event(&self, event: Event, open: &[String]) -> Result<Line, RecordError> {
-        let line = self.recorder().event(event, open)?;
-        (self.world.tell.lock().unwrap_or_else(PoisonError::into_inner))(&line);
-        Ok(line)
+impl Runner {
+    fn event(&self, event: Event, open: &[String]) -> Result<(), RecordError> {
+        self.recorder().event(event, open)
     }
 
     /// Never held while something is waited for.

@@ -20,7 +20,7 @@ pub(super) struct Outcome {
     pub(super) unverified: Vec<String>,
 }
 
-impl Runner<'_> {
+impl Runner {
     /// Runs every scenario of the plan.
     pub(super) async fn side_by_side<'p>(
         &self,

@@ -18,7 +18,7 @@ pub(super) enum Skip {
     NotReached(String),
 }
 
-impl Runner<'_> {
+impl Runner {
     /// After a step that did not pass, acts and the steps that use a capture it did not make are skipped.
     pub(super) fn skip(&self, step: &Step, before: &BTreeMap<&str, Verdict>, scope: &Scope) -> Option<Skip> {
         if let Some(by) = self.world.stop.reason() {
@@ -60,7 +60,7 @@ impl Runner<'_> {
         record.verdict = verdict;
         record.reason = Some(reason);
         let clean = self.recorder().clean(&record, &step.not_secret)?;
-        self.keep(scenario, step, record, &clean)
+        self.keep(scenario, step, record, clean)
     }
 
     pub(super) async fn step(
@@ -102,7 +102,7 @@ impl Runner<'_> {
             captures.extend(judged.captures);
         }
         let clean = self.recorder().clean(&record, &step.not_secret)?;
-        self.keep(scenario, step, record, &clean)
+        self.keep(scenario, step, record, clean)
     }
 
     fn record(
@@ -155,9 +155,8 @@ impl Runner<'_> {
         scenario: &Scenario,
         step: &Step,
         record: StepRecord,
-        clean: &crate::redact::Clean,
+        clean: crate::redact::Clean,
     ) -> Result<Verdict, RecordError> {
-        let (file, sha256) = self.recorder().step(&scenario.id, &step.id, clean)?;
         let millis = record.ended.as_millisecond() - record.started.as_millisecond();
         let took: f64 = record.attempts.iter().map(|attempt| attempt.seconds).sum();
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of one step fit")]
@@ -171,11 +170,11 @@ impl Runner<'_> {
             reason: record.reason,
             seconds,
             rounds: record.attempts.last().map_or(0, |attempt| attempt.round),
-            file,
-            sha256,
+            file: String::new(),
+            sha256: String::new(),
             findings: record.findings,
         };
-        self.event(ended, &step.not_secret)?;
+        self.recorder().step((&scenario.id, &step.id), clean, ended, &step.not_secret)?;
         Ok(verdict)
     }
 }

@@ -167,10 +167,10 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
         return vec![];
     }
     let mut out: Vec<Step> = vec![];
-    let mut files = BTreeSet::new();
+    let (mut before, mut files) = (Before::default(), BTreeSet::new());
     for node in list.items() {
-        let Some(step) = one(reader, node, scope, &out) else { continue };
-        let own = Some(format!("{}.json", step.id)).filter(|_| !out.iter().any(|other| other.id == step.id));
+        let Some(step) = one(reader, node, scope, &before) else { continue };
+        let own = Some(format!("{}.json", step.id)).filter(|_| !before.ids.contains(&step.id));
         for file in [own, step.evidence.clone()].into_iter().flatten() {
             if !files.insert(file.clone()) {
                 let at = node.get("evidence").or(node.get("id")).unwrap_or(node);
@@ -183,12 +183,21 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
                 );
             }
         }
+        before.ids.insert(step.id.clone());
+        before.captures.extend(step.capture.keys().cloned());
         out.push(step);
     }
     out
 }
 
-fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> Option<Step> {
+/// What a step may name of those before it.
+#[derive(Default)]
+struct Before {
+    ids: BTreeSet<String>,
+    captures: BTreeSet<String>,
+}
+
+fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &Before) -> Option<Step> {
     if !matches!(node.kind, Kind::Map(_)) {
         let help = "write it as `- id: …` with `check: { … }` or `act: { … }` below";
         reader.say(node, "wrong-type", "a step is a map", help);
@@ -198,7 +207,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, scope: &Scope, before: &[Step]) -> 
     let id: String = reader.required(node, "id");
     if let Some(place) = node.get("id") {
         identifier(reader, place, &id);
-        if before.iter().any(|step| step.id == id) {
+        if before.ids.contains(&id) {
             let message = format!("the step id `{id}` is used twice");
             reader.say(place, "duplicate-id", message, "give each step of a scenario an id of its own");
         }
@@ -373,19 +382,17 @@ fn via(reader: &mut Reader<'_>, node: &Node, step: &Step, doing: &Doing) {
     }
 }
 
-fn captures_used(reader: &mut Reader<'_>, step: &mut Step, before: &[Step]) {
-    let made: BTreeSet<&str> =
-        before.iter().flat_map(|step| step.capture.keys().map(String::as_str)).collect();
+fn captures_used(reader: &mut Reader<'_>, step: &mut Step, before: &Before) {
     let names = step.expect.iter().chain([&step.doing]).flat_map(Node::names).collect::<Vec<_>>();
     for name in names {
         let Some(capture) = name.path.strip_prefix("captures.") else { continue };
         let capture = capture.split('.').next().unwrap_or_default();
-        if made.contains(capture) {
+        if before.captures.contains(capture) {
             step.uses.push(capture.to_owned());
             continue;
         }
         let node = Node { line: name.line, col: name.col, kind: Kind::Null, late: Late::No };
-        let help = match near_miss(capture, made.iter().copied()) {
+        let help = match near_miss(capture, before.captures.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `captures.{near}`?"),
             None => "add `capture: { NAME: JSONPATH }` to an earlier step".to_owned(),
         };
@@ -393,11 +400,11 @@ fn captures_used(reader: &mut Reader<'_>, step: &mut Step, before: &[Step]) {
     }
 }
 
-fn control(reader: &mut Reader<'_>, node: &Node, step: &Step, before: &[Step]) {
+fn control(reader: &mut Reader<'_>, node: &Node, step: &Step, before: &Before) {
     if let (Some(control), Some(place)) = (&step.control, node.get("control"))
-        && !before.iter().any(|step| step.id == *control)
+        && !before.ids.contains(control)
     {
-        let near = near_miss(control, before.iter().map(|step| step.id.as_str()));
+        let near = near_miss(control, before.ids.iter().map(String::as_str));
         let help = near.map_or("a control is an earlier step of this scenario".into(), |near| {
             format!("did you mean `{near}`?")
         });

@@ -26,12 +26,12 @@ quick: ## Check everything, run the tests of the library; under a minute when wa
 	cargo check --workspace --all-targets --locked
 	cargo test --locked -p proofmark --lib
 
-bench: setup ## Measure the line beside hurl, reading beside its bounds, and a large log
+bench: setup ## Measure the line beside hurl, and reading, a large log and a database beside their bounds
 	@scripts/setup time=time
 	@test -x $(CACHE)/bin/hurl || { \
 	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \
 	  cargo install hurl --version $(HURL_VERSION) --locked --root $(CACHE); }
-	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench line --bench reading --bench log_lines
+	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench measure
 
 docs: ## Write the pages of the kinds anew
 	cargo build --locked -p proofmark

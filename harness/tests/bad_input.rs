@@ -58,6 +58,14 @@ fn connection(lines: &str) -> Desk {
     good().file("environment.yaml", text)
 }
 
+/// A scenario that asks a database, too, which this connection is.
+fn database(lines: &str) -> Desk {
+    step("check: { postgres-tables: {} }").file(
+        "environment.yaml",
+        format!("{}  postgres: {lines}\n", ENVIRONMENT.replace("{ env: STAND_IN }", "'http://127.0.0.1:1'")),
+    )
+}
+
 fn good() -> Desk {
     desk().file("scenarios/good.yaml", format!("{HEAD}{GOOD}"))
 }
@@ -263,6 +271,16 @@ cases! { refused:
     unknown_key_of_a_connection = connection("{ url: { env: STAND_IN }, access-key: { env: KEY } }");
     connection_without_url = connection("{ bearer: { env: STAND_IN } }");
     connection_with_a_bad_url = connection("{ url: 'localhost 9090' }");
+    url_without_a_scheme = connection("{ url: 'localhost:9090' }");
+    url_of_another_protocol = connection("{ url: 'ftp://127.0.0.1:9090' }");
+    url_of_a_database_for_prometheus = connection("{ url: 'postgresql://me@127.0.0.1/app' }");
+    url_of_no_database = database("{ url: 'http://127.0.0.1:5432' }");
+    url_of_no_database_in_a_variable = database("{ url: { env: STAND_IN } }");
+    url_that_is_something_else_in_a_file = connection("{ url: { file: url } }").file("url", "hunter2:9090");
+    url_that_serves_only_one_of_its_roles = step("check: { postgres-tables: {} }\nvia: prometheus").args("validate --env environment.yaml")
+        .file("environment.yaml", ENVIRONMENT.replace("{ env: STAND_IN }", "'http://127.0.0.1:9090'"));
+    keys_that_a_database_does_not_read = database("{ url: 'postgresql://me@127.0.0.1/app', bearer: { env: NOT_SET }, headers: { X-Scope: '1' } }");
+    two_logins = connection("{ url: { env: STAND_IN }, basic: { username: me, password: { env: STAND_IN } }, bearer: { env: STAND_IN } }");
     secret_in_clear_beside_another_mistake = connection("{ ulr: { env: STAND_IN }, bearer: hunter2-hunter2 }");
     secret_in_clear_over_several_lines = connection("\n    url: { env: STAND_IN }\n    basic:\n      username: admin\n      password: |\n        hunter2-hunter2");
     secret_header_beside_a_mistake = check("http: { get: 'http://127.0.0.1/', headers: { Authorization: 'Bearer hunter2' }, staus: 200 }");

@@ -1,27 +1,12 @@
 //! What the engine concludes, as only the whole program can show it: which steps run, how often, and what counts.
 
-use fixtures::{Answer, Desk, Server, until};
+#[path = "ground/program.rs"]
+mod program;
+
+use fixtures::{Answer, Server, until};
+use program::{UP, desk, server};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_proofmark");
-const UP: &str = "check: { prometheus-query: { query: up } }";
-
-fn server() -> Server {
-    Server::start()
-        .on("/api/v1/query", Answer::recorded("prometheus-3.5.3/query_vector.json"))
-        .on("/none/api/v1/query", Answer::no_samples())
-        .on("/page", Answer::json(r#"{"state": "ready", "version": 7, "list": [1, 2, 3], "none": []}"#))
-}
-
-/// A desk that knows a Prometheus, one that has nothing, one that is not there, and some pages.
-fn desk(server: &Server) -> Desk {
-    let url = server.url();
-    let none = format!("{url}/none");
-    let connections =
-        [("prometheus", url.as_str()), ("pages", &url), ("none", &none), ("gone", "http://127.0.0.1:1")];
-    Desk::new(PROGRAM, &connections)
-}
 
 #[test]
 fn first_of_takes_the_first_that_passes_and_counts_no_other() {

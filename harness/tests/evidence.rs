@@ -3,25 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use fixtures::{Answer, Desk, Server};
+#[path = "ground/program.rs"]
+mod program;
+
+use fixtures::{Desk, Server};
+use program::{UP, desk, server};
 use proofmark::record::sha256;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_proofmark");
-const UP: &str = "check: { prometheus-query: { query: up } }";
-
-fn server() -> Server {
-    Server::start()
-        .on("/api/v1/query", Answer::recorded("prometheus-3.5.3/query_vector.json"))
-        .on("/none/api/v1/query", Answer::no_samples())
-        .on("/page", Answer::json(r#"{"state": "ready", "version": 7, "list": [1, 2, 3], "none": []}"#))
-}
-
-fn desk(server: &Server) -> Desk {
-    let url = server.url();
-    Desk::new(PROGRAM, &[("prometheus", &url), ("pages", &url), ("none", &format!("{url}/none"))])
-}
 
 /// A run with a passed and a failed step, an answer kept, and a scenario that is skipped.
 fn failed(server: &Server) -> Desk {

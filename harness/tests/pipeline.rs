@@ -36,7 +36,8 @@ fn server() -> Server {
 
 /// The lines that GitHub's runner would take for commands.
 fn commands(text: &str) -> Vec<&str> {
-    text.lines().filter(|line| line.trim_start().starts_with("::") || line.contains("##[")).collect()
+    let lines = text.split(['\n', '\r']);
+    lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##[")).collect()
 }
 
 fn failed(ended: &Ended) {
@@ -103,6 +104,41 @@ fn elsewhere_and_for_machines_nothing_is_added() {
         let told = desk.call(&["report", "--format", format]);
         assert_eq!(commands(&told.stdout), [""; 0], "{format}");
     }
+}
+
+#[test]
+fn what_stands_in_files_is_no_command_either() {
+    let mut desk = Desk::new(PROGRAM, &[]);
+    desk.set("GITHUB_ACTIONS", "true");
+    let quoted = serde_json::to_string(ATTACK).unwrap();
+    let good = "steps: [{ id: a, check: { http: { get: 'http://127.0.0.1:1/' } } }]";
+    let head = format!("proofmark: v1\ntitle: {quoted}\nclaim: {quoted}\ntags: [{quoted}]\n");
+    let named = format!("scenarios/a\n{}\r::x.yaml", ATTACK.replace('/', ""));
+    desk.write(&named, format!("{head}{good}\n"));
+    for args in [&["list"][..], &["plan"], &["validate"], &["validate", "::error::x"]] {
+        let ended = desk.call(args);
+        assert_eq!(
+            [commands(&ended.stdout), commands(&ended.stderr)],
+            [[""; 0], [""; 0]],
+            "{args:?}: {ended:?}"
+        );
+    }
+    // In a file's name, in its text, in what the message and the help say of both.
+    desk.write(&named, format!("{head}{quoted}: 1\nneeds: [{quoted}]\n{good}\n"));
+    desk.write("scenarios/b.yaml", format!("{head}vars: {{ x: {quoted} }}\nsteps: [{{ id: '{{{{ vars.x }}}}', check: {{ command: {{}} }} }}]\n"));
+    desk.write(
+        "scenarios/c.yaml",
+        format!("{head}steps: [{{ id: a, check: {{ http: {{ get: / }} }}, via: {quoted} }}]\n"),
+    );
+    for args in [&["run"][..], &["validate"], &["run", "--tag", "::error::x"], &["run", "--only", ATTACK]] {
+        let ended = desk.call(args);
+        assert_eq!((ended.code, commands(&ended.stderr)), (Some(2), vec![]), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains("mistake"), "{ended:?}");
+    }
+    desk.write("scenarios/b.yaml", "");
+    desk.write("out\r::error::x", "a file in the way");
+    let ended = desk.run(&["--evidence", "out\r::error::x"]);
+    assert_eq!(commands(&ended.stderr), [""; 0], "{ended:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The runs are made by this same program as a child process, as a user would start it. Green alone proves nothing, so
 //! the demo succeeds only if the second run failed exactly where the twins say, and nowhere else.
 
+use super::tell;
 use crate::diag::Diag;
 use crate::lab::{Break, LabError, Outcome, Twin, World, WorldSpec, embedded};
 use crate::model::Exit;
@@ -73,7 +74,7 @@ pub async fn conduct(options: &Options) -> Exit {
         Ok(Ok(exit)) => exit,
         Ok(Err(Stop::Run(code))) => Exit::try_from(code).unwrap_or(Exit::Failed),
         Ok(Err(Stop::Lab(error))) => {
-            let _ = writeln!(anstream::stderr(), "{}", Diag::from(&error).render(true));
+            tell(&Diag::from(&error).render(true));
             Exit::Unverified
         }
     }

@@ -37,18 +37,23 @@ pub(super) fn explain(options: &Options) -> Exit {
     refuse(&[diag.help(help)])
 }
 
+/// What a kind is for, in paragraphs.
 fn about(kind: &KindInfo) -> String {
-    text((kind.settings)().as_value(), "description")
+    let schema = (kind.settings)();
+    let text = schema.as_value()["description"].as_str().unwrap_or_default();
+    text.split("\n\n").map(flowing).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The first sentence.
 fn summary(about: &str) -> &str {
+    let about = about.split("\n\n").next().unwrap_or_default();
     let end = about.find(". ").map_or(about.len(), |at| at + 1);
     about.get(..end).unwrap_or(about).trim_end_matches('.')
 }
 
-fn text(schema: &Value, key: &str) -> String {
-    schema[key].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+/// Text without the ends of lines that its source had.
+fn flowing(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The page of a kind, in Markdown that reads well as it is.
@@ -78,6 +83,10 @@ fn page(kind: &KindInfo) -> String {
     Fields { root: seen.as_value(), named: false }.list(seen.as_value(), 0, &mut out, &mut BTreeSet::new());
     let _ = write!(out, "\n## Judges by itself\n\n{}\n", kind.judges);
     out
+}
+
+fn described(field: &Value) -> String {
+    flowing(field["description"].as_str().unwrap_or_default())
 }
 
 /// Tells the fields of a schema as a list.
@@ -112,9 +121,9 @@ impl<'a> Fields<'a> {
         for (name, field) in fields {
             let inner = self.resolved(field);
             let must = if self.named && required.contains(&name.as_str()) { ", required" } else { "" };
-            let mut about = text(field, "description");
+            let mut about = described(field);
             if about.is_empty() {
-                about = text(inner, "description");
+                about = described(inner);
             }
             let _ =
                 writeln!(out, "{}- `{name}` ({}{must}): {about}", "  ".repeat(depth), self.kind_of(inner));
@@ -166,5 +175,24 @@ impl<'a> Fields<'a> {
         });
         let words = words.collect::<Vec<_>>().join(" or ");
         if words.is_empty() { "anything".to_owned() } else { words }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_keeps_the_paragraphs_of_its_kind() {
+        let mut most = 0;
+        for kind in kinds() {
+            let schema = (kind.settings)();
+            let written = schema.as_value()["description"].as_str().unwrap().split("\n\n").count();
+            let told = page(kind).split("\n\n").take(1 + written).map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(told[1..].join("\n\n"), about(kind), "{}", kind.name);
+            assert!(told.iter().all(|part| !part.contains('\n')), "{}: {told:?}", kind.name);
+            most = most.max(written);
+        }
+        assert!(most >= 3, "some kind has several paragraphs");
     }
 }

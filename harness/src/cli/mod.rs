@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
 use crate::model::{Exit, Permission};
+use crate::report::inert;
 use crate::scenario::{Plan, Selection};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::{Map, Value, json};
@@ -150,14 +151,19 @@ fn run_scope(clock: &Clock, operator: &str) -> Map<String, Value> {
     scope.as_object().cloned().unwrap_or_default()
 }
 
-/// Writes to standard output; a reader that went away is no error.
-fn say(text: &str) {
+/// Writes to standard output what has its own form; a reader that went away is no error.
+fn give(text: &str) {
     let _ = anstream::stdout().write_all(text.as_bytes());
 }
 
-/// Writes a line to standard error.
+/// Writes to standard output for people. What stands in files (a title, a name) is no command to a CI runner.
+fn say(text: &str) {
+    give(&inert(text));
+}
+
+/// Writes a line to standard error, likewise.
 fn tell(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = writeln!(anstream::stderr(), "{}", inert(line));
 }
 
 /// Shows every mistake; nothing was touched.
@@ -180,7 +186,7 @@ fn allowed(allow: &[Permission]) -> BTreeSet<Permission> {
 }
 
 fn written(bytes: &[u8]) -> Exit {
-    say(&String::from_utf8_lossy(bytes));
+    give(&String::from_utf8_lossy(bytes));
     Exit::Passed
 }
 

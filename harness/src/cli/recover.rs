@@ -4,7 +4,7 @@ use super::run::{Kept, asked, conclude, teller, unrecorded};
 use super::{many, refuse, say, tell};
 use crate::clock::Clock;
 use crate::diag::{Diag, near_miss};
-use crate::environment::{Environment, Systems};
+use crate::environment::{Environment, Systems, Uses};
 use crate::model::{Exit, Permission};
 use crate::record::{ReadError as NoRun, Recorder, find};
 use crate::redact::Redactor;
@@ -134,7 +134,7 @@ async fn systems(
     redactor: Redactor,
 ) -> Result<(Environment, Systems), Vec<Diag>> {
     let environment = options.env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load)?;
-    let mut used = BTreeSet::new();
+    let mut used = Uses::new();
     let mut wrong = vec![];
     for promised in debts.iter().map(|debt| &debt.promised) {
         let kind = kinds().find(|kind| kind.acts && kind.name == promised.kind);
@@ -142,7 +142,7 @@ async fn systems(
         for role in roles.chain(promised.via.keys().cloned()).collect::<BTreeSet<_>>() {
             let name = promised.via.get(&role).unwrap_or(&role).clone();
             if environment.names().any(|known| known == name) {
-                used.insert(name);
+                used.entry(name).or_default().insert(role);
                 continue;
             }
             let message = format!(

@@ -1,6 +1,6 @@
 //! `report`: tells a run again from its evidence, and exits as the run did.
 
-use super::{say, tell};
+use super::{give, tell};
 use crate::diag::Diag;
 use crate::model::Exit;
 use crate::record::{ReadError, Run, find, read};
@@ -57,7 +57,7 @@ pub(super) fn report(options: &Options) -> Exit {
     };
     let report = told(&run);
     match report::render(&report, options.format, std::io::stdout().is_terminal()) {
-        Ok(text) => say(&text),
+        Ok(text) => give(&text),
         Err(error) => {
             tell(&Diag::from(error).render(false));
             return Exit::Evidence;

@@ -1,7 +1,7 @@
 //! `run`: plan, run, read back, report.
 
 use super::report::{opened, told};
-use super::{Chosen, allowed, refuse, run_scope, say, tell};
+use super::{Chosen, allowed, give, refuse, run_scope, say, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, Systems};
@@ -125,14 +125,14 @@ async fn systems(
     redactor: Redactor,
 ) -> Result<Systems, Vec<Diag>> {
     let allow = allowed(&options.kept.allow);
-    let (used, mut wrong) = plan.connections(environment);
+    let (uses, mut wrong) = plan.connections(environment);
     wrong.extend(plan.permissions(&allow, &environment.forbid).err().into_iter().flatten());
     let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
     if !wrong.is_empty() && exec {
         // A secret may come from a program, and nothing is to be touched.
         return Err(wrong);
     }
-    match environment.resolve(&used, exec, redactor).await {
+    match environment.resolve(&uses, exec, redactor).await {
         Ok(systems) if wrong.is_empty() => Ok(systems),
         resolved => Err(wrong.into_iter().chain(resolved.err().into_iter().flatten()).collect()),
     }
@@ -198,7 +198,7 @@ pub(super) fn teller(format: Format) -> Tell {
         Format::Jsonl => Box::new(|line| {
             // The last line also says where the evidence is; it follows when that is sealed.
             if !matches!(line.event, Event::RunEnded { .. }) {
-                say(&crate::report::json::line(&json!(line)));
+                give(&crate::report::json::line(&json!(line)));
             }
         }),
     }
@@ -224,7 +224,7 @@ impl Actions {
 
     /// Annotations, and the summary. What GitHub shows beside the result changes nothing of it.
     fn told(&self, report: &Report) {
-        say(&github::render(report));
+        give(&github::render(report));
         if let Some(file) = &self.summary
             && let Err(error) = github::summarise(report, file)
         {
@@ -269,7 +269,7 @@ pub(super) fn conclude(kept: &Kept, exports: &[Export], ended: &Ended) -> Exit {
             let mut line = json!(run.lines.last());
             line["evidence"] = json!(folder);
             line["exit"] = json!(exit);
-            say(&crate::report::json::line(&line));
+            give(&crate::report::json::line(&line));
         }
     }
     exit

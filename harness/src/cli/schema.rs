@@ -1,6 +1,6 @@
 //! `schema`: the files' formats as JSON Schema, for editors and for programs that read reports.
 
-use super::say;
+use super::give;
 use crate::model::Exit;
 use crate::report::Report;
 use serde_json::Value;
@@ -30,6 +30,6 @@ pub(super) fn schema(options: &Options) -> Exit {
         Of::Environment => crate::environment::schema(),
         Of::Report => schemars::schema_for!(Report).to_value(),
     };
-    say(&format!("{schema:#}\n"));
+    give(&format!("{schema:#}\n"));
     Exit::Passed
 }

@@ -111,8 +111,9 @@ fn verifier(
     trust: Trust,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
+    let provider = provider.clone();
     if trust == Trust::Anyone {
-        return Ok(Arc::new(Anyone(provider.clone())));
+        return Ok(Arc::new(Lenient { inner: None, name: None, provider }));
     }
     let inner: Arc<dyn ServerCertVerifier> = match &tls.ca {
         None => {
@@ -136,63 +137,20 @@ fn verifier(
             Some(ServerName::try_from(name.clone()).map_err(|error| unusable("`tls.server-name`", &error))?)
         }
     };
-    Ok(Arc::new(Named { inner, name }))
+    Ok(Arc::new(Lenient { inner: Some(inner), name, provider }))
 }
 
-/// Accepts any certificate: `insecure: true`.
+/// Asks for less than a signed certificate for the name in the URL, or for another name than that.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            cert,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            cert,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Expects another name in the certificate than the one in the URL (behind a forward the URL says 127.0.0.1), or any.
-#[derive(Debug)]
-struct Named {
-    inner: Arc<dyn ServerCertVerifier>,
+struct Lenient {
+    /// Who looks at the certificate; none accepts any: `insecure: true`.
+    inner: Option<Arc<dyn ServerCertVerifier>>,
+    /// The name that it must be for (behind a forward the URL says 127.0.0.1); none accepts any.
     name: Option<ServerName<'static>>,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Named {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         end: &CertificateDer<'_>,
@@ -201,10 +159,11 @@ impl ServerCertVerifier for Named {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
         match &self.name {
-            Some(name) => self.inner.verify_server_cert(end, between, name, ocsp, now),
+            Some(name) => inner.verify_server_cert(end, between, name, ocsp, now),
             // The name is looked at last, so a wrong one says that everything else was right.
-            None => match self.inner.verify_server_cert(end, between, asked, ocsp, now) {
+            None => match inner.verify_server_cert(end, between, asked, ocsp, now) {
                 Err(Error::InvalidCertificate(
                     CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
                 )) => Ok(ServerCertVerified::assertion()),
@@ -218,7 +177,8 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, signed)
+        let known = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, signed, known)
     }
     fn verify_tls13_signature(
         &self,
@@ -226,9 +186,10 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, signed)
+        let known = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, signed, known)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connection::Systems;
 use super::login::{self, Login};
+use super::role::Uses;
 use super::secret::{Reference, SecretReference};
 use crate::diag::Diag;
 use crate::document::{self, Document, Form, Kind, Node};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub struct Environment {
     pub(super) document: Option<Document>,
     pub(super) folder: PathBuf,
-    connections: BTreeMap<String, ConnectionFile>,
+    pub(super) connections: BTreeMap<String, ConnectionFile>,
     /// Permissions that no flag can give here.
     pub forbid: BTreeSet<Permission>,
 }
@@ -146,21 +147,18 @@ impl Environment {
         self.connections.iter().map(|(name, file)| (name.clone(), value(file))).collect()
     }
 
-    /// Resolves the secrets of the connections in `used`; the others are left out.
+    /// Resolves the secrets of the used connections; the others are left out.
     ///
     /// # Errors
-    /// Every secret that cannot be had.
-    pub async fn resolve(
-        &self,
-        used: &BTreeSet<String>,
-        exec: bool,
-        redactor: Redactor,
-    ) -> Result<Systems, Vec<Diag>> {
+    /// Every secret that cannot be had, and every URL that a reference gave and that does not fit its roles.
+    pub async fn resolve(&self, uses: &Uses, exec: bool, redactor: Redactor) -> Result<Systems, Vec<Diag>> {
         let (mut connections, mut wrong) = (BTreeMap::new(), vec![]);
         // All of them are written down, the unused ones too.
         self.connections.values().for_each(|file| login::learn(file, &redactor));
-        for (name, file) in self.connections.iter().filter(|(name, _)| used.contains(*name)) {
-            let mut login = Login { environment: self, name, exec, redactor: &redactor, wrong: vec![] };
+        let used = |(name, file)| Some((name, file, uses.get(name)?));
+        for (name, file, roles) in self.connections.iter().filter_map(used) {
+            let mut login =
+                Login { environment: self, name, roles, exec, redactor: &redactor, wrong: vec![] };
             let connection = login.connection(file).await;
             wrong.append(&mut login.wrong);
             connections.insert(name.clone(), connection);

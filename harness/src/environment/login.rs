@@ -3,9 +3,11 @@
 use super::connection::{Connection, Tls};
 use super::dsn::Dsn;
 use super::file::{ConnectionFile, Environment, TlsFile};
+use super::role::Leads;
 use super::secret::{Reference, optional};
-use crate::diag::{Diag, Place};
+use crate::diag::Diag;
 use crate::redact::{Redactor, Secret, is_secret_key};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Learns what stands in the file although it should be a reference.
@@ -42,6 +44,8 @@ fn learn_login(url: &str, redactor: &Redactor) {
 pub(super) struct Login<'a> {
     pub(super) environment: &'a Environment,
     pub(super) name: &'a str,
+    /// The roles that it serves.
+    pub(super) roles: &'a BTreeSet<String>,
     pub(super) exec: bool,
     pub(super) redactor: &'a Redactor,
     pub(super) wrong: Vec<Diag>,
@@ -50,13 +54,7 @@ pub(super) struct Login<'a> {
 impl Login<'_> {
     /// Takes down a mistake at the value below these keys, or at the connection's name.
     fn say(&mut self, keys: &[&str], diag: Diag) {
-        let document = self.environment.document.as_ref();
-        let place = document.and_then(|document| {
-            let (name, connection) = document.root.get("connections")?.entry(self.name)?;
-            let value = keys.iter().try_fold(connection, |node, key| node.get(key));
-            let node = value.filter(|_| !keys.is_empty()).unwrap_or(name);
-            Some(Place { source: document.source.clone(), line: node.line, column: node.col })
-        });
+        let place = self.environment.place(self.name, keys, false);
         self.wrong.push(Diag { place, ..diag });
     }
 
@@ -74,6 +72,7 @@ impl Login<'_> {
         let mut connection = Connection { name: self.name.to_owned(), ..Connection::default() };
         if let Some(url) = &file.url {
             self.url(url, &mut connection).await;
+            self.reached(url, &connection);
         } else {
             let diag = Diag::new("missing-key", format!("the connection `{}` has no `url`", self.name));
             self.say(&[], diag.help("add `url: \"http://host:9090\"`"));
@@ -112,6 +111,17 @@ impl Login<'_> {
         connection.dsn = dsn.map_err(|why| self.bad_url(&why)).ok();
     }
 
+    /// Does the url that a reference gave fit the roles? One that is written out was looked at before.
+    fn reached(&mut self, url: &Reference, connection: &Connection) {
+        let leads = match connection {
+            _ if matches!(url, Reference::Text(_)) => return,
+            Connection { dsn: Some(_), .. } => Leads::Database,
+            Connection { url: Some(url), .. } => Leads::To(url),
+            _ => return,
+        };
+        self.wrong.extend(self.environment.unreachable(self.name, self.roles, &leads));
+    }
+
     fn base(&mut self, url: &str) -> Option<String> {
         if let Err(error) = url::Url::parse(url) {
             self.bad_url(&error.to_string());
@@ -137,9 +147,6 @@ impl Login<'_> {
     /// What a connection says of a database besides its DSN: the login may stand in `basic`, files in the DSN.
     fn database(&mut self, connection: &mut Connection) {
         let Connection { dsn: Some(dsn), .. } = connection else { return };
-        if connection.bearer.is_some() || !connection.headers.is_empty() {
-            self.unread("which reads neither `bearer` nor `headers`");
-        }
         if let Some((user, word)) = connection.basic.take() {
             if dsn.user.is_some() || dsn.password.is_some() {
                 self.unread("whose login stands in its `url` and in `basic`: write it in one of them");

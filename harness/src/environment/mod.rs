@@ -7,8 +7,10 @@ mod connection;
 mod dsn;
 mod file;
 mod login;
+mod role;
 mod secret;
 
 pub use connection::{Connection, HttpClients, Systems, Tls};
 pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::{Environment, schema};
+pub use role::Uses;

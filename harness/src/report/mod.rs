@@ -264,6 +264,11 @@ pub fn render(report: &Report, format: Format, colour: bool) -> Result<String, R
     }
 }
 
+/// Text for people of which a CI runner takes no line for a command to itself.
+pub fn inert(text: &str) -> String {
+    words::inert(text, "\u{fffd}", "\u{fffd}")
+}
+
 /// Writes `<run>.html`, `<run>.xml` and `<run>.json` into a folder (markdown is for what shows it elsewhere, and
 /// [`render`] makes it from the evidence at any time), which is made if it is not there. Each file
 /// appears whole or not at all, and replaces an older one of the same run. Returns the paths.

@@ -127,7 +127,7 @@ struct Page {
 impl Page {
     /// What is told, once nothing in it is a command to the CI runner that reads along.
     fn inert(self) -> String {
-        words::inert(&self.out, "\u{fffd}", "\u{fffd}")
+        super::inert(&self.out)
     }
 
     fn paint(&self, text: &str, style: Style) -> String {

@@ -55,10 +55,11 @@ fn harmless(c: char) -> char {
 }
 
 /// Text of which a CI runner takes no line for a command to itself: GitHub's does so with a line that begins with `::`,
-/// and with `##[word]` anywhere in one; others with `##word[`. `colon` and `bracket` stand in for what made it one.
+/// and with `##[word]` anywhere in one; others with `##word[`. A lone carriage return begins a line, too. `colon` and
+/// `bracket` stand in for what made it one.
 pub(super) fn inert(text: &str, colon: &str, bracket: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
+    for line in text.split_inclusive(['\n', '\r']) {
         let mut rest = line.trim_start();
         out.push_str(&line[..line.len() - rest.len()]);
         if let Some(after) = rest.strip_prefix("::") {
@@ -376,6 +377,7 @@ mod tests {
             ("::error::x", "+:error::x"),
             ("a\n \t::stop-commands::x\n::", "a\n \t+:stop-commands::x\n+:"),
             ("a ::error::x", "a ::error::x"),
+            ("a\r::error::x\r\n::b", "a\r+:error::x\r\n+:b"),
             ("x ##[error]y", "x ##+error]y"),
             ("###[error]##[", "###+error]##+"),
             ("##vso[task]", "##vso+task]"),

@@ -5,7 +5,7 @@ use super::read::{Scenario, read};
 use super::step::{Step, kind_of};
 use crate::diag::{Diag, near_miss};
 use crate::document::Node;
-use crate::environment::Environment;
+use crate::environment::{Environment, Uses};
 use crate::model::{Permission, ScenarioInfo};
 use crate::record::Export;
 use serde_json::{Map, Value};
@@ -270,14 +270,15 @@ impl Plan {
         self.scenarios.iter().flat_map(files).collect()
     }
 
-    /// The connections that the selected steps use, by name; and a mistake for each that the environment does not have.
-    pub fn connections(&self, environment: &Environment) -> (BTreeSet<String>, Vec<Diag>) {
+    /// The connections that the selected steps use, with the roles that they serve; and a mistake for each that the
+    /// environment does not have, or that cannot serve its role.
+    pub fn connections(&self, environment: &Environment) -> (Uses, Vec<Diag>) {
         let known: BTreeSet<&str> = environment.names().collect();
-        let (mut used, mut wrong) = (BTreeSet::new(), vec![]);
+        let (mut uses, mut wrong) = (Uses::new(), vec![]);
         for (scenario, step) in self.steps() {
             for (role, name) in step.connections() {
                 if known.contains(name.as_str()) {
-                    used.insert(name);
+                    uses.entry(name).or_default().insert(role);
                     continue;
                 }
                 let help = match near_miss(&name, known.iter().copied()) {
@@ -296,7 +297,8 @@ impl Plan {
                 wrong.push(scenario.document.diag(place, "unknown-connection", message).help(help));
             }
         }
-        (used, wrong)
+        wrong.extend(environment.misfits(&uses));
+        (uses, wrong)
     }
 
     /// The permissions that are needed and not given, or forbidden.

@@ -1,13 +1,11 @@
 //! Measures programs beside each other: in turn, with their time and the most memory that they held.
 
-#![expect(clippy::disallowed_macros, clippy::print_stdout, reason = "a bench prints what it measured")]
-
 use proofmark::clock::Clock;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// So often each side runs, after once to warm up.
+/// So often each side runs as a rule, after once to warm up.
 pub const ROUNDS: usize = 7;
 
 /// What one run took.
@@ -16,6 +14,8 @@ pub struct Taken {
     pub seconds: f64,
     /// The most memory that it held, in KiB.
     pub peak_kib: u64,
+    /// Seconds of the processor, which say more where others are at work.
+    pub busy: f64,
 }
 
 /// One side of a comparison: how to start it, and what it took.
@@ -24,6 +24,7 @@ pub struct Side {
     pub name: &'static str,
     program: PathBuf,
     args: Vec<String>,
+    variables: Vec<(&'static str, String)>,
     /// So many files of steps it must have kept.
     pub kept: usize,
     taken: Vec<Taken>,
@@ -33,7 +34,22 @@ impl Side {
     /// A program with its arguments.
     pub fn new(name: &'static str, program: impl Into<PathBuf>, args: &[&str]) -> Self {
         let args = args.iter().map(ToString::to_string).collect();
-        Self { name, program: program.into(), args, kept: 0, taken: Vec::new() }
+        Self { name, program: program.into(), args, variables: Vec::new(), kept: 0, taken: Vec::new() }
+    }
+
+    /// A run of Proofmark that keeps evidence, of at least so many files, and reports.
+    pub fn run(name: &'static str, scenario: &Path, environment: Option<&Path>, kept: usize) -> Self {
+        let mut args = vec!["run", scenario.to_str().unwrap()];
+        args.extend(environment.iter().flat_map(|file| ["--env", file.to_str().unwrap()]));
+        args.extend(["--evidence", "evidence", "--reports", "reports"]);
+        Self { kept, ..Self::new(name, env!("CARGO_BIN_EXE_proofmark"), &args) }
+    }
+
+    /// The same with an environment variable.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        self.variables.push((name, value));
+        self
     }
 
     /// Runs it once below `/usr/bin/time`, in a folder of its own. That stays until the bench ends: ext4 is slow to make
@@ -42,8 +58,9 @@ impl Side {
         let folder = tempfile::tempdir_in(root).unwrap().keep();
         let peak = folder.join("peak");
         let mut command = Command::new("/usr/bin/time");
-        command.args(["-f", "%M", "-o"]).arg(&peak).arg(&self.program).args(&self.args);
+        command.args(["-f", "%M %U %S", "-o"]).arg(&peak).arg(&self.program).args(&self.args);
         command.current_dir(&folder).stdin(Stdio::null()).env("NO_COLOR", "1");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let clock = Clock::real();
         let output = command.output().unwrap();
         let seconds = clock.elapsed().as_secs_f64();
@@ -51,14 +68,20 @@ impl Side {
         assert!(output.status.success(), "{} failed: {}", self.name, told.get(..2_000).unwrap_or(&told));
         let kept = files(&folder.join("evidence"), "json");
         assert!(kept >= self.kept, "{} kept {kept} files instead of {} and some", self.name, self.kept);
-        Taken { seconds, peak_kib: fs::read_to_string(peak).unwrap().trim().parse().unwrap() }
+        let told = fs::read_to_string(peak).unwrap();
+        let [peak, user, system] = told.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{told}") };
+        let busy = user.parse::<f64>().unwrap() + system.parse::<f64>().unwrap();
+        Taken { seconds, peak_kib: peak.parse().unwrap(), busy }
     }
 
     /// The median of its times, in seconds.
     pub fn median(&self) -> f64 {
-        let mut seconds: Vec<f64> = self.taken.iter().map(|taken| taken.seconds).collect();
-        seconds.sort_by(f64::total_cmp);
-        seconds[seconds.len() / 2]
+        median(self.taken.iter().map(|taken| taken.seconds).collect())
+    }
+
+    /// The median of what it took of the processor, in seconds.
+    pub fn busy(&self) -> f64 {
+        median(self.taken.iter().map(|taken| taken.busy).collect())
     }
 
     /// The most memory that any of its runs held.
@@ -72,6 +95,12 @@ impl Side {
     }
 }
 
+/// The one in the middle.
+pub fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
 /// How many files of this kind lie below the folder.
 fn files(folder: &Path, extension: &str) -> usize {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
@@ -83,12 +112,12 @@ fn files(folder: &Path, extension: &str) -> usize {
     paths.map(count).sum()
 }
 
-/// Runs all sides in turn, after once to warm up, in folders below `root`.
-pub fn measure(sides: &mut [Side], root: &Path) {
+/// Runs all sides in turn for so many rounds, after once to warm up, in folders below `root`.
+pub fn measure(sides: &mut [Side], root: &Path, rounds: usize) {
     for side in sides.iter() {
         side.once(root);
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for side in sides.iter_mut() {
             let taken = side.once(root);
             side.taken.push(taken);

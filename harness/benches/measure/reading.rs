@@ -1,22 +1,11 @@
 //! Reading measured: a targets answer of 20 MB beside parsing it into a generic value, and a thousand rules whose
-//! metrics must exist beside the plain rules and the queries they need. `make bench` runs it.
-//!
-//! Nothing here fails on a slow machine: it prints, and people judge.
+//! metrics must exist beside the plain rules and the queries they need.
 
 #![expect(clippy::cast_precision_loss, reason = "sizes of some megabytes are exact in a float")]
-#![expect(clippy::unwrap_used, reason = "a measurement stops at the first thing that is not as it should be")]
-#![expect(
-    clippy::disallowed_macros,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a bench prints what it measured and writes its own input"
-)]
 
-mod measure;
-
+use super::side::{self, ROUNDS, Side, median};
 use fixtures::{Answer, Prometheus, Server};
 use futures_util::stream::{self, StreamExt as _};
-use measure::{ROUNDS, Side, measure};
 use proofmark::clients::{Log, prometheus};
 use proofmark::clock::Clock;
 use proofmark::environment::{Connection, Systems};
@@ -32,28 +21,24 @@ use std::sync::Arc;
 const TARGETS: usize = 20_000;
 const RULES: usize = 1_000;
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    // This same program is the other side of the comparison of memory.
-    if let [_, word, file] = arguments.as_slice()
-        && word == "--parse"
-    {
-        let value: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-        assert!(value.is_object());
-        return;
-    }
-    // `cargo test --benches` asks for nothing to be measured.
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return;
-    }
+/// Asks this program to be the other side of a comparison: what `parse` does.
+pub const PARSE: &str = "--parse";
+
+/// Reads a file into a generic value.
+pub fn parse(file: &Path) {
+    let value: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert!(value.is_object());
+}
+
+/// All of it.
+pub fn measure(folder: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    println!("\nMedians of {ROUNDS} rounds, both sides in turn, one warm-up before.\n");
+    println!("Medians of {ROUNDS} rounds, both sides in turn, one warm-up before.\n");
     let answer = targets_answer();
     let server = Server::start().on("/api/v1/targets", Answer::json(answer.clone()));
     runtime.block_on(targets_beside_a_generic_value(&server, &answer));
-    targets_in_a_whole_run(&server, &answer, folder.path());
-    runtime.block_on(a_thousand_rules(folder.path()));
+    targets_in_a_whole_run(&server, &answer, folder);
+    runtime.block_on(a_thousand_rules(folder));
 }
 
 /// A context in which this URL is `prometheus`.
@@ -76,11 +61,6 @@ async fn look(cx: &Cx, kind: Value) -> (f64, Verdict, Value) {
     cx.log.take();
     cx.log.take_answer();
     (seconds, verdict, seen)
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
 }
 
 /// Twenty thousand targets as a service discovery of Kubernetes labels them.
@@ -134,18 +114,15 @@ fn targets_in_a_whole_run(server: &Server, answer: &[u8], folder: &Path) {
     )
     .unwrap();
     fs::write(&body, answer).unwrap();
-    let paths = [&scenario, &environment, &body].map(|path| path.to_str().unwrap());
-    let run = ["run", paths[0], "--env", paths[1], "--evidence", "evidence", "--reports", "reports"];
     let this = std::env::current_exe().unwrap();
     let mut sides = [
-        Side::new("proofmark", env!("CARGO_BIN_EXE_proofmark"), &run),
-        Side::new("generic", this, &["--parse", paths[2]]),
+        Side::run("proofmark", &scenario, Some(&environment), 1),
+        Side::new("generic", this, &[PARSE, body.to_str().unwrap()]),
     ];
-    sides[0].kept = 1;
     println!(
         "the same as a whole run with evidence and reports, beside reading the file into a generic value:"
     );
-    measure(&mut sides, folder);
+    side::measure(&mut sides, folder, ROUNDS);
     sides.iter().for_each(Side::print);
     println!(
         "  peak {:.1} times the answer (bound 6.0)\n",

@@ -1,19 +1,6 @@
-//! The line measured: `make bench` runs the same work through Proofmark and through hurl, in turn, on one real
-//! Prometheus, and prints medians, their ratio and peak memory beside the bounds they should keep.
-//!
-//! Nothing here fails on a slow machine: it prints, and people judge.
+//! The line: the same work through Proofmark and through hurl, in turn, on one real Prometheus.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops at the first thing that is not as it should be")]
-#![expect(
-    clippy::disallowed_macros,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a bench prints what it measured, writes its own input, and is told by the environment where hurl is"
-)]
-
-mod measure;
-
-use measure::{ROUNDS, Side, measure};
+use super::side::{self, ROUNDS, Side};
 use proofmark::clock::Clock;
 use proofmark::lab::{World, WorldSpec, embedded};
 use std::fmt::Write;
@@ -25,20 +12,16 @@ use std::time::Duration;
 /// So many checks in the one scenario, and so many files for `validate`.
 const MANY: usize = 1_000;
 
-fn main() {
-    // `cargo test --benches` asks for nothing to be measured.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return;
-    }
+/// All of it.
+pub fn measure(folder: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::start(&WorldSpec::parse(embedded::WORLD).unwrap())).unwrap();
     // The first scrapes have to be there before they are asked for a thousand times.
     runtime.block_on(Clock::real().sleep(Duration::from_secs(8)));
-    let folder = tempfile::tempdir().unwrap();
     println!("Medians of {ROUNDS} rounds, both sides in turn, one warm-up before.\n");
-    thousand_checks(&world, folder.path());
-    thousand_files(folder.path());
-    version(folder.path());
+    thousand_checks(&world, folder);
+    thousand_files(folder);
+    version(folder);
     runtime.block_on(world.stop());
 }
 
@@ -46,20 +29,7 @@ fn main() {
 fn thousand_checks(world: &World, folder: &Path) {
     let scenario = folder.join("thousand.yaml");
     fs::write(&scenario, scenario_text(MANY)).unwrap();
-    let environment = world.environment();
-    let environment = environment.to_str().unwrap();
-    let run = [
-        "run",
-        scenario.to_str().unwrap(),
-        "--env",
-        environment,
-        "--evidence",
-        "evidence",
-        "--reports",
-        "reports",
-    ];
-    let mut sides = vec![Side::new("proofmark", env!("CARGO_BIN_EXE_proofmark"), &run)];
-    sides[0].kept = MANY;
+    let mut sides = vec![Side::run("proofmark", &scenario, Some(&world.environment()), MANY)];
 
     let hurl = PathBuf::from(std::env::var_os("HURL").unwrap_or_else(|| "hurl".into()));
     let found = Command::new(&hurl).arg("--version").output();
@@ -72,7 +42,7 @@ fn thousand_checks(world: &World, folder: &Path) {
         println!("{}", version.lines().next().unwrap_or_default());
     }
     println!("{MANY} checks with three expectations each, evidence and reports kept:");
-    measure(&mut sides, folder);
+    side::measure(&mut sides, folder, ROUNDS);
     sides.iter().for_each(Side::print);
     match sides.as_slice() {
         [own, other] => {
@@ -92,7 +62,7 @@ fn thousand_files(folder: &Path) {
     let mut sides =
         [Side::new("validate", env!("CARGO_BIN_EXE_proofmark"), &["validate", files.to_str().unwrap()])];
     println!("validate of {MANY} files with three steps each:");
-    measure(&mut sides, folder);
+    side::measure(&mut sides, folder, ROUNDS);
     sides[0].print();
     println!("  bound 500 ms\n");
 }
@@ -100,7 +70,7 @@ fn thousand_files(folder: &Path) {
 fn version(folder: &Path) {
     let mut sides = [Side::new("--version", env!("CARGO_BIN_EXE_proofmark"), &["--version"])];
     println!("--version:");
-    measure(&mut sides, folder);
+    side::measure(&mut sides, folder, ROUNDS);
     sides[0].print();
     println!("  bound 10 ms");
 }

@@ -1,0 +1,97 @@
+//! A disk that is really full while a run writes: a small tmpfs. Mounting one takes a right that not everybody has; then
+//! these tests are ignored and say why.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+#[path = "ground/program.rs"]
+mod program;
+
+use fixtures::Desk;
+use libtest_mimic::{Arguments, Trial};
+use program::{UP, desk, server};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// A folder that takes so many bytes; gone when this is dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(folder: &Path, bytes: &str) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let size = format!("size={bytes}");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success()).then(|| Self(folder.to_owned()))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        Command::new("umount").arg("--lazy").arg(&self.0).status().ok();
+    }
+}
+
+fn main() -> ExitCode {
+    let probe = tempfile::tempdir().unwrap();
+    let may = Small::mount(probe.path(), "4k").is_some();
+    let trials = [
+        ("evidence_that_finds_no_room_is_said_and_nothing_passes", evidence as fn()),
+        ("reports_and_exports_that_find_no_room_are_said", reports),
+    ];
+    let trials = trials.map(|(name, test)| {
+        let trial = Trial::test(name, move || {
+            test();
+            Ok(())
+        });
+        let reason = "ignored: nothing can be mounted here";
+        if may { trial } else { trial.with_kind(reason).with_ignored_flag(true) }
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+}
+
+/// Two scenarios of steps that pass, each with an answer kept.
+fn scenarios(desk: &Desk) {
+    let steps = (0..6).map(|n| format!("  - {{ id: s{n}, {UP}, evidence: answer{n}.json }}\n"));
+    let steps = steps.collect::<String>();
+    desk.scenario("one", "", &steps);
+    desk.scenario("two", "needs: [one]", &steps);
+}
+
+/// From a disk that takes a single page on, page by page, until one takes the whole run.
+fn evidence() {
+    let server = server();
+    let mut readable = 0;
+    for pages in 1.. {
+        let desk = desk(&server);
+        scenarios(&desk);
+        let _small = Small::mount(&desk.path("evidence"), &format!("{}k", 4 * pages)).unwrap();
+        let ended = desk.run(&[]);
+        if ended.code == Some(0) {
+            assert_eq!(desk.call(&["verify"]).code, Some(0), "{pages}");
+            // Two files for each step, and three for the run.
+            assert!(pages >= 27 && readable > 20, "{pages} pages, {readable} of the runs before can be told");
+            return;
+        }
+        assert_eq!(ended.code, Some(5), "{pages}: {ended:?}");
+        for word in ["could not be written", "No space left on device", "is the disk full"] {
+            assert!(ended.stderr.contains(word), "{pages}, `{word}`: {ended:?}");
+        }
+        let told = desk.call(&["report"]);
+        assert!(!(ended.stdout + &told.stdout).contains("PASSED"), "{pages}");
+        assert!(matches!(told.code, Some(2 | 3)), "{pages}: {:?} {}", told.code, told.stderr);
+        readable += usize::from(told.code == Some(3));
+    }
+}
+
+fn reports() {
+    let server = server();
+    for (flag, word) in [("--reports", "the reports"), ("--export", "out")] {
+        let desk = desk(&server);
+        scenarios(&desk);
+        let _small = Small::mount(&desk.path("out"), "4k").unwrap();
+        let ended = desk.run(&[flag, "out"]);
+        assert_eq!(ended.code, Some(5), "{flag}: {ended:?}");
+        assert!(ended.stderr.contains(word) && ended.stderr.contains("No space left"), "{flag}: {ended:?}");
+        assert_eq!(desk.call(&["verify"]).code, Some(0), "{flag}: the evidence is whole all the same");
+    }
+}

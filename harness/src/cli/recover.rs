@@ -79,6 +79,9 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
     }
     let debts: Vec<Debt> = owing.iter().flat_map(|run| run.debts.clone()).collect();
     let redactor = Redactor::default();
+    for secret in debts.iter().flat_map(Debt::secrets) {
+        redactor.learn(secret);
+    }
     let (environment, systems) = match systems(options, &debts, redactor.clone()).await {
         Ok(ready) => ready,
         Err(wrong) => {

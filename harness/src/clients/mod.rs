@@ -37,6 +37,11 @@ impl Log {
         std::mem::take(&mut self.entries().exchanges)
     }
 
+    /// The status of the last exchange since they were handed over; `None` when there was no answer to it.
+    pub fn last_status(&self) -> Option<i32> {
+        self.entries().exchanges.last().and_then(|exchange| exchange.status)
+    }
+
     /// Keeps an answer as it came, in place of an earlier one.
     pub fn keep(&self, answer: Arc<Vec<u8>>) {
         self.entries().answer = Some(answer);

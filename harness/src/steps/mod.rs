@@ -222,7 +222,7 @@ pub struct KindInfo {
     pub seen: fn() -> Schema,
 }
 
-/// Every kind, checks first, each list in order of name.
+/// Every kind, checks first, each list in order of name. A check and an act may share a name.
 pub fn kinds() -> impl Iterator<Item = &'static KindInfo> {
     AnyCheck::KINDS.iter().chain(AnyAct::KINDS)
 }
@@ -407,4 +407,5 @@ checks! {
 
 acts! {
     Command => command::Command,
+    Http => http::change::HttpChange,
 }

@@ -371,6 +371,7 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
     }
 } }
 
+mod alert_silence;
 mod alertmanager_alerts;
 mod alertmanager_status;
 mod command;
@@ -406,6 +407,7 @@ checks! {
 }
 
 acts! {
+    AlertSilence => alert_silence::AlertSilence,
     Command => command::Command,
     Http => http::change::HttpChange,
 }

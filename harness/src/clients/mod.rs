@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod files;
 pub mod http;
 pub mod postgres;
+pub mod processes;
 pub mod prometheus;
 mod tls;
 

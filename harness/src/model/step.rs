@@ -111,7 +111,7 @@ pub struct Attempt {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Exchange {
-    /// `GET`, `POST`, or `exec`.
+    /// `GET`, `POST`, `exec`, `signal`, `start`.
     pub method: String,
     /// The full URL, or the command line.
     pub target: String,

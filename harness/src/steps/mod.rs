@@ -382,6 +382,7 @@ mod metrics;
 mod prometheus_alerts;
 mod postgres_query;
 mod postgres_tables;
+mod process_stop;
 mod prometheus_query;
 mod prometheus_rules;
 mod prometheus_series;
@@ -410,4 +411,5 @@ acts! {
     AlertSilence => alert_silence::AlertSilence,
     Command => command::Command,
     Http => http::change::HttpChange,
+    ProcessStop => process_stop::ProcessStop,
 }

@@ -79,6 +79,12 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
     }
     let debts: Vec<Debt> = owing.iter().flat_map(|run| run.debts.clone()).collect();
     let redactor = Redactor::default();
+    for debt in &debts {
+        // The connection that a secret came from may not be used here.
+        if let Some(undo) = &debt.undo {
+            redactor.learn_masked(&debt.promised.undo, undo);
+        }
+    }
     let (environment, systems) = match systems(options, &debts, redactor.clone()).await {
         Ok(ready) => ready,
         Err(wrong) => {

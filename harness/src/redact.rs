@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn what_was_masked_is_learned_from_what_it_was() {
         let clean = serde_json::json!({"argv": ["rm", format!("a-{MASK}-b-{MASK}")], "key": MASK, "n": MASK});
-        let was = serde_json::json!({"argv": ["rm", "a-first-secret-b-second-secret"], "key": "third-secret", "n": 123456789});
+        let was = serde_json::json!({"argv": ["rm", "a-first-secret-b-second-secret"], "key": "third-secret", "n": 123_456_789});
         let redactor = Redactor::default();
         redactor.learn_masked(&clean, &was);
         for secret in ["first-secret", "second-secret", "third-secret", "123456789"] {

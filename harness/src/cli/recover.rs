@@ -47,12 +47,12 @@ pub(super) fn in_the_way(kept: &Kept) -> Option<Exit> {
         first.folder.display(),
     );
     let help = "`proofmark recover --all --env FILE` puts it back";
-    let diag = Diag::new("owed", message).help(help).render(std::io::stderr().is_terminal());
     if wrong {
+        let diag = Diag::new("owed", message).help(help).render(std::io::stderr().is_terminal());
         tell(&format!("{diag}\n\nnothing was run: a change on top of another cannot be told apart from it"));
         return Some(Exit::Owed);
     }
-    tell(&format!("{diag}\n"));
+    tell(&format!("note: {message}; {help}\n"));
     None
 }
 

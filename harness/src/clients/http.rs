@@ -78,6 +78,8 @@ impl Changing {
     pub const DELETE: Self = Self(Method::DELETE);
     /// `POST`.
     pub const POST: Self = Self(Method::POST);
+    /// `PUT`.
+    pub const PUT: Self = Self(Method::PUT);
 
     /// A method in capitals that is not among those that only read; a server may know more than the usual ones.
     pub fn named(name: &str) -> Option<Self> {
@@ -143,9 +145,10 @@ impl Call<Changing> {
         Self::new(method, target)
     }
 
-    /// A `POST` of JSON.
-    pub fn post(target: impl Into<String>, body: &serde_json::Value) -> Self {
-        Self::new(Changing::POST, target).with_body("application/json", body.to_string())
+    /// The same with a body of JSON.
+    #[must_use]
+    pub fn json(self, body: &serde_json::Value) -> Self {
+        self.with_body("application/json", body.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::LabError;
 use super::daemon::{Daemon, Family};
 use crate::clients::alertmanager;
-use crate::clients::http::{Call, change};
+use crate::clients::http::{Call, Changing, change};
 use crate::clock::Clock;
 use crate::undo::Throwaway;
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ impl Alertmanager {
     /// # Errors
     /// Where it does not take that.
     pub async fn post(&self, path: &str, body: &Value) -> Result<(), LabError> {
-        let call = Call::post(path, body);
+        let call = Call::change(Changing::POST, path).json(body);
         let wrong = |why: String| LabError::Wrong(format!("Alertmanager does not take {body}: {why}"));
         let answer = change(self.daemon.wire(), &call, &Throwaway::of_the_lab()).await;
         let answer = answer.map_err(|error| wrong(error.to_string()))?;

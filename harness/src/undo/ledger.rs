@@ -5,7 +5,6 @@ use super::{Final, Owed, Promise, Until};
 use crate::clock::Clock;
 use crate::model::{Duration, FORMAT};
 use crate::record::{RecordError, Recorder, forget};
-use crate::redact::MASK;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -45,62 +44,9 @@ pub struct Debt {
 }
 
 impl Debt {
-    /// What was masked in the way back when it was promised: whoever puts it back must not show it either, and may not
-    /// know it otherwise.
-    pub fn secrets(&self) -> Vec<String> {
-        let mut out = vec![];
-        if let Some(undo) = &self.undo {
-            masked(&self.promised.undo, undo, &mut out);
-        }
-        out
-    }
-
     /// Did this step change it?
     pub fn is_of(&self, scenario: &str, step: &str) -> bool {
         self.promised.scenario == scenario && self.promised.step == step
-    }
-}
-
-/// What stands in `whole` where `clean` is masked.
-fn masked(clean: &Value, whole: &Value, out: &mut Vec<String>) {
-    match (clean, whole) {
-        (Value::Object(clean), Value::Object(whole)) if clean.len() == whole.len() => {
-            for (key, value) in whole {
-                match clean.get(key) {
-                    Some(clean) => masked(clean, value, out),
-                    None => strings(&json!({ key.as_str(): value }), out),
-                }
-            }
-        }
-        (Value::Array(clean), Value::Array(whole)) if clean.len() == whole.len() => {
-            clean.iter().zip(whole).for_each(|(clean, whole)| masked(clean, whole, out));
-        }
-        (Value::String(clean), Value::String(whole)) if clean != whole => {
-            let (mut parts, mut rest) = (clean.split(MASK).collect::<Vec<_>>(), whole.as_str());
-            let (first, last) = (parts.remove(0), parts.pop().unwrap_or_default());
-            rest = rest.strip_prefix(first).unwrap_or(rest);
-            rest = rest.strip_suffix(last).unwrap_or(rest);
-            for part in parts {
-                let Some((secret, after)) = rest.split_once(part) else { break };
-                out.push(secret.to_owned());
-                rest = after;
-            }
-            out.extend([rest.to_owned(), whole.clone()]);
-        }
-        (clean, whole) if clean != whole => strings(whole, out),
-        _ => {}
-    }
-}
-
-fn strings(value: &Value, out: &mut Vec<String>) {
-    match value {
-        Value::String(text) => out.push(text.clone()),
-        Value::Array(items) => items.iter().for_each(|item| strings(item, out)),
-        Value::Object(map) => map.iter().for_each(|(key, item)| {
-            out.push(key.clone());
-            strings(item, out);
-        }),
-        _ => {}
     }
 }
 
@@ -219,26 +165,5 @@ impl<'a, U: Serialize> Promises<'a, U> {
     /// Marks what this run makes, so that it is known as ours and as nobody else's: the run's id.
     pub fn mark(&self) -> String {
         self.ledger.recorder().run.clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_masked_is_known_again_from_the_way_back() {
-        let of = |clean: Value, whole: Value| {
-            let mut out = vec![];
-            masked(&clean, &whole, &mut out);
-            out
-        };
-        assert!(of(json!({"a": ["x", 1]}), json!({"a": ["x", 1]})).is_empty());
-        let found = of(json!({"a": ["x [masked]b", "y"]}), json!({"a": ["x secret-bb", "y"]}));
-        assert_eq!(found, ["secret-b", "x secret-bb"]);
-        let found = of(json!("[masked]:[masked]@h"), json!("one:two@h"));
-        assert_eq!(found[..2], ["one", "two"]);
-        assert!(of(json!({"k": "[masked]"}), json!({"k": {"a": ["word"]}})).contains(&"word".to_owned()));
-        assert!(of(json!({"[masked]": "v"}), json!({"key": "v"})).contains(&"key".to_owned()));
     }
 }

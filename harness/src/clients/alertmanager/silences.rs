@@ -197,7 +197,8 @@ pub async fn silence(
         "startsAt": new.starts_at, "endsAt": new.ends_at,
         "createdBy": new.created_by, "comment": new.comment,
     });
-    let answer = change(wire, &Call::post("/api/v2/silences", &body), leave).await?;
+    let call = Call::change(Changing::POST, "/api/v2/silences").json(&body);
+    let answer = change(wire, &call, leave).await?;
     let made: Made = read(&answer)?;
     Ok(made.id)
 }

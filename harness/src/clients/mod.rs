@@ -9,6 +9,7 @@ pub mod files;
 pub mod http;
 pub mod postgres;
 pub mod prometheus;
+pub mod receiver;
 mod tls;
 
 pub use error::ClientError;

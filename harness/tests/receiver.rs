@@ -5,12 +5,11 @@
 mod ground;
 
 use fixtures::Desk;
-use ground::with;
+use ground::look;
 use proofmark::clients::http::{Call, fetch};
 use proofmark::clients::receiver::{Delivered, delivered, open};
-use proofmark::environment::Connection;
 use proofmark::lab::Alertmanager;
-use proofmark::model::Duration;
+use proofmark::model::Verdict::Passed;
 use proofmark::steps::Cx;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,8 +22,7 @@ fn free() -> String {
 
 /// A context whose `prometheus` is the receiver at this address.
 fn cx(address: &str) -> Cx {
-    let url = Some(format!("http://{address}/hook"));
-    with(Connection { name: "receiver".into(), url, ..Connection::default() }, Duration::secs(5))
+    ground::cx(&format!("http://{address}/hook"))
 }
 
 fn all(cx: &Cx) -> Vec<Delivered> {
@@ -80,6 +78,8 @@ async fn a_real_alertmanager_delivers_to_it() {
         "receivers": [{"name": "here", "webhook_configs": [{"url": format!("http://{address}/hook")}]}]});
     let folder = tempfile::tempdir().unwrap();
     let real = Alertmanager::start(folder.path(), &config.to_string()).await.unwrap();
+    let up = look(&ground::cx(&real.url), json!({"alertmanager-status": {}})).await.unwrap();
+    assert_eq!((up.verdict, &up.seen["receivers"]), (Passed, &json!(["here"])), "{:?}", up.findings);
     real.post("/api/v2/alerts", &json!([{ "labels": {"alertname": "Symptom"} }])).await.unwrap();
     let deadline = cx.clock.elapsed() + Std::from_secs(30);
     while all(&cx).is_empty() {

@@ -2,6 +2,7 @@
 //! the environment file that reaches them all.
 
 use super::app::App;
+use super::process::free_address;
 use super::rules::Rules;
 use super::{
     Alertmanager, AppSpec, Break, Cluster, LabError, Postgres, PostgresSpec, Prometheus, Watches,
@@ -33,6 +34,10 @@ const SCRAPED_WITHIN: Duration = Duration::from_secs(60);
 const ALERTMANAGER: &str = "alertmanager";
 const POSTGRES: &str = "postgres";
 
+/// The connection that Alertmanager posts to, where its configuration has this word for `host:port`.
+const RECEIVER: &str = "receiver";
+const RECEIVER_ADDRESS: &str = "RECEIVER";
+
 /// The description of a world, as its file holds it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -46,7 +51,8 @@ pub struct WorldSpec {
     /// Files of rules for Prometheus.
     #[serde(default)]
     pub rules: Vec<PathBuf>,
-    /// The configuration of an Alertmanager that Prometheus sends its alerts to; none: there is no Alertmanager.
+    /// The configuration of an Alertmanager that Prometheus sends its alerts to; none: there is no Alertmanager. The word
+    /// `RECEIVER` in it stands for `host:port` of the connection `receiver`, where only a scenario that needs it listens.
     pub alertmanager: Option<Value>,
     /// A database; none: there is no PostgreSQL.
     pub postgres: Option<PostgresSpec>,
@@ -108,6 +114,7 @@ pub struct World {
     rules: Rules,
     apps: BTreeMap<String, App>,
     addresses: BTreeMap<String, String>,
+    receiver: String,
     folder: TempDir,
     clock: Clock,
 }
@@ -133,9 +140,13 @@ impl World {
         }
         let addresses = apps.iter().map(|(name, app)| (name.clone(), format!("http://{}", app.address)));
         let mut addresses: BTreeMap<String, String> = addresses.collect();
+        let receiver = free_address()?;
         let alertmanager = match &spec.alertmanager {
             // As JSON, which is YAML too.
-            Some(config) => Some(Alertmanager::start(place, &config.to_string()).await?),
+            Some(config) => {
+                let config = config.to_string().replace(RECEIVER_ADDRESS, &receiver);
+                Some(Alertmanager::start(place, &config).await?)
+            }
             None => None,
         };
         let alertmanagers: Vec<String> = alertmanager.iter().map(|one| authority(&one.url)).collect();
@@ -153,7 +164,8 @@ impl World {
         let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
         let clock = Clock::real();
-        let world = Self { prometheus, alertmanager, postgres, rules, apps, addresses, folder, clock };
+        let world =
+            Self { prometheus, alertmanager, postgres, rules, apps, addresses, receiver, folder, clock };
         world.write_environment().await?;
         Ok(world)
     }
@@ -278,6 +290,7 @@ impl World {
     async fn write_environment(&self) -> Result<(), LabError> {
         let connections = self.addresses.iter().map(|(name, url)| (name.clone(), json!({ "url": url })));
         let mut connections: BTreeMap<String, Value> = connections.collect();
+        connections.insert(RECEIVER.to_owned(), json!({ "url": format!("http://{}", self.receiver) }));
         if let Some(database) = &self.postgres {
             let secret = self.folder.path().join("postgres.url");
             connections.insert(POSTGRES.to_owned(), json!({ "url": { "file": secret } }));

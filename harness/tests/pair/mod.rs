@@ -105,7 +105,7 @@ impl Pair {
             "" => Prometheus::start(self.folder.path(), watches).await.unwrap(),
             address => Prometheus::start_at(self.folder.path(), watches, address).await.unwrap(),
         };
-        self.addresses[0] = prometheus.url.trim_start_matches("http://").to_owned();
+        prometheus.url.trim_start_matches("http://").clone_into(&mut self.addresses[0]);
         self.prometheus = Some(prometheus);
     }
 

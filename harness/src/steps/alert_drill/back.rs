@@ -16,10 +16,13 @@ use std::path::{Path, PathBuf};
 const MAX_FILE: usize = 16 << 20;
 
 /// How long a clone that is false may take to be resolved, beside two evaluations; then it goes all the same.
-const RESOLVES: std::time::Duration = std::time::Duration::from_secs(15);
+const RESOLVES: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How long a Prometheus that cannot be asked is waited for once the file is back.
+const ANSWERS: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// How long it is tried, beside the time for evaluations and a ghost.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// A rule file, as it was and as the drill makes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -189,7 +192,9 @@ pub(super) async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepEr
     if let Some(text) = text {
         file.write(&text, by)?;
     }
-    let (drilled, own) = loaded?;
+    // The file is back: that is what can be done without Prometheus, and nobody waits for it for long.
+    let gone = |error: StepError| StepError { transient: error.transient && file.age(cx) < ANSWERS, ..error };
+    let (drilled, own) = loaded.map_err(gone)?;
     let runs = match (drilled, mark) {
         (Some(rule), Some(_)) => says_never && rule.query.contains(NEVER),
         (None, Some(_)) => !says_never,

@@ -124,15 +124,41 @@ impl Found {
         if let Some(pending) = pending {
             rule["for"] = pending.into();
         }
-        let old = self.expr();
-        let old = old.trim();
-        let tried =
-            text.match_indices(old).map(|(at, _)| Edit { from: at, to: at + old.len(), text: expr.into() });
+        let (old, before) = (self.expr(), self.rule()["for"].as_str().map(str::to_owned));
         let fits = |edit: &Edit| read(&edit.of(text)).is_ok_and(|tree| tree == wanted);
+        let places = text.match_indices(old.trim()).map(|(at, found)| (at, at + found.len()));
+        let tried = places.flat_map(|place| match (pending, &before) {
+            (None, _) => vec![Edit { from: place.0, to: place.1, text: expr.into() }],
+            (Some(pending), None) => added(text, place, (expr, pending)),
+            (Some(pending), Some(old)) => both(text, place, (expr, pending), old),
+        });
         // JSON is YAML too; comments come back with the original.
         let whole = || Edit { from: 0, to: text.len(), text: format!("{wanted}\n") };
         tried.into_iter().find(fits).unwrap_or_else(whole)
     }
+}
+
+/// Another expression in its place, with `for` behind it: in braces, or on a line of its own below the key.
+fn added(text: &str, (from, to): (usize, usize), (expr, pending): (&str, &str)) -> Vec<Edit> {
+    let line = text[..from].rfind('\n').map_or(0, |at| at + 1);
+    let indent = text[line..from].chars().take_while(|c| matches!(c, ' ' | '-')).count();
+    let lines = format!("{expr}\n{}for: {pending}", " ".repeat(indent));
+    [format!("{expr}, for: {pending}"), lines].map(|text| Edit { from, to, text }).into()
+}
+
+/// Another expression in its place and another `for`, which may stand before or behind it.
+fn both(text: &str, (from, to): (usize, usize), (expr, pending): (&str, &str), old: &str) -> Vec<Edit> {
+    let behind = text[to..].match_indices(old).map(|(at, _)| Edit {
+        from,
+        to: to + at + old.len(),
+        text: format!("{expr}{}{pending}", &text[to..to + at]),
+    });
+    let ahead = text[..from].match_indices(old).map(|(at, _)| Edit {
+        from: at,
+        to,
+        text: format!("{pending}{}{expr}", &text[at + old.len()..from]),
+    });
+    behind.chain(ahead).collect()
 }
 
 /// A text that someone else has changed meanwhile, without the one of these pieces that stands in it. `None` where it
@@ -204,6 +230,18 @@ mod tests {
     fn the_rule_itself_is_changed_where_it_stands() {
         let edit = high(BLOCK).changed(BLOCK, "x > 0", None);
         assert_eq!(edit.of(BLOCK), BLOCK.replacen("x > 85", "x > 0", 1));
+        let edit = high(BLOCK).changed(BLOCK, "x > 0", Some("1s"));
+        assert_eq!(edit.of(BLOCK), BLOCK.replacen("x > 85", "x > 0", 1).replace("30m", "1s"));
+        let low = find(BLOCK, "Low", &BTreeMap::new()).unwrap().changed(BLOCK, "x > 0", Some("1s"));
+        assert_eq!(
+            low.of(BLOCK),
+            BLOCK.replace("Low\n        expr: x > 85", "Low\n        expr: x > 0\n        for: 1s")
+        );
+        let flow = "groups: [{ name: a, rules: [{ alert: High, expr: x > 85 }] }]";
+        assert_eq!(
+            high(flow).changed(flow, "x > 0", Some("1s")).of(flow),
+            flow.replace("> 85", "> 0, for: 1s")
+        );
         // What cannot be changed in place is written as a whole.
         let odd = high(BLOCK).changed(BLOCK, "x{a=\": #\"} > 0", Some("1s")).of(BLOCK);
         let rules = &read(&odd).unwrap()["groups"][0]["rules"];
@@ -214,8 +252,7 @@ mod tests {
     #[test]
     fn which_rule_is_meant_has_to_be_clear() {
         let two = format!(
-            "{}\n  - name: b\n    rules: [{{ alert: High, expr: y > 1, labels: {{ severity: no }} }}]\n",
-            BLOCK
+            "{BLOCK}\n  - name: b\n    rules: [{{ alert: High, expr: y > 1, labels: {{ severity: no }} }}]\n"
         );
         assert!(find(&two, "High", &BTreeMap::new()).unwrap_err().contains("2 alerts"));
         let labels = BTreeMap::from([("severity".to_owned(), "no".to_owned())]);

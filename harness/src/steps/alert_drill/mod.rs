@@ -49,7 +49,7 @@ pub struct AlertDrill {
     /// How long the drilled rule is pending before it fires; as long as the rule says if it is not said here.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub pending: Option<Duration>,
-    /// How the rules are changed.
+    /// How the rules are changed. `rule-file: PATH`: in a rule file on this machine, which Prometheus reads.
     pub through: Through,
     /// How it is seen that a message was delivered: `receiver` (the alerting system posts to the connection `receiver`,
     /// where Proofmark listens), `counters` (those of Alertmanager, which do not say whose message it was), `no` (not
@@ -72,7 +72,7 @@ pub enum How {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Through {
-    /// A rule file on this machine, which Prometheus reads.
+    /// In a rule file on this machine, which Prometheus reads.
     RuleFile(String),
 }
 

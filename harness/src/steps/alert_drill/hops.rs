@@ -32,10 +32,11 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
     let loaded = prometheus::rules(cx.wire("prometheus")?).await?;
     let now = loaded.server_time.unwrap_or_else(|| cx.clock.now());
     seen.rule = loaded.rules.into_iter().find(|rule| is_meant(rule, &drill.alert, &drill.labels, mark));
-    seen.alerts = alerts(cx, (&drill.alert, &drill.labels), mark).await?;
     let ours = |labels: &BTreeMap<String, String>| {
         labels.get("alertname") == Some(&drill.alert) && has(labels, &drill.labels, mark)
     };
+    seen.held = alertmanager::alerts(cx.wire("alertmanager")?, |alert| ours(&alert.labels)).await?;
+    seen.hops.in_alertmanager = (!seen.held.is_empty()).then(|| cx.clock.now());
     for sample in samples(drill, cx, now.duration_since(changed).as_secs()).await? {
         let hop = match sample.labels.get("alertstate").map(String::as_str) {
             Some("pending") => &mut seen.hops.pending,
@@ -46,8 +47,8 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
             *hop = Some(hop.map_or(sample.at, |first| first.min(sample.at)));
         }
     }
-    seen.held = alertmanager::alerts(cx.wire("alertmanager")?, |alert| ours(&alert.labels)).await?;
-    seen.hops.in_alertmanager = (!seen.held.is_empty()).then(|| cx.clock.now());
+    // Last, for it is the answer that is kept: what fired.
+    seen.alerts = alerts(cx, (&drill.alert, &drill.labels), mark).await?;
     if drill.delivered == Delivered::Receiver {
         // What began before the change is not of the drill, whoever sends it late.
         let began = |at: Option<Timestamp>| mark.is_some() || at.is_some_and(|at| at >= changed);

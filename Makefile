@@ -1,7 +1,7 @@
 # What people and CI call. The work itself is done by cargo and by the program; this only names it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test quick bench docs fmt
+.PHONY: help demo setup test quick torture bench docs fmt
 
 HURL_VERSION := 8.0.1
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proofmark-bench
@@ -13,9 +13,9 @@ demo: setup ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
 	cargo run --quiet --release --locked -p proofmark -- demo
 
-setup: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, a terminal for tests
+setup: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, what tests need
 	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
-	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils
+	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check
@@ -25,6 +25,9 @@ test: setup ## Format, lints, all tests
 quick: ## Check everything, run the tests of the library; under a minute when warm
 	cargo check --workspace --all-targets --locked
 	cargo test --locked -p proofmark --lib
+
+torture: setup ## Kill it at every point of the ledger and at random moments, and recover
+	cargo test --locked -p proofmark --test torture -- --ignored --nocapture
 
 bench: setup ## Measure the line beside hurl, and reading, a large log and a database beside their bounds
 	@scripts/setup time=time

@@ -36,11 +36,11 @@
 //! | [`environment`] | connections and secret references |
 //! | [`record`] | the only writer of evidence, and its reader |
 //! | [`report`] | fold(events) → report; its renderings |
-//! | [`undo`] | leave to change the world |
+//! | [`undo`] | leave to change the world: promises, their journal, what is owed |
 //! | [`clients`] | how the world is talked to |
 //! | [`steps`] | one file per kind; the two lists |
 //! | [`scenario`] | the scenario file: read, check, plan, judge |
-//! | [`run`] | order, attempts, signals |
+//! | [`run`] | order, attempts, keeping promises, signals |
 //! | [`verify`] | hashes and judgements made again |
 //! | [`lab`] | throwaway systems → an environment |
 //! | [`cli`] | one file per subcommand |
@@ -60,7 +60,14 @@
 //!   is one: masking every `1` would leave nothing to judge. A reference is learned always, a login in a URL too.
 //! - A short secret masks whole values, never keys and never the program's own words: a record must stay readable.
 //! - Evidence is written behind, by a thread of its own, in order: while the run waits for a system the disk works. What
-//!   cannot be written ends the run a few steps later; an act, and the manifest, wait until everything before is written.
+//!   cannot be written ends the run a few steps later; an act, a promise and the manifest wait until everything before is
+//!   written. Whoever follows a run hears of an event when it is on the disk.
+//! - An act gets `Promises` beside its context: a check, which gets only the context, has nothing to promise with.
+//! - What was put back is kept in a file and an event of its own (`STEP~put-back-N.json`, `reverted`): a step's file is
+//!   closed before its promise is kept, and a recovery, which has no step, writes the same. Its findings count for the
+//!   step.
+//! - An act is looked at by the same loop as a check, and putting back too: `act` once, then `observe`; `revert` and
+//!   `observe_reverted` once a round, so that a way back of several stages needs no loop of its own.
 //! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
 //!   pass on it.
 

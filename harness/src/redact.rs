@@ -127,6 +127,30 @@ impl Redactor {
         Secret(secret)
     }
 
+    /// Learns what was masked in a value that was cleaned before, by another process perhaps, from the value as it was.
+    pub fn learn_masked(&self, clean: &Value, was: &Value) {
+        match (clean, was) {
+            (Value::String(clean), Value::String(was)) => {
+                let mut pieces = clean.split(MASK);
+                let mut rest = pieces.next().and_then(|first| was.strip_prefix(first)).unwrap_or_default();
+                for piece in pieces {
+                    let end =
+                        if piece.is_empty() { rest.len() } else { rest.find(piece).unwrap_or(rest.len()) };
+                    self.learn_form(&rest[..end]);
+                    rest = rest.get(end + piece.len()..).unwrap_or_default();
+                }
+            }
+            (Value::String(clean), _) if clean == MASK => self.learn_form(&was.to_string()),
+            (Value::Array(clean), Value::Array(was)) => {
+                clean.iter().zip(was).for_each(|(clean, was)| self.learn_masked(clean, was));
+            }
+            (Value::Object(clean), Value::Object(was)) => {
+                clean.values().zip(was.values()).for_each(|(clean, was)| self.learn_masked(clean, was));
+            }
+            _ => {}
+        }
+    }
+
     /// Learns a composed value (a whole `Authorization` header) that is masked anywhere, however short its parts are.
     pub fn learn_composed(&self, value: &str) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -386,6 +410,18 @@ mod tests {
 
     fn cleaned(redactor: &Redactor, value: &Value) -> Value {
         redactor.clean(value, &[]).unwrap().into_inner()
+    }
+
+    #[test]
+    fn what_was_masked_is_learned_from_what_it_was() {
+        let clean = serde_json::json!({"argv": ["rm", format!("a-{MASK}-b-{MASK}")], "key": MASK, "n": MASK});
+        let was = serde_json::json!({"argv": ["rm", "a-first-secret-b-second-secret"], "key": "third-secret", "n": 123_456_789});
+        let redactor = Redactor::default();
+        redactor.learn_masked(&clean, &was);
+        for secret in ["first-secret", "second-secret", "third-secret", "123456789"] {
+            assert_eq!(redactor.clean_text(&format!("<{secret}>")).get(), &format!("<{MASK}>"));
+        }
+        assert_eq!(redactor.clean_text("rm a-").get(), "rm a-", "and nothing else is");
     }
 
     #[test]

@@ -249,6 +249,20 @@ fn nothing_is_changed_when_the_promise_cannot_be_written() {
 }
 
 #[test]
+fn a_disk_that_is_full_after_the_change_does_not_keep_it_from_being_put_back() {
+    let mut desk = Desk::new(PROGRAM, &[]);
+    let act = "command: { script: 'touch changed; touch begun; head -c 300000 /dev/zero | tr \\0 x', undo: [rm, -f, changed] }";
+    desk.scenario("one", "", &format!("  - {{ id: change, act: {{ {act} }} }}\n"));
+    desk.limit("ulimit -f 200; trap '' XFSZ");
+    let ended = run(&desk, &[]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(exists(&desk, "begun") && !exists(&desk, "changed"), "{ended:?}");
+    // Nobody could write down that it was put back, so it is looked at once more.
+    assert_eq!(recover(&desk).code, Some(0));
+    assert!(recover(&desk).stdout.contains("nothing is owed"));
+}
+
+#[test]
 fn a_damaged_journal_stops_everything_that_would_change_something() {
     let desk = desk("");
     assert_eq!(run(&desk, &[]).code, Some(0));

@@ -47,12 +47,12 @@ pub(super) fn in_the_way(kept: &Kept) -> Option<Exit> {
         first.folder.display(),
     );
     let help = "`proofmark recover --all --env FILE` puts it back";
-    let diag = Diag::new("owed", message).help(help).render(std::io::stderr().is_terminal());
     if wrong {
+        let diag = Diag::new("owed", message).help(help).render(std::io::stderr().is_terminal());
         tell(&format!("{diag}\n\nnothing was run: a change on top of another cannot be told apart from it"));
         return Some(Exit::Owed);
     }
-    tell(&format!("{diag}\n"));
+    tell(&format!("note: {message}; {help}\n"));
     None
 }
 
@@ -79,6 +79,12 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
     }
     let debts: Vec<Debt> = owing.iter().flat_map(|run| run.debts.clone()).collect();
     let redactor = Redactor::default();
+    for debt in &debts {
+        // The connection that a secret came from may not be used here.
+        if let Some(undo) = &debt.undo {
+            redactor.learn_masked(&debt.promised.undo, undo);
+        }
+    }
     let (environment, systems) = match systems(options, &debts, redactor.clone()).await {
         Ok(ready) => ready,
         Err(wrong) => {

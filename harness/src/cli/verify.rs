@@ -1,7 +1,7 @@
 //! `verify`: makes every hash and every judgement of a run again.
 
 use super::report::opened;
-use super::say;
+use super::{many, say};
 use crate::model::Exit;
 use std::path::PathBuf;
 
@@ -35,6 +35,7 @@ pub(super) fn verify(options: &Options) -> Exit {
     for line in &verified.open {
         say(&format!("  ? {line}\n"));
     }
-    say(&format!("  {} files have their hash, {} steps were judged again\n", verified.files, verified.steps));
+    let (files, steps) = (many(verified.files, "file"), many(verified.steps, "judgement"));
+    say(&format!("  {files} with the hash of then, {steps} made again\n"));
     exit
 }

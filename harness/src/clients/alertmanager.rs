@@ -128,22 +128,34 @@ struct Config<'a> {
 /// # Errors
 /// When the server cannot be reached or says no.
 pub async fn alerts(wire: Wire<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
+    alerts_of(wire, "", wanted).await
+}
+
+/// The same of an Alertmanager whose API stands below this path.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn alerts_of(
+    wire: Wire<'_>,
+    below: &str,
+    wanted: impl Fn(&Alert) -> bool,
+) -> Result<Vec<Alert>, ClientError> {
     let started = wire.clock.elapsed();
-    let answer = fetch(wire, &Call::get("/api/v2/alerts")).await?;
+    let answer = fetch(wire, &Call::get(format!("{below}/api/v2/alerts"))).await?;
     let entries: Vec<Entry<'_>> = read(&answer)?;
     let alerts = entries.into_iter().map(alert).collect::<Result<Vec<_>, _>>();
     let mut alerts = alerts.map_err(|why| shape(&answer, &why))?;
     alerts.retain(wanted);
     if alerts.iter().any(|alert| alert.muted_by.is_none()) {
-        settle(wire.since(started), &mut alerts).await?;
+        settle(wire.since(started), below, &mut alerts).await?;
     }
     alerts.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(alerts)
 }
 
 /// An old server does not say what is muted. Where its configuration mutes nothing, nothing is.
-async fn settle(wire: Wire<'_>, alerts: &mut [Alert]) -> Result<(), ClientError> {
-    let mutes = match status(wire, true).await {
+async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(), ClientError> {
+    let mutes = match status_of(wire, below, true).await {
         Ok(status) => status.mutes,
         Err(error) if error.is_transient() => return Err(error),
         Err(_) => true,
@@ -176,7 +188,11 @@ fn alert(entry: Entry<'_>) -> Result<Alert, String> {
 /// # Errors
 /// When the server cannot be reached or says no.
 pub async fn status(wire: Wire<'_>, aside: bool) -> Result<Status, ClientError> {
-    let answer = fetch(wire, &Call { aside, ..Call::get("/api/v2/status") }).await?;
+    status_of(wire, "", aside).await
+}
+
+async fn status_of(wire: Wire<'_>, below: &str, aside: bool) -> Result<Status, ClientError> {
+    let answer = fetch(wire, &Call { aside, ..Call::get(format!("{below}/api/v2/status")) }).await?;
     let body: StatusBody<'_> = read(&answer)?;
     let mut peers = body.cluster.peers;
     peers.sort();

@@ -6,6 +6,7 @@ pub mod command;
 mod error;
 pub mod exposition;
 pub mod files;
+pub mod grafana;
 pub mod http;
 pub mod postgres;
 pub mod prometheus;

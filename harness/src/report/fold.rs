@@ -290,6 +290,18 @@ impl StepReport {
         Some((scenario, report))
     }
 
+    /// What is told of a promise that was to be kept, with the id of its scenario; none for any other event.
+    pub fn reverted(event: &Event) -> Option<(&str, StepReport)> {
+        let Event::Reverted { scenario, step, verdict, findings, seconds, rounds, .. } = event else {
+            return None;
+        };
+        let told = Self::unreached(step);
+        let (verdict, reason) = weigh(*verdict, None, findings);
+        let (seconds, rounds, findings) = (*seconds, *rounds, findings.clone());
+        let kind = Some("put back".to_owned());
+        Some((scenario, Self { kind, verdict, reason, seconds, rounds, findings, ..told }))
+    }
+
     /// Takes over what the end says. A step cannot end twice; if the events say so, no finding of either is lost.
     fn end(&mut self, ended: StepReport, again: bool) {
         let (title, line) = (self.title.take(), self.line);
@@ -304,16 +316,21 @@ impl StepReport {
 }
 
 impl StepReport {
-    /// Takes over whether the world is back.
+    /// Takes over whether the world is back. Where it is not, the file that says so is the one to look at.
     fn put_back(&mut self, said: Verdict, findings: &[Finding], place: (&str, &str), known: bool) {
         let (verdict, reason) = weigh(said, None, findings);
         if known {
             self.verdict = Verdict::fold([self.verdict, verdict]);
         } else {
             (self.verdict, self.reason) = (verdict, reason);
+        }
+        if !known || verdict != Verdict::Passed {
             (self.file, self.sha256) = (Some(place.0.to_owned()), Some(place.1.to_owned()));
         }
-        self.findings.extend_from_slice(findings);
+        // It is tried again at the end of the run, and may come to the same.
+        let new: Vec<_> =
+            findings.iter().filter(|finding| !self.findings.contains(finding)).cloned().collect();
+        self.findings.extend(new);
     }
 }
 

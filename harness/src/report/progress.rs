@@ -126,14 +126,21 @@ impl News {
             Event::Attempted { scenario, step, round, verdict, why } => {
                 let name = name(scenario, step);
                 let word = if *verdict == Verdict::Passed { "" } else { "not yet: " };
-                if let Some(running) = self.running.iter_mut().find(|running| running.name == name) {
-                    running.note = format!("round {round}, {word}{}", words::line(why));
+                let note = format!("round {round}, {word}{}", words::line(why));
+                match self.running.iter_mut().find(|running| running.name == name) {
+                    Some(running) => running.note = note,
+                    // A step that has ended is being put back.
+                    None => self.running.push(Running { name, note: format!("putting back: {note}") }),
                 }
             }
             Event::StepEnded { scenario, step, verdict, .. } => {
                 let name = name(scenario, step);
                 self.running.retain(|running| running.name != name);
                 self.ended.add(*verdict);
+            }
+            Event::Reverted { scenario, step, .. } => {
+                let name = name(scenario, step);
+                self.running.retain(|running| running.name != name);
             }
             _ => {}
         }

@@ -89,8 +89,9 @@ fn step_line(scenario: &str, step: &StepReport, wide: usize, colour: bool) -> St
 pub fn event_line(event: &Event, wide: usize, colour: bool) -> Option<String> {
     let page = Page { out: String::new(), colour };
     let line = match event {
-        Event::StepEnded { .. } => {
-            StepReport::ended(event).map(|(scenario, step)| step_line(scenario, &step, wide, colour))
+        Event::StepEnded { .. } | Event::Reverted { .. } => {
+            let told = StepReport::ended(event).or_else(|| StepReport::reverted(event));
+            told.map(|(scenario, step)| step_line(scenario, &step, wide, colour))
         }
         Event::ScenarioEnded { scenario, verdict: Verdict::Skipped, reason: Some(reason), .. } => {
             let mark = page.paint(words::mark(Verdict::Skipped), of(Verdict::Skipped));

@@ -223,6 +223,12 @@ fn may_owe(report: &Report) -> bool {
     report.allow.as_ref().is_none_or(|allow| allow.iter().any(changes))
 }
 
+/// How this run's changes are put back.
+fn recover(report: &Report) -> String {
+    let environment = report.environment.as_ref().map(|file| format!(" --env {file}")).unwrap_or_default();
+    line(&format!("proofmark recover {}{environment}", folder(report)))
+}
+
 /// The whole result in one sentence.
 pub(super) fn headline(report: &Report) -> String {
     if !report.complete {
@@ -260,11 +266,11 @@ pub(super) fn next(report: &Report) -> Vec<(String, &'static str)> {
     let run = folder(report);
     let mut next = Vec::new();
     if report.exit == Exit::Owed {
-        next.push(("proofmark recover".to_owned(), "puts back what is owed"));
+        next.push((recover(report), "puts back what is owed"));
     }
     if !report.complete {
         next.push(if may_owe(report) {
-            ("proofmark recover".to_owned(), "puts back what the run may have left changed")
+            (recover(report), "puts back what the run may have left changed")
         } else {
             ("proofmark run …".to_owned(), "what is there decides nothing, and nothing is owed")
         });

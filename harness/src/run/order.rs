@@ -4,7 +4,7 @@ use super::Runner;
 use crate::document::Scope;
 use crate::model::{Event, Verdict};
 use crate::record::RecordError;
-use crate::scenario::{Plan, Scenario};
+use crate::scenario::{Plan, Scenario, Step};
 use crate::undo::{Debt, Until};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -93,26 +93,24 @@ impl Runner {
                 Some(skip) => self.skipped(scenario, step, skip)?,
                 None => self.step(scenario, step, &mut scope, &verdicts).await?,
             };
-            let until = |debt: &Debt| debt.promised.until == Until::Step;
-            let back = self.keep(|debt| debt.is_of(&scenario.id, &step.id) && until(debt)).await?;
+            let own = |debt: &Debt| debt.is_of(&scenario.id, &step.id) && debt.promised.until == Until::Step;
+            let back = self.keep(own).await?;
             drop(turn);
             verdicts.insert(&step.id, Verdict::fold([verdict].into_iter().chain(back)));
         }
-        if self.ledger.owed().iter().any(|debt| debt.promised.scenario == scenario.id) {
+        let waited = |debt: &Debt| debt.promised.until == Until::Scenario;
+        if self.ledger.owed().iter().any(|debt| debt.promised.scenario == scenario.id && waited(debt)) {
             let _turn = self.turn().await;
             for step in scenario.steps.iter().rev().filter(|step| step.acts) {
-                if let Some(back) = self.keep(|debt| debt.is_of(&scenario.id, &step.id)).await? {
+                let own = |debt: &Debt| debt.is_of(&scenario.id, &step.id) && waited(debt);
+                if let Some(back) = self.keep(own).await? {
                     let verdict = verdicts.entry(&step.id).or_insert(back);
                     *verdict = Verdict::fold([*verdict, back]);
                 }
             }
         }
-        Ok(Outcome::of(
-            scenario
-                .steps
-                .iter()
-                .map(|step| (format!("{}#{}", scenario.id, step.id), verdicts[step.id.as_str()])),
-        ))
+        let named = |step: &Step| (format!("{}#{}", scenario.id, step.id), verdicts[step.id.as_str()]);
+        Ok(Outcome::of(scenario.steps.iter().map(named)))
     }
 
     /// An act keeps other acts waiting: what one changes another may look at. None when it is time to stop.

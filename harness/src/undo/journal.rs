@@ -154,7 +154,10 @@ fn folders(root: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let wrong = |source| ReadError::Io { path: root.to_owned(), source };
     let list = match fs::read_dir(root) {
         Ok(list) => list,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        // Where nothing was ever kept nothing is owed. Whether something can be kept there is found out next.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(vec![]);
+        }
         Err(error) => return Err(wrong(error)),
     };
     let mut out = vec![];

@@ -131,12 +131,27 @@ impl Pair {
     /// The scenario with a drill of `High`, or of the `alert:` that these settings name.
     pub fn write(&self, more: &str, within: &str) {
         let alert = if more.contains("alert: ") { "" } else { "alert: High, " };
-        let kind = format!("alert-drill: {{ {alert}{more}, through: {{ rule-file: rules.yml }} }}");
+        let through = if more.contains("through: ") { "" } else { ", through: { rule-file: rules.yml }" };
+        let kind = format!("alert-drill: {{ {alert}{more}{through} }}");
         self.desk.scenario("s", "", &format!("  - {{ id: fires, act: {{ {kind} }}, within: {within} }}\n"));
     }
 
+    /// Programs of a user's that change the rules and put them back: `apply SED` and `revert`.
+    pub fn programs(&self, sed: &str) -> String {
+        let port = self.addresses[0].rsplit(':').next().unwrap();
+        let reload = format!(
+            "exec 3<>/dev/tcp/127.0.0.1/{port}\nprintf 'POST /-/reload HTTP/1.0\\r\\n\\r\\n' >&3\ngrep -q 200 <&3\n"
+        );
+        self.desk.write("apply", format!("set -e\ncp rules.yml kept.yml\n{sed}\n{reload}"));
+        self.desk.write(
+            "revert",
+            format!("set -e\ntest ! -e kept.yml || mv kept.yml rules.yml\necho >> reverts\n{reload}"),
+        );
+        "through: { command: { apply: [bash, apply], revert: [bash, revert] } }".into()
+    }
+
     pub fn begin(&self) -> Running {
-        self.desk.start_run(&["--allow", "change"])
+        self.desk.start_run(&["--allow", "change,exec"])
     }
 
     pub fn drill(&self, more: &str, within: &str) -> Ended {

@@ -1,60 +1,45 @@
 //! The way back, one move a round: the clone is made false, seen to resolve, and only then taken away, so that Alertmanager
 //! is told and keeps no ghost of it. Where Prometheus cannot be asked the file is put back at once.
 
-use super::edit::{Edit, NEVER, has_mark, without};
-use super::{Undo, alerts, has, is_meant};
+use super::edit::NEVER;
+use super::file::{RuleFile, State, hash, text};
+use super::{Mark, Undo, alerts, has, is_meant, run};
 use crate::clients::prometheus::{self, Reloaded, Rule};
 use crate::clients::{alertmanager, files};
 use crate::model::{Duration, Finding};
 use crate::steps::{Cx, StepError};
-use crate::undo::{Leave, Owed};
+use crate::undo::Owed;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
-
-/// The largest rule file, in bytes.
-const MAX_FILE: usize = 16 << 20;
+use std::time::Duration as Std;
 
 /// How long a clone that is false may take to be resolved, beside two evaluations; then it goes all the same.
-const RESOLVES: std::time::Duration = std::time::Duration::from_secs(10);
+const RESOLVES: Std = Std::from_secs(10);
 
 /// How long a Prometheus that cannot be asked is waited for once the file is back.
-const ANSWERS: std::time::Duration = std::time::Duration::from_secs(20);
+const ANSWERS: Std = Std::from_secs(20);
 
 /// How long it is tried, beside the time for evaluations and a ghost.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+const PATIENCE: Std = Std::from_secs(20);
 
-/// A rule file, as it was and as the drill makes it.
+/// How long what a program puts back may take to come to Prometheus: an operator needs some minutes for it.
+const PIPELINE: Std = Std::from_secs(300);
+
+/// How the rules are put back.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct RuleFile {
-    path: PathBuf,
-    /// Where it is written before it takes the file's place.
-    beside: PathBuf,
-    original: String,
-    sha256: String,
-    armed: Edit,
-    /// With a clone that is never true; none where the rule itself is changed.
-    disarmed: Option<Edit>,
-}
-
-/// What stands in a rule file.
-enum State {
-    Original,
-    Armed,
-    Disarmed,
-    /// Someone else has changed it.
-    Foreign(String),
+pub(super) enum Way {
+    /// In their file.
+    RuleFile(RuleFile),
+    /// By this program, in this folder.
+    Command { revert: Vec<String>, cwd: Option<String> },
 }
 
 /// What is seen once it was put back.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reverted {
-    /// SHA-256 of the file, in hex.
-    sha256: String,
-    /// Does the file hold anything of the drill?
-    ours: bool,
+    /// The rule file, where there is one.
+    file: Option<FileSeen>,
     /// Rules of the drill that Prometheus still has.
     rules: Vec<String>,
     /// The expression of the rule itself; `null` where it is not loaded.
@@ -65,112 +50,41 @@ pub struct Reverted {
     held: usize,
 }
 
-impl RuleFile {
-    /// The file that the path leads to, and what it holds.
-    pub(super) fn read(path: &str) -> Result<(PathBuf, String), StepError> {
-        // A link stays a link: what it leads to is replaced.
-        let path = Path::new(path).canonicalize().map_err(|error| {
-            StepError::lasting(format!(
-                "expected a rule file at {path}, but: {error}; is it on this machine?"
-            ))
-        })?;
-        let text = text(&path)?;
-        Ok((path, text))
-    }
-
-    pub(super) fn new(
-        path: PathBuf,
-        run: &str,
-        original: String,
-        armed: Edit,
-        disarmed: Option<Edit>,
-    ) -> Self {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        // It has no ending by which Prometheus would take it for rules.
-        let beside = path.with_file_name(format!(".{name}.proofmark-{run}"));
-        Self { path, beside, sha256: hash(&original), original, armed, disarmed }
-    }
-
-    /// Makes the drill's change, unless someone else was faster.
-    pub(super) fn arm(&self, leave: &impl Leave) -> Result<(), StepError> {
-        match self.state()? {
-            State::Original => self.write(&self.armed.of(&self.original), leave),
-            _ => Err(StepError::lasting(format!(
-                "{} was changed by someone else just now; nothing was changed here",
-                self.path.display()
-            ))),
-        }
-    }
-
-    fn write(&self, text: &str, leave: &impl Leave) -> Result<(), StepError> {
-        Ok(files::replace(&self.path, &self.beside, text.as_bytes(), leave)?)
-    }
-
-    fn state(&self) -> Result<State, StepError> {
-        let now = text(&self.path)?;
-        let is = |edit: &Edit| edit.of(&self.original) == now;
-        Ok(match () {
-            () if now == self.original => State::Original,
-            () if is(&self.armed) => State::Armed,
-            () if self.disarmed.as_ref().is_some_and(is) => State::Disarmed,
-            () => State::Foreign(now),
-        })
-    }
-
-    /// How long it has stood as it does, by the clock of this machine.
-    fn age(&self, cx: &Cx) -> std::time::Duration {
-        let modified = files::look(&self.path).ok().and_then(|found| found.meta).map(|meta| meta.modified);
-        modified
-            .map(|at| cx.clock.now().duration_since(at))
-            .and_then(|age| age.try_into().ok())
-            .unwrap_or_default()
-    }
-
-    /// A file that someone else has changed, without what the drill put into it.
-    fn rest(&self, now: &str, mark: Option<&str>) -> Result<String, StepError> {
-        let pieces: Vec<&str> = [Some(&self.armed), self.disarmed.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|it| it.text.as_str())
-            .collect();
-        mark.and_then(|mark| without(now, &pieces, mark)).ok_or_else(|| {
-            StepError::lasting(format!(
-                "{} was changed by someone else while the drill was on, and what the drill put into it cannot be told from that; take it out by hand ({}), then run `proofmark recover` again",
-                self.path.display(),
-                mark.map_or_else(|| format!("`{}`", self.armed.text.trim()), |mark| format!("the group `proofmark-{mark}`")),
-            ))
-        })
-    }
-
-    /// Does this text hold anything of the drill?
-    fn holds_ours(&self, now: &str, mark: Option<&str>) -> bool {
-        match mark {
-            Some(mark) => has_mark(now, mark),
-            // Where nothing is marked only the whole text tells.
-            None => now != self.original,
-        }
-    }
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct FileSeen {
+    /// SHA-256 in hex.
+    sha256: String,
+    /// Does it hold anything of the drill?
+    ours: bool,
 }
 
-fn text(path: &Path) -> Result<String, StepError> {
-    let content = files::read(path, MAX_FILE, &files::GivenUp::default())?;
-    let wrong = |why: &str| StepError::lasting(format!("{}: {why}", files::shown(path)));
-    if !content.whole {
-        return Err(wrong("it is larger than a rule file may be (16 MiB)"));
+impl Undo {
+    fn mark(&self) -> Mark<'_> {
+        Mark::of(self.mark.as_deref(), matches!(self.way, Way::Command { .. }))
     }
-    String::from_utf8(content.bytes.to_vec()).map_err(|_| wrong("it is not UTF-8"))
-}
-
-fn hash(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
 }
 
 pub(super) fn patience(owed: &Undo) -> Duration {
-    Duration(owed.ghost.0 + owed.interval.0 * 4 + RESOLVES + PATIENCE)
+    let pipeline = if matches!(owed.way, Way::Command { .. }) { PIPELINE } else { Std::ZERO };
+    Duration(owed.ghost.0 + owed.interval.0 * 4 + RESOLVES + PATIENCE + pipeline)
 }
 
 pub(super) async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-    let (file, mark) = (&owed.file, owed.mark.as_deref());
+    match &owed.way {
+        Way::RuleFile(file) => rule_file(owed, file, cx, by).await,
+        // It may take a while to come to Prometheus, and is not asked for again meanwhile.
+        Way::Command { revert, .. } if cx.log.has_done(&revert.join(" ")) => Ok(()),
+        Way::Command { revert, cwd } => {
+            run(revert, cwd.as_deref(), cx, by).await?;
+            cx.log.done(revert.join(" "));
+            Ok(())
+        }
+    }
+}
+
+async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    let mark = owed.mark.as_deref();
     files::clear(&file.beside, by)?;
     let loaded = loaded(owed, cx).await;
     let drilled = loaded.as_ref().ok().and_then(|rules| rules.0.as_ref());
@@ -181,7 +95,7 @@ pub(super) async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepEr
             says_never = true;
             Some(disarmed.of(&file.original))
         }
-        (State::Disarmed, _) if waits(owed, cx, drilled).await => {
+        (State::Disarmed, _) if waits(owed, file, cx, drilled).await => {
             says_never = true;
             None
         }
@@ -217,15 +131,21 @@ pub(super) async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepEr
 /// The drill's own rule, where it added one, and the rule that was there before.
 async fn loaded(owed: &Undo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), StepError> {
     let rules = prometheus::rules(cx.wire("prometheus")?).await?.rules;
-    let find = |mark: Option<&str>| {
-        rules.iter().find(|rule| is_meant(rule, &owed.alert, &owed.labels, mark)).cloned()
+    let find = |mark: Mark<'_>, which: &dyn Fn(&Rule) -> bool| {
+        let is_it = |rule: &&Rule| is_meant(rule, &owed.alert, &owed.labels, mark) && which(rule);
+        rules.iter().find(is_it).cloned()
     };
-    Ok((owed.mark.as_deref().and_then(|mark| find(Some(mark))), find(None)))
+    let as_before = |rule: &Rule| prometheus::same_expression(&rule.query, &owed.query);
+    Ok(match owed.mark() {
+        Mark::Is(mark) => (find(Mark::Is(mark), &|_| true), find(Mark::None, &|_| true)),
+        Mark::None => (None, find(Mark::None, &|_| true)),
+        Mark::Any => (find(Mark::Any, &|rule| !as_before(rule)), find(Mark::Any, &as_before)),
+    })
 }
 
 /// Has the clone, which is false by now, still to be resolved? Whoever cannot tell waits, but not for ever.
-async fn waits(owed: &Undo, cx: &Cx, drilled: Option<&Rule>) -> bool {
-    if owed.file.age(cx) > owed.interval.0 * 2 + RESOLVES {
+async fn waits(owed: &Undo, file: &RuleFile, cx: &Cx, drilled: Option<&Rule>) -> bool {
+    if file.age(cx) > owed.interval.0 * 2 + RESOLVES {
         return false;
     }
     match drilled {
@@ -237,21 +157,27 @@ async fn waits(owed: &Undo, cx: &Cx, drilled: Option<&Rule>) -> bool {
 
 /// How many alerts of the drill Prometheus and Alertmanager have.
 async fn left(owed: &Undo, cx: &Cx) -> Result<(usize, usize), StepError> {
-    let mark = owed.mark.as_deref();
-    let active = alerts(cx, (&owed.alert, &owed.labels), mark).await?.len();
-    let ours =
-        |alert: &alertmanager::Alert| alert.name == owed.alert && has(&alert.labels, &owed.labels, mark);
+    let active = alerts(cx, (&owed.alert, &owed.labels), owed.mark()).await?.len();
+    let ours = |alert: &alertmanager::Alert| {
+        alert.name == owed.alert && has(&alert.labels, &owed.labels, owed.mark())
+    };
     let held = alertmanager::alerts(cx.wire("alertmanager")?, ours).await?.len();
     Ok((active, held))
 }
 
 pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
-    let now = text(&owed.file.path)?;
+    let file = match &owed.way {
+        Way::RuleFile(file) => {
+            let now = text(&file.path)?;
+            let ours = file.holds_ours(&now, owed.mark.as_deref()) || file.beside.exists();
+            Some(FileSeen { sha256: hash(&now), ours })
+        }
+        Way::Command { .. } => None,
+    };
     let (drilled, own) = loaded(owed, cx).await?;
     let (alerts, held) = left(owed, cx).await?;
     Ok(Reverted {
-        sha256: hash(&now),
-        ours: owed.file.holds_ours(&now, owed.mark.as_deref()) || owed.file.beside.exists(),
+        file,
         rules: drilled.into_iter().map(|rule| format!("{}, group {}", rule.name, rule.group)).collect(),
         query: own.map(|rule| rule.query),
         alerts,
@@ -260,34 +186,32 @@ pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
 }
 
 pub(super) fn judge(owed: &Undo, seen: &Reverted) -> Vec<Finding> {
-    let same = seen.sha256 == owed.file.sha256;
-    let said = match (same, seen.ours) {
-        (true, _) => seen.sha256.clone(),
-        (false, false) => {
-            format!("{}: someone else has changed it, and nothing of the drill is in it", seen.sha256)
-        }
-        (false, true) => format!("{}: what the drill changed is still in it", seen.sha256),
-    };
-    let path = owed.file.path.display();
+    let mut findings = vec![];
+    let mut foreign = false;
+    if let (Way::RuleFile(file), Some(now)) = (&owed.way, &seen.file) {
+        foreign = now.sha256 != file.sha256;
+        let said = match (foreign, now.ours) {
+            (false, false) => now.sha256.clone(),
+            (true, false) => {
+                format!("{}: someone else has changed it, and nothing of the drill is in it", now.sha256)
+            }
+            (_, true) => format!("{}: something of the drill is left in it or beside it", now.sha256),
+        };
+        let what = format!("{} is as it was (SHA-256)", file.path.display());
+        let help = "the promise in `journal.jsonl` holds the file as it was";
+        findings.push(Finding::judged(what, file.sha256.clone(), said, !now.ours).with_help(help));
+    }
     let ghost = format!("Alertmanager keeps an alert that was not resolved for up to {}", owed.ghost);
     let back = seen.query.as_ref().is_some_and(|query| prometheus::same_expression(query, &owed.query));
+    let query = seen.query.clone().unwrap_or_else(|| "not loaded".into());
     let none = |what: &str, count: usize| Finding::judged(what, 0, count, count == 0);
-    vec![
-        Finding::judged(format!("{path} is as it was (SHA-256)"), owed.file.sha256.clone(), said, !seen.ours)
-            .with_help("the promise in `journal.jsonl` holds the file as it was"),
-        Finding::judged(
-            "nothing of the drill is loaded",
-            "no rule",
-            if seen.rules.is_empty() { "no rule".to_owned() } else { seen.rules.join("; ") },
-            seen.rules.is_empty(),
-        ),
-        Finding::judged(
-            "the rule itself is as it was",
-            owed.query.clone(),
-            seen.query.clone().unwrap_or_else(|| "not loaded".into()),
-            back || !same,
-        ),
+    let rules = if seen.rules.is_empty() { "no rule".to_owned() } else { seen.rules.join("; ") };
+    findings.extend([
+        Finding::judged("nothing of the drill is loaded", "no rule", rules, seen.rules.is_empty()),
+        // Who changed the file may have changed the rule too.
+        Finding::judged("the rule itself is as it was", owed.query.clone(), query, back || foreign),
         none("alerts of the drill in Prometheus", seen.alerts),
         none("alerts of the drill in Alertmanager", seen.held).with_help(ghost),
-    ]
+    ]);
+    findings
 }

@@ -1,8 +1,11 @@
 //! The change itself: what has to hold before it, the promise, the file, the reload.
 
-use super::back::RuleFile;
+use super::back::Way;
+use super::file::RuleFile;
 use super::hops::counters;
-use super::{AlertDrill, Delivered, Done, How, Refused, Through, Undo, alerts, edit, is_meant};
+use super::{
+    AlertDrill, Delivered, Done, How, Mark, Programs, Refused, Through, Undo, alerts, edit, is_meant, run,
+};
 use crate::clients::prometheus::{self, Flags, Reloaded, Rule, Runtime};
 use crate::clients::{alertmanager, files, receiver};
 use crate::model::Duration;
@@ -33,28 +36,40 @@ pub(super) async fn fire(
         receiver::open(cx.wire("receiver")?).await?;
     }
     let counted = counters(drill, cx).await?;
-    let Through::RuleFile(path) = &drill.through;
-    let mark = (drill.how == How::TemporaryRule).then(|| promises.mark());
-    let file = planned(drill, path, &before.rule, &promises.mark())?;
     let interval = before.rule.interval;
     let undo = Undo {
         alert: drill.alert.clone(),
         labels: drill.labels.clone(),
-        mark: mark.clone(),
+        mark: drill.marks().then(|| promises.mark()),
         query: before.rule.query.clone(),
         interval,
         ghost: Duration(interval.0.max(before.flags.resend_delay.0) * LASTS),
-        file,
+        way: way(drill, &before.rule, &promises.mark())?,
+    };
+    let other_than = match drill.through {
+        Through::Command(_) => Some((undo.query.clone(), expression(drill, &undo.query)?)),
+        Through::RuleFile(_) => None,
     };
     let promise = promises.promise(&undo)?;
-    undo.file.arm(&promise)?;
-    let reloaded = prometheus::reload(cx.wire("prometheus")?, &promise).await?;
+    let reloaded = match (&undo.way, &drill.through) {
+        (Way::RuleFile(file), _) => {
+            file.arm(&promise)?;
+            Some(prometheus::reload(cx.wire("prometheus")?, &promise).await?)
+        }
+        (Way::Command { cwd, .. }, Through::Command(Programs { apply, .. })) => {
+            run(apply, cwd.as_deref(), cx, &promise).await?;
+            None
+        }
+        (Way::Command { .. }, Through::RuleFile(_)) => None,
+    };
     let (loaded, not_taken) = match reloaded {
-        Reloaded::Taken(at) => (Some(at), None),
-        Reloaded::Refused(why) => (None, Some(why)),
+        Some(Reloaded::Taken(at)) => (Some(at), None),
+        Some(Reloaded::Refused(why)) => (None, Some(why)),
+        None => (None, None),
     };
     let changed = before.runtime.server_time.or(Some(cx.clock.now()));
-    Ok(Done { refused: None, mark, not_taken, loaded, changed, interval, counters: counted })
+    let (refused, mark, counters) = (None, undo.mark, counted);
+    Ok(Done { refused, mark, not_taken, loaded, changed, interval, counters, other_than })
 }
 
 impl Done {
@@ -67,6 +82,7 @@ impl Done {
             changed: None,
             interval: Duration::default(),
             counters: std::collections::BTreeMap::new(),
+            other_than: None,
         }
     }
 }
@@ -79,7 +95,7 @@ async fn before(drill: &AlertDrill, cx: &Cx) -> Result<Result<Before, Refused>, 
         return Ok(Err(Refused::ReloadFailedBefore(runtime.reloaded_at)));
     }
     let loaded = prometheus::rules(wire).await?.rules;
-    let meant = |rule: &&Rule| is_meant(rule, &drill.alert, &drill.labels, None);
+    let meant = |rule: &&Rule| is_meant(rule, &drill.alert, &drill.labels, drill.before());
     let rules: Vec<&Rule> = loaded.iter().filter(meant).collect();
     let [rule] = rules[..] else {
         let names = rules.iter().map(|rule| format!("{}, group {}", rule.file, rule.group));
@@ -88,14 +104,14 @@ async fn before(drill: &AlertDrill, cx: &Cx) -> Result<Result<Before, Refused>, 
     if rule.health == "err" {
         return Ok(Err(Refused::RuleBroken(rule.last_error.clone())));
     }
-    let active = alerts(cx, (&drill.alert, &drill.labels), None).await?;
-    // A clone is known by its mark. The rule itself would tell of what was there before.
-    let counts = |state: &str| state == "firing" || drill.how == How::ChangeThreshold;
+    let active = alerts(cx, (&drill.alert, &drill.labels), drill.before()).await?;
+    // A marked clone is known by its mark. Any other would be taken for what was there before.
+    let counts = |state: &str| state == "firing" || !drill.marks();
     if let Some(one) = active.iter().find(|one| counts(&one.state)) {
         return Ok(Err(Refused::ActiveBefore(one.state.clone())));
     }
     let flags = prometheus::flags(wire).await?;
-    if !flags.lifecycle {
+    if !flags.lifecycle && matches!(drill.through, Through::RuleFile(_)) {
         return Err(StepError::lasting(
             "expected a Prometheus that reloads on request, but it was started without `--web.enable-lifecycle`; nothing was changed",
         ));
@@ -103,6 +119,40 @@ async fn before(drill: &AlertDrill, cx: &Cx) -> Result<Result<Before, Refused>, 
     // Nobody is to be told by a system that is not there.
     alertmanager::alerts(cx.wire("alertmanager")?, |_| false).await?;
     Ok(Ok(Before { rule: rule.clone(), runtime, flags }))
+}
+
+/// How the rules will be put back.
+fn way(drill: &AlertDrill, rule: &Rule, mark: &str) -> Result<Way, StepError> {
+    Ok(match &drill.through {
+        Through::RuleFile(path) => Way::RuleFile(planned(drill, path, rule, mark)?),
+        Through::Command(Programs { revert, .. }) => {
+            // It has to be found again from wherever it is put back.
+            let cwd = std::env::current_dir().ok().map(|path| path.display().to_string());
+            Way::Command { revert: revert.clone(), cwd }
+        }
+    })
+}
+
+/// The expression that the drill asks for, where it says one.
+fn expression(drill: &AlertDrill, old: &str) -> Result<Option<String>, StepError> {
+    let Some(threshold) = drill.threshold else { return Ok(drill.expr.clone()) };
+    prometheus::with_threshold(old, threshold).map(Some).map_err(|why| {
+        StepError::lasting(format!(
+            "`threshold` cannot be used with `{old}`: {why}; nothing was changed; write the whole expression with `expr`"
+        ))
+    })
+}
+
+impl AlertDrill {
+    /// Is what the drill adds marked?
+    fn marks(&self) -> bool {
+        self.how == How::TemporaryRule && matches!(self.through, Through::RuleFile(_))
+    }
+
+    /// By what the rules and alerts that are there before are known.
+    fn before(&self) -> Mark<'static> {
+        Mark::of(None, matches!(self.through, Through::Command(_)))
+    }
 }
 
 /// The rule file as it is, and as it is to be.
@@ -121,16 +171,8 @@ fn planned(drill: &AlertDrill, path: &str, rule: &Rule, mark: &str) -> Result<Ru
             rule.file
         )));
     }
-    let expr = match (&drill.expr, drill.threshold) {
-        (Some(expr), _) => expr.clone(),
-        (None, Some(threshold)) => prometheus::with_threshold(&found.expr(), threshold).map_err(|why| {
-            wrong(format!(
-                "`threshold` cannot be used with `{}`: {why}; write the whole expression with `expr`",
-                found.expr()
-            ))
-        })?,
-        (None, None) => return Err(wrong("neither `threshold` nor `expr` is given".into())),
-    };
+    let expr = expression(drill, &found.expr())?
+        .ok_or_else(|| wrong("neither `threshold` nor `expr` is given".into()))?;
     let pending = drill.pending.map(|pending| pending.to_string());
     let pending = pending.as_deref();
     Ok(match drill.how {

@@ -1,10 +1,10 @@
 //! How far the alert has come. The times are those of the server's own samples, of the receiver, and of Proofmark's looks
 //! where a system tells none.
 
-use super::{AlertDrill, Counter, Delivered, Done, Hops, Seen, alerts, has, is_meant};
+use super::{AlertDrill, Counter, Delivered, Done, Hops, Mark, Seen, alerts, has, is_meant};
 use crate::clients::exposition::{self, Format, NAME};
 use crate::clients::http::{Call, fetch};
-use crate::clients::prometheus::{self, Query, Sample};
+use crate::clients::prometheus::{self, Query, Rule, Sample};
 use crate::clients::{alertmanager, receiver};
 use crate::steps::{Cx, StepError};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ const TRIED: &str = "alertmanager_notification_requests_total";
 const FAILED: &str = "alertmanager_notification_requests_failed_total";
 
 pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<Seen, StepError> {
-    let mark = done.mark.as_deref();
+    let mark = Mark::of(done.mark.as_deref(), done.other_than.is_some());
     let mut seen = Seen {
         refused: done.refused.clone(),
         mark: done.mark.clone(),
@@ -31,7 +31,18 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
     let (Some(changed), None, None) = (done.changed, &done.refused, &done.not_taken) else { return Ok(seen) };
     let loaded = prometheus::rules(cx.wire("prometheus")?).await?;
     let now = loaded.server_time.unwrap_or_else(|| cx.clock.now());
-    seen.rule = loaded.rules.into_iter().find(|rule| is_meant(rule, &drill.alert, &drill.labels, mark));
+    let drilled = |rule: &Rule| match &done.other_than {
+        None => true,
+        Some((_, Some(wanted))) => prometheus::same_expression(&rule.query, wanted),
+        Some((old, None)) => !prometheus::same_expression(&rule.query, old),
+    };
+    let is_it = |rule: &Rule| is_meant(rule, &drill.alert, &drill.labels, mark) && drilled(rule);
+    seen.rule = loaded.rules.into_iter().find(is_it);
+    if seen.rule.is_some() && seen.hops.loaded.is_none() {
+        // Whoever made Prometheus load it did so now or a little later.
+        let reloaded = prometheus::runtime(cx.wire("prometheus")?).await?.reloaded_at;
+        seen.hops.loaded = reloaded.filter(|at| *at >= changed);
+    }
     let ours = |labels: &BTreeMap<String, String>| {
         labels.get("alertname") == Some(&drill.alert) && has(labels, &drill.labels, mark)
     };
@@ -51,7 +62,7 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
     seen.alerts = alerts(cx, (&drill.alert, &drill.labels), mark).await?;
     if drill.delivered == Delivered::Receiver {
         // What began before the change is not of the drill, whoever sends it late.
-        let began = |at: Option<Timestamp>| mark.is_some() || at.is_some_and(|at| at >= changed);
+        let began = |at: Option<Timestamp>| matches!(mark, Mark::Is(_)) || at.is_some_and(|at| at >= changed);
         let wanted = |post: &receiver::Delivered| {
             post.status == "firing" && ours(&post.labels) && began(post.starts_at)
         };

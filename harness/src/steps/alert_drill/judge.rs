@@ -1,6 +1,6 @@
 //! What is concluded from how far the alert has come: the first hop that it did not make fails, by its name.
 
-use super::{AlertDrill, Delivered, How, Refused, Seen};
+use super::{AlertDrill, Delivered, How, Refused, Seen, Through};
 use crate::clients::alertmanager::Alert as Held;
 use crate::clients::prometheus::Rule;
 use crate::model::{Duration, Finding, Verdict};
@@ -65,7 +65,7 @@ fn before(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     }
 }
 
-fn taken(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn taken(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     let what = "Prometheus took the changed rules";
     match &seen.not_taken {
         Some(why) => vec![
@@ -77,6 +77,8 @@ fn taken(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
             )
             .with_help("its log says why (`promtool check rules`)"),
         ],
+        // Programs of the user's make it reload, at once or later.
+        None if matches!(drill.through, Through::Command(_)) => vec![],
         None => vec![Finding::judged(
             what,
             "a reload that succeeded",
@@ -90,6 +92,9 @@ fn evaluated(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     let (what, expected) = ("the drilled rule is evaluated without error", "health ok");
     let Some(rule) = &seen.rule else {
         let help = match drill.how {
+            _ if matches!(drill.through, Through::Command(_)) => {
+                "has `apply` changed the rule of this name and these labels, has Prometheus been made to load it (an operator takes up to 3 minutes), and did that reload succeed?"
+            }
             How::TemporaryRule => {
                 "does Prometheus read this very file, and does something rewrite the labels or the file?"
             }

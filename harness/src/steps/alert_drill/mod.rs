@@ -4,16 +4,18 @@
 
 mod back;
 mod edit;
+mod file;
 mod fire;
 mod hops;
 mod judge;
 
 use super::{Act, Cx, Permission, StepError};
 use crate::clients::alertmanager::Alert as Held;
+use crate::clients::command::{self, Program};
 use crate::clients::prometheus::{self, Alert, Rule};
 use crate::clients::receiver::Delivered as Post;
 use crate::model::{Duration, Finding};
-use crate::undo::{Owed, Promises};
+use crate::undo::{Leave, Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,9 @@ pub struct AlertDrill {
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub pending: Option<Duration>,
     /// How the rules are changed. `rule-file: PATH`: in a rule file on this machine, which Prometheus reads.
+    /// `command: { apply: [PROGRAM, …], revert: [PROGRAM, …] }`: by programs of yours, which do all of it and may run more
+    /// than once; needs `exec` too. The drilled rule is then the one of this name and these labels that has another
+    /// expression than before: the one that `threshold` or `expr` says, or any where neither is given.
     pub through: Through,
     /// How it is seen that a message was delivered: `receiver` (the alerting system posts to the connection `receiver`,
     /// where Proofmark listens), `counters` (those of Alertmanager, which do not say whose message it was), `no` (not
@@ -74,6 +79,18 @@ pub enum How {
 pub enum Through {
     /// In a rule file on this machine, which Prometheus reads.
     RuleFile(String),
+    /// By programs of the user's.
+    Command(Programs),
+}
+
+/// Programs with their arguments, which no shell reads. They run in the folder that Proofmark runs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Programs {
+    /// Changes the rules.
+    pub apply: Vec<String>,
+    /// Puts them back.
+    pub revert: Vec<String>,
 }
 
 /// How delivery is seen.
@@ -174,6 +191,9 @@ pub struct Done {
     changed: Option<Timestamp>,
     interval: Duration,
     counters: BTreeMap<String, Counter>,
+    /// The rule's own expression, where the drilled rule is known by having another: the one that it should have, if that
+    /// was said.
+    other_than: Option<(String, Option<String>)>,
 }
 
 /// The way back.
@@ -190,7 +210,7 @@ pub struct Undo {
     interval: Duration,
     /// How long Alertmanager may keep an alert that is not resolved.
     ghost: Duration,
-    file: back::RuleFile,
+    way: back::Way,
 }
 
 const ALL: &[&str] = &["prometheus", "alertmanager", "receiver"];
@@ -217,7 +237,10 @@ impl Act for AlertDrill {
     }
 
     fn needs(&self) -> &'static [Permission] {
-        &[Permission::Change]
+        match self.through {
+            Through::RuleFile(_) => &[Permission::Change],
+            Through::Command(_) => &[Permission::Exec, Permission::Change],
+        }
     }
 
     fn promises(&self) -> bool {
@@ -259,31 +282,79 @@ impl Act for AlertDrill {
     fn mistake(&self) -> Option<String> {
         match (self.threshold, &self.expr) {
             (Some(_), Some(_)) => Some("`threshold` and `expr` both say what the drill asks; take one out".into()),
-            (None, None) => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
+            (None, None) if matches!(self.through, Through::RuleFile(_)) => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
             _ if self.alert.trim().is_empty() => Some("`alert` is empty; write the name of the alert".into()),
-            _ => None,
+            _ => match &self.through {
+                Through::Command(Programs { apply, revert }) => {
+                    let none = |argv: &[String]| argv.first().is_none_or(String::is_empty);
+                    (none(apply) || none(revert)).then(|| {
+                        "`command` needs a program in `apply` and one in `revert`; the first entry is the program: `[make, drill]`".into()
+                    })
+                }
+                Through::RuleFile(_) => None,
+            },
         }
     }
 }
 
-/// Is this the rule that is meant: the one with the mark, or, without one, the real one of this name with these labels?
-fn is_meant(rule: &Rule, alert: &str, labels: &BTreeMap<String, String>, mark: Option<&str>) -> bool {
+/// By what an alert or a rule of the drill is told from others of its name.
+#[derive(Debug, Clone, Copy)]
+enum Mark<'a> {
+    /// By this value of the mark.
+    Is(&'a str),
+    /// It has no mark: it is the real one.
+    None,
+    /// Not by a mark: programs of the user's made it.
+    Any,
+}
+
+impl<'a> Mark<'a> {
+    fn of(mark: Option<&'a str>, by_programs: bool) -> Self {
+        match mark {
+            _ if by_programs => Self::Any,
+            Some(mark) => Self::Is(mark),
+            None => Self::None,
+        }
+    }
+}
+
+/// Is this an alert of this name with these labels and that mark?
+fn is_meant(rule: &Rule, alert: &str, labels: &BTreeMap<String, String>, mark: Mark<'_>) -> bool {
     rule.kind == "alerting" && rule.name == alert && has(&rule.labels, labels, mark)
 }
 
 /// Are these labels among those, and the mark as it should be?
-fn has(all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, mark: Option<&str>) -> bool {
-    all.get(edit::MARK).map(String::as_str) == mark
-        && wanted.iter().all(|(key, value)| all.get(key).is_some_and(|it| it == value))
+fn has(all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, mark: Mark<'_>) -> bool {
+    let own = all.get(edit::MARK);
+    let marked = match mark {
+        Mark::Is(mark) => own.is_some_and(|own| own == mark),
+        Mark::None => own.is_none(),
+        Mark::Any => true,
+    };
+    marked && wanted.iter().all(|(key, value)| all.get(key).is_some_and(|it| it == value))
 }
 
 /// The alerts of the drill, or of the real rule, in Prometheus.
 async fn alerts(
     cx: &Cx,
     (alert, labels): (&str, &BTreeMap<String, String>),
-    mark: Option<&str>,
+    mark: Mark<'_>,
 ) -> Result<Vec<Alert>, StepError> {
     let mut alerts = prometheus::alerts(cx.wire("prometheus")?).await?;
     alerts.retain(|one| one.name == alert && has(&one.labels, labels, mark));
     Ok(alerts)
+}
+
+/// Runs a program of the user's to its end, which has to be a good one.
+async fn run(argv: &[String], cwd: Option<&str>, cx: &Cx, leave: &impl Leave) -> Result<(), StepError> {
+    let program = Program { argv, cwd, stdin: None, timeout: cx.timeout.0 };
+    let ended = command::run(program, (&cx.clock, &cx.systems.redactor, &cx.log), leave).await?;
+    if ended.exit == Some(0) {
+        return Ok(());
+    }
+    let (argv, how, last) = (argv.join(" "), ended.how(), ended.last());
+    let message = format!(
+        "expected `{argv}` to end with exit status 0, but it was {how}; the last it said on standard error: {last}"
+    );
+    Err(StepError { message, transient: true })
 }

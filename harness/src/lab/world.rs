@@ -48,7 +48,7 @@ pub struct WorldSpec {
     /// Files by their path below the world's folder, in which scenarios are run.
     #[serde(default)]
     pub files: BTreeMap<String, FileSpec>,
-    /// Files of rules for Prometheus.
+    /// Files of rules for Prometheus: of this world, or elsewhere.
     #[serde(default)]
     pub rules: Vec<PathBuf>,
     /// The configuration of an Alertmanager that Prometheus sends its alerts to; none: there is no Alertmanager. The word
@@ -83,7 +83,9 @@ impl WorldSpec {
     #[must_use]
     pub fn below(mut self, folder: &Path) -> Self {
         let sql = self.postgres.iter_mut().flat_map(|postgres| &mut postgres.sql);
-        for file in self.rules.iter_mut().chain(sql) {
+        let files = &self.files;
+        let elsewhere = |file: &&mut PathBuf| !files.contains_key(&*file.to_string_lossy());
+        for file in self.rules.iter_mut().filter(elsewhere).chain(sql) {
             *file = folder.join(&*file);
         }
         self
@@ -159,7 +161,9 @@ impl World {
             None => None,
         };
         addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
-        let rules = Rules::copy(&spec.rules, place).await?;
+        let own = |file: &PathBuf| spec.files.contains_key(&*file.to_string_lossy());
+        let files = spec.rules.iter().map(|file| if own(file) { place.join(file) } else { file.clone() });
+        let rules = Rules::copy(&files.collect::<Vec<_>>(), place).await?;
         let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
         let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
@@ -168,6 +172,11 @@ impl World {
             Self { prometheus, alertmanager, postgres, rules, apps, addresses, receiver, folder, clock };
         world.write_environment().await?;
         Ok(world)
+    }
+
+    /// Its files of rules, which Prometheus reads.
+    pub fn rules(&self) -> &[PathBuf] {
+        self.rules.files()
     }
 
     /// The environment file that reaches this world.

@@ -8,8 +8,10 @@ mod pair;
 use fixtures::{Answer, Ended, Server, until};
 use nix::sys::signal::Signal;
 use pair::{CRITICAL, Pair, RULES};
+use proofmark::clock::Clock;
 use serde_json::{Value, json};
 use std::fs;
+use std::time::Duration;
 
 /// Its findings that did not pass, in words.
 fn open(kept: &Value) -> Vec<String> {
@@ -277,4 +279,31 @@ async fn a_muted_alert_is_no_delivered_one() {
     let open = open(&pair.desk.kept("s/fires")).concat();
     assert!(open.starts_with("it is not muted"), "{open}");
     pair.as_before();
+}
+
+/// Killed at so many moments of a drill, spread over all of it, the world is as before after each recovery.
+async fn killed_at_moments(count: u64) {
+    let (pair, clock) = (Pair::start(RULES, json!({})).await, Clock::real());
+    for moment in 0..count {
+        let how = if moment % 2 == 0 { "temporary-rule" } else { "change-threshold" };
+        pair.write(&format!("how: {how}, threshold: 0, for: 1s, delivered: receiver"), "40s");
+        let running = pair.begin();
+        clock.sleep(Duration::from_millis(6_000 * moment / count)).await;
+        running.kill();
+        let recovered = pair.recover();
+        assert_eq!(recovered.code, Some(0), "{how} {moment} {recovered:#?}");
+        pair.as_before();
+        assert!(pair.recover().stdout.contains("nothing is owed"), "{how} {moment}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_at_some_moments_of_a_drill() {
+    killed_at_moments(6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "half an hour: `make torture`"]
+async fn kill_9_at_many_moments_of_a_drill() {
+    killed_at_moments(200).await;
 }

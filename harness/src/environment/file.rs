@@ -44,6 +44,9 @@ pub struct ConnectionFile {
     /// TLS settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tls: Option<TlsFile>,
+    /// Where Proofmark listens, `host:port`, in place of the host and port of `url`. Only for the role `receiver`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) listen: Option<String>,
 }
 
 /// `basic: {username, password}`.

@@ -10,7 +10,7 @@ mod login;
 mod role;
 mod secret;
 
-pub use connection::{Connection, HttpClients, Systems, Tls};
+pub use connection::{Connection, HttpClients, Inbox, Post, Systems, Tls};
 pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::{Environment, schema};
 pub use role::Uses;

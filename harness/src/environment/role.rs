@@ -12,10 +12,14 @@ pub type Uses = BTreeMap<String, BTreeSet<String>>;
 /// The one role so far that is not asked over HTTP.
 const DATABASE: &str = "postgres";
 
+/// The role that asks nobody: others post to it.
+const RECEIVER: &str = "receiver";
+
 /// The keys beside `url` that a role reads.
 fn reads(role: &str) -> &'static [&'static str] {
     match role {
         DATABASE => &["basic", "tls"],
+        RECEIVER => &["listen"],
         _ => &["basic", "bearer", "headers", "tls"],
     }
 }
@@ -53,6 +57,10 @@ impl<'a> Leads<'a> {
                 "is a PostgreSQL database",
                 "write `postgresql://user@host:5432/database`, or `host=… dbname=…`",
             ),
+            RECEIVER => (
+                "is posted to over HTTP",
+                "write the whole URL that the alerting systems post to: `http://host:9999`",
+            ),
             _ => ("is asked over HTTP", "write the whole URL: `http://host:9090`, `https://host/path`"),
         };
         Some((format!("{begins}, and the role {wants}"), help))
@@ -80,7 +88,8 @@ impl Environment {
             if let Some(Reference::Text(url)) = &file.url {
                 wrong.extend(self.unreachable(name, roles, &Leads::of(url)));
             }
-            for key in file.logins().into_iter().chain([("tls", file.tls.is_some())]) {
+            let others = [("tls", file.tls.is_some()), ("listen", file.listen.is_some())];
+            for key in file.logins().into_iter().chain(others) {
                 let unread = |role: &&String| key.1 && !reads(role).contains(&key.0);
                 wrong.extend(roles.iter().find(unread).map(|role| self.unread(name, role, key.0)));
             }

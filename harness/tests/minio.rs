@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[expect(dead_code, reason = "the other tests reach a URL")]
 mod ground;
 #[path = "ground/minio.rs"]
 mod minio;

@@ -205,15 +205,19 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
 fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Outcome), Failed> {
     let kept = tempfile::tempdir()?;
     let (evidence, reports) = (kept.path().join("evidence"), kept.path().join("reports"));
-    let patient =
-        fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?.contains("vars.patience");
+    let text = fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?;
+    let patient = text.contains("vars.patience");
+    // A drill goes through several hops, and changes the file of the world's first rules.
+    let ruled = text.contains("vars.rule-file");
+    let patience = if ruled { "20s" } else { patience };
     let ran = proofmark()
         .arg("run")
         .args(patient.then(|| format!("--var=patience={patience}")))
+        .args(ruled.then_some(["--var=rule-file=rules-0.yml", "--var=wait=1s"]).into_iter().flatten())
         .arg(root().canonicalize()?.join("scenarios").join(folder))
         // Relative paths of a scenario are the world's.
         .current_dir(world.folder())
-        .args(["--only", id, "--allow", "exec", "--env"])
+        .args(["--only", id, "--allow", "exec,change", "--env"])
         .arg(world.environment())
         .arg("--evidence")
         .arg(&evidence)

@@ -9,6 +9,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_macros,
+    clippy::print_stdout,
     reason = "a test waits and tells how far it is"
 )]
 
@@ -116,7 +117,7 @@ fn calls(desk: &mut Desk) -> BTreeMap<&'static str, usize> {
     for line in trace.lines() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let called = CALLS.into_iter().find(|call| rest.trim_start().starts_with(&format!("{call}(")));
-        *called.map(|call| counted.entry((thread, call)).or_default()).unwrap_or(&mut 0) += 1;
+        *called.map_or(&mut 0, |call| counted.entry((thread, call)).or_default()) += 1;
     }
     let mut most = BTreeMap::new();
     for ((_, call), count) in counted {

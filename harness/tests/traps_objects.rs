@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test writes its own input")]
 
+#[expect(dead_code, reason = "the other tests reach a URL")]
 mod ground;
 #[path = "ground/store.rs"]
 mod store;

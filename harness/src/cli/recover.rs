@@ -9,7 +9,7 @@ use crate::model::{Exit, Permission};
 use crate::record::{ReadError as NoRun, Recorder, find};
 use crate::redact::Redactor;
 use crate::run::{Stop, World, recover as put_back};
-use crate::steps::kinds;
+use crate::steps::AnyAct;
 use crate::undo::{Debt, Unfinished, unfinished};
 use serde_json::Map;
 use std::collections::BTreeSet;
@@ -142,9 +142,8 @@ async fn systems(
     let environment = options.env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load)?;
     let mut used = Uses::new();
     let mut wrong = vec![];
-    for promised in debts.iter().map(|debt| &debt.promised) {
-        let kind = kinds().find(|kind| kind.acts && kind.name == promised.kind);
-        let roles = kind.map(|kind| kind.roles).unwrap_or_default().iter().map(|role| (*role).to_owned());
+    for (promised, undo) in debts.iter().map(|debt| (&debt.promised, debt.undo.as_ref())) {
+        let roles = AnyAct::roles_back(&promised.kind, undo).iter().map(|role| (*role).to_owned());
         for role in roles.chain(promised.via.keys().cloned()).collect::<BTreeSet<_>>() {
             let name = promised.via.get(&role).unwrap_or(&role).clone();
             if environment.names().any(|known| known == name) {

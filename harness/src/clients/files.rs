@@ -1,6 +1,10 @@
 //! Files of this machine, looked at and read in bounded memory. Nothing here waits for a pipe or opens a device, and a
 //! look that is given up stops reading.
 
+mod replace;
+
+pub use replace::{clear, replace};
+
 use super::ClientError;
 use jiff::Timestamp;
 use memchr::memchr;

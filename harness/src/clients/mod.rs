@@ -11,11 +11,13 @@ pub mod http;
 pub mod objects;
 pub mod postgres;
 pub mod prometheus;
+pub mod receiver;
 mod tls;
 
 pub use error::ClientError;
 
 use crate::model::Exchange;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The exchanges of an attempt. Cheap to clone; clones share what was taken down.
@@ -26,6 +28,7 @@ pub struct Log(Arc<Mutex<Entries>>);
 struct Entries {
     exchanges: Vec<Exchange>,
     answer: Option<Arc<Vec<u8>>>,
+    done: BTreeSet<String>,
 }
 
 impl Log {
@@ -48,6 +51,16 @@ impl Log {
     /// output. `None` when nothing was answered since the last call.
     pub fn take_answer(&self) -> Option<Arc<Vec<u8>>> {
         self.entries().answer.take()
+    }
+
+    /// Remembers for the looks to come that this was done and need not be done again.
+    pub fn done(&self, what: String) {
+        self.entries().done.insert(what);
+    }
+
+    /// Was this done by an earlier look of the same step?
+    pub fn has_done(&self, what: &str) -> bool {
+        self.entries().done.contains(what)
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

@@ -2,8 +2,10 @@
 
 use super::dsn::Dsn;
 use crate::redact::{Redactor, Secret};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use tokio::task::AbortHandle;
 
 /// One named system: where it is and how to log in. Every secret in it has been learned by the redactor.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +14,8 @@ pub struct Connection {
     pub name: String,
     /// Base URL, without a trailing slash.
     pub url: Option<String>,
+    /// Where Proofmark itself listens, `host:port`, in place of the host and port of `url`.
+    pub listen: Option<String>,
     /// The PostgreSQL database, where the `url` says one; then there is no base URL.
     pub dsn: Option<Dsn>,
     /// Basic authentication: user name and password.
@@ -54,6 +58,32 @@ pub struct Systems {
     pub redactor: Redactor,
     /// HTTP clients that are already built.
     pub http: HttpClients,
+    /// What others post to this program, by the address that it listens on.
+    pub inboxes: Mutex<BTreeMap<String, Inbox>>,
+}
+
+/// What was posted to one address. Nobody listens there any more once this is dropped.
+#[derive(Debug)]
+pub struct Inbox {
+    /// In the order in which they came.
+    pub posts: Arc<Mutex<Vec<Post>>>,
+    /// Ends the listening.
+    pub listener: AbortHandle,
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// One body that was posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// When it was here as a whole.
+    pub at: Timestamp,
+    /// As it came.
+    pub body: Vec<u8>,
 }
 
 /// One HTTP client for each way of talking TLS, so that connections stay open between requests. They live as long as

@@ -56,6 +56,9 @@ pub struct ConnectionFile {
     /// The secret key of a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) secret_key: Option<SecretReference>,
+    /// Where Proofmark listens, `host:port`, in place of the host and port of `url`. Only for the role `receiver`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) listen: Option<String>,
 }
 
 /// `basic: {username, password}`.

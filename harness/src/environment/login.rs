@@ -74,6 +74,7 @@ impl Login<'_> {
 
     pub(super) async fn connection(&mut self, file: &ConnectionFile) -> Connection {
         let mut connection = Connection { name: self.name.to_owned(), ..Connection::default() };
+        connection.listen.clone_from(&file.listen);
         if let Some(url) = &file.url {
             self.url(url, &mut connection).await;
             self.reached(url, file, &connection);

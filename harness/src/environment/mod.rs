@@ -11,7 +11,7 @@ mod role;
 mod secret;
 mod store;
 
-pub use connection::{Connection, HttpClients, Systems, Tls};
+pub use connection::{Connection, HttpClients, Inbox, Post, Systems, Tls};
 pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::{Environment, schema};
 pub use role::Uses;

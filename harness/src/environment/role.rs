@@ -16,11 +16,15 @@ const DATABASE: &str = "postgres";
 /// The role whose systems are buckets and folders.
 pub(super) const STORE: &str = "store";
 
+/// The role that asks nobody: others post to it.
+const RECEIVER: &str = "receiver";
+
 /// The keys beside `url` that a role reads.
 fn reads(role: &str) -> &'static [&'static str] {
     match role {
         DATABASE => &["basic", "tls"],
         STORE => &KEYS,
+        RECEIVER => &["listen"],
         _ => &["basic", "bearer", "headers", "tls"],
     }
 }
@@ -67,6 +71,10 @@ impl<'a> Leads<'a> {
                 "is a bucket or a folder",
                 "write `s3://bucket/prefix`, with the server's address as `endpoint`, or `file:///folder`",
             ),
+            RECEIVER => (
+                "is posted to over HTTP",
+                "write the whole URL that the alerting systems post to: `http://host:9999`",
+            ),
             _ => ("is asked over HTTP", "write the whole URL: `http://host:9090`, `https://host/path`"),
         };
         Some((format!("{begins}, and the role {wants}"), help))
@@ -98,8 +106,8 @@ impl Environment {
                 }
                 wrong.extend(unreachable);
             }
-            let tls = [("tls", file.tls.is_some())];
-            for key in file.logins().into_iter().chain(tls).chain(file.store_keys()) {
+            let others = [("tls", file.tls.is_some()), ("listen", file.listen.is_some())];
+            for key in file.logins().into_iter().chain(others).chain(file.store_keys()) {
                 let unread = |role: &&String| key.1 && !reads(role).contains(&key.0);
                 wrong.extend(roles.iter().find(unread).map(|role| self.unread(name, role, key.0)));
             }

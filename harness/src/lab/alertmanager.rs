@@ -41,7 +41,7 @@ impl Alertmanager {
             "--cluster.listen-address=".to_owned(),
         ];
         let file = folder.join("alertmanager.yml");
-        let daemon = Daemon::start(&FAMILY, file, |_| config.to_owned(), &args).await?;
+        let daemon = Daemon::start(&FAMILY, (file, None), |_| config.to_owned(), &args).await?;
         Ok(Self { url: daemon.url.clone(), daemon })
     }
 

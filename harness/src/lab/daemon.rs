@@ -40,15 +40,16 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one on a free port of 127.0.0.1, with the configuration `config` that is made of its address (`host:port`),
+    /// Starts one at this address, or on a free port of 127.0.0.1, with the configuration `config` that is made of its address (`host:port`),
     /// and waits until it is ready.
     pub(super) async fn start(
         family: &'static Family,
-        file: PathBuf,
+        (file, at): (PathBuf, Option<&str>),
         config: impl Fn(&str) -> String,
         args: &[String],
     ) -> Result<Self, LabError> {
-        on_a_free_port(async |address: String| {
+        on_a_free_port(async |free: String| {
+            let address = at.map_or(free, str::to_owned);
             write(&file, &config(&address)).await?;
             let mut all = vec![
                 format!("--config.file={}", file.display()),

@@ -60,7 +60,8 @@ pub(super) async fn on_a_free_port<T>(
     }
 }
 
-fn free_address() -> Result<String, LabError> {
+/// An address (`host:port`) of this machine that was free a moment ago.
+pub(super) fn free_address() -> Result<String, LabError> {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     Ok(address.map_err(LabError::io("looking for a free port"))?.to_string())
 }

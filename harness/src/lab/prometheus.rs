@@ -39,13 +39,26 @@ impl Prometheus {
     /// # Errors
     /// Where it is not installed, cannot be started, or is not ready within half a minute.
     pub async fn start(folder: &Path, watches: Watches<'_>) -> Result<Self, LabError> {
+        Self::start_on(folder, watches, None).await
+    }
+
+    /// Starts one below `folder` at this address (`host:port`), such as one that was stopped.
+    ///
+    /// # Errors
+    /// As for [`Self::start`]; also where someone else has taken the address.
+    pub async fn start_at(folder: &Path, watches: Watches<'_>, address: &str) -> Result<Self, LabError> {
+        Self::start_on(folder, watches, Some(address)).await
+    }
+
+    async fn start_on(folder: &Path, watches: Watches<'_>, address: Option<&str>) -> Result<Self, LabError> {
         let config = |address: &str| configuration(address, watches).to_string();
         let args = [
             format!("--storage.tsdb.path={}", folder.join("data").display()),
             // An alert that fires before Alertmanager is known goes nowhere, and is sent again after this.
             "--rules.alert.resend-delay=2s".to_owned(),
+            "--web.enable-lifecycle".to_owned(),
         ];
-        let daemon = Daemon::start(&FAMILY, folder.join("prometheus.yml"), config, &args).await?;
+        let daemon = Daemon::start(&FAMILY, (folder.join("prometheus.yml"), address), config, &args).await?;
         Ok(Self { url: daemon.url.clone(), daemon })
     }
 

@@ -2,6 +2,7 @@
 //! the environment file that reaches them all.
 
 use super::app::App;
+use super::process::free_address;
 use super::rules::Rules;
 use super::{
     Alertmanager, AppSpec, Break, Cluster, LabError, Postgres, PostgresSpec, Prometheus, Watches,
@@ -33,6 +34,10 @@ const SCRAPED_WITHIN: Duration = Duration::from_secs(60);
 const ALERTMANAGER: &str = "alertmanager";
 const POSTGRES: &str = "postgres";
 
+/// The connection that Alertmanager posts to, where its configuration has this word for `host:port`.
+const RECEIVER: &str = "receiver";
+const RECEIVER_ADDRESS: &str = "RECEIVER";
+
 /// The description of a world, as its file holds it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -43,10 +48,11 @@ pub struct WorldSpec {
     /// Files by their path below the world's folder, in which scenarios are run.
     #[serde(default)]
     pub files: BTreeMap<String, FileSpec>,
-    /// Files of rules for Prometheus.
+    /// Files of rules for Prometheus: of this world, or elsewhere.
     #[serde(default)]
     pub rules: Vec<PathBuf>,
-    /// The configuration of an Alertmanager that Prometheus sends its alerts to; none: there is no Alertmanager.
+    /// The configuration of an Alertmanager that Prometheus sends its alerts to; none: there is no Alertmanager. The word
+    /// `RECEIVER` in it stands for `host:port` of the connection `receiver`, where only a scenario that needs it listens.
     pub alertmanager: Option<Value>,
     /// A database; none: there is no PostgreSQL.
     pub postgres: Option<PostgresSpec>,
@@ -77,7 +83,9 @@ impl WorldSpec {
     #[must_use]
     pub fn below(mut self, folder: &Path) -> Self {
         let sql = self.postgres.iter_mut().flat_map(|postgres| &mut postgres.sql);
-        for file in self.rules.iter_mut().chain(sql) {
+        let files = &self.files;
+        let elsewhere = |file: &&mut PathBuf| !files.contains_key(&*file.to_string_lossy());
+        for file in self.rules.iter_mut().filter(elsewhere).chain(sql) {
             *file = folder.join(&*file);
         }
         self
@@ -108,6 +116,7 @@ pub struct World {
     rules: Rules,
     apps: BTreeMap<String, App>,
     addresses: BTreeMap<String, String>,
+    receiver: String,
     folder: TempDir,
     clock: Clock,
 }
@@ -133,9 +142,13 @@ impl World {
         }
         let addresses = apps.iter().map(|(name, app)| (name.clone(), format!("http://{}", app.address)));
         let mut addresses: BTreeMap<String, String> = addresses.collect();
+        let receiver = free_address()?;
         let alertmanager = match &spec.alertmanager {
             // As JSON, which is YAML too.
-            Some(config) => Some(Alertmanager::start(place, &config.to_string()).await?),
+            Some(config) => {
+                let config = config.to_string().replace(RECEIVER_ADDRESS, &receiver);
+                Some(Alertmanager::start(place, &config).await?)
+            }
             None => None,
         };
         let alertmanagers: Vec<String> = alertmanager.iter().map(|one| authority(&one.url)).collect();
@@ -148,14 +161,22 @@ impl World {
             None => None,
         };
         addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
-        let rules = Rules::copy(&spec.rules, place).await?;
+        let own = |file: &PathBuf| spec.files.contains_key(&*file.to_string_lossy());
+        let files = spec.rules.iter().map(|file| if own(file) { place.join(file) } else { file.clone() });
+        let rules = Rules::copy(&files.collect::<Vec<_>>(), place).await?;
         let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
         let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
         let clock = Clock::real();
-        let world = Self { prometheus, alertmanager, postgres, rules, apps, addresses, folder, clock };
+        let world =
+            Self { prometheus, alertmanager, postgres, rules, apps, addresses, receiver, folder, clock };
         world.write_environment().await?;
         Ok(world)
+    }
+
+    /// Its files of rules, which Prometheus reads.
+    pub fn rules(&self) -> &[PathBuf] {
+        self.rules.files()
     }
 
     /// The environment file that reaches this world.
@@ -278,6 +299,7 @@ impl World {
     async fn write_environment(&self) -> Result<(), LabError> {
         let connections = self.addresses.iter().map(|(name, url)| (name.clone(), json!({ "url": url })));
         let mut connections: BTreeMap<String, Value> = connections.collect();
+        connections.insert(RECEIVER.to_owned(), json!({ "url": format!("http://{}", self.receiver) }));
         if let Some(database) = &self.postgres {
             let secret = self.folder.path().join("postgres.url");
             connections.insert(POSTGRES.to_owned(), json!({ "url": { "file": secret } }));

@@ -204,7 +204,10 @@ impl Runner {
         cx.log.take_answer();
         let seen = self.seen(deed, cx).await?;
         let (observation, error, lasting) = match seen {
-            Ok(seen) => (Some(seen), None, false),
+            Ok(seen) => {
+                let settled = matches!(deed, Deed::Act { act, .. } if act.settled(&seen));
+                (Some(seen), None, settled)
+            }
             Err(error) => (None, Some(error.message), !error.transient),
         };
         let attempt = Attempt {

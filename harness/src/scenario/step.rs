@@ -256,7 +256,7 @@ impl Doing {
     pub fn kinds(&self) -> Vec<KindInfo> {
         match self {
             Self::Check(checks) => checks.iter().map(AnyCheck::info).collect(),
-            Self::Act(act) => vec![act.info()],
+            Self::Act(act) => vec![act.used()],
         }
     }
 

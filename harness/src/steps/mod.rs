@@ -153,6 +153,14 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     type Reverted: Serialize + DeserializeOwned + Send;
     /// The permissions that these settings need.
     fn needs(&self) -> &'static [Permission];
+    /// The roles that these settings use, where that is not all of them.
+    fn roles(&self) -> &'static [&'static str] {
+        Self::ROLES
+    }
+    /// The roles that putting this back uses, where that is not all of them.
+    fn roles_back(_owed: &Self::Undo) -> &'static [&'static str] {
+        Self::ROLES
+    }
     /// Do these settings promise to put the change back? Else it is final.
     fn promises(&self) -> bool;
     /// Makes the change. It is never cancelled and never tried again.
@@ -169,6 +177,10 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     ) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
     /// Judges what was seen at that time. No I/O.
     fn judge(&self, seen: &Self::Seen, at: Timestamp) -> Vec<Finding>;
+    /// Is what was seen such that no further look can make it another?
+    fn settled(&self, _seen: &Self::Seen) -> bool {
+        false
+    }
     /// For how long it is tried to put this back, each look and each try included.
     fn patience(_owed: &Self::Undo) -> Duration {
         Duration::secs(60)
@@ -332,6 +344,23 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
         pub fn needs(&self) -> &'static [Permission] { match self { $(Self::$variant(kind) => kind.needs()),+ } }
         /// Do these settings promise to put the change back?
         pub fn promises(&self) -> bool { match self { $(Self::$variant(kind) => kind.promises()),+ } }
+        /// What is known of the kind, with the roles that these settings use.
+        pub fn used(&self) -> KindInfo {
+            let roles = match self { $(Self::$variant(kind) => kind.roles()),+ };
+            KindInfo { roles, ..self.info() }
+        }
+        /// Can no further look make what was seen another?
+        pub fn settled(&self, seen: &Value) -> bool {
+            match self { $(Self::$variant(kind) => of_json(seen).is_ok_and(|seen| kind.settled(&seen))),+ }
+        }
+        /// The roles that putting back a change of this kind uses; all of the kind where the way back is not known.
+        pub fn roles_back(kind: &str, undo: Option<&Value>) -> &'static [&'static str] {
+            $(if kind == <$spec as Act>::NAME {
+                let undo = undo.and_then(|undo| of_json(undo).ok());
+                return undo.map_or(<$spec as Act>::ROLES, |undo| <$spec as Act>::roles_back(&undo));
+            })+
+            &[]
+        }
         /// For how long it looks unless the step says otherwise.
         pub fn within(&self) -> Option<Duration> { match self { $(Self::$variant(_) => <$spec as Act>::WITHIN),+ } }
         /// When its promises are kept unless the step says otherwise.
@@ -371,6 +400,7 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
     }
 } }
 
+mod alert_drill;
 mod alertmanager_alerts;
 mod alertmanager_status;
 mod command;
@@ -410,5 +440,6 @@ checks! {
 }
 
 acts! {
+    AlertDrill => alert_drill::AlertDrill,
     Command => command::Command,
 }

@@ -4,19 +4,23 @@
 
 mod alerts;
 mod query;
+mod reload;
 mod rules;
 mod selectors;
 mod series;
 mod status;
 mod targets;
+mod threshold;
 
 pub use alerts::{Alert, alerts};
 pub use query::{Held, Histogram, Queried, Query, Sample, SampleValue, held, query};
+pub use reload::{Reloaded, reload};
 pub use rules::{Loaded, Rule, rules};
 pub use selectors::{Selector, selectors};
 pub use series::{Listed, series};
-pub use status::{Runtime, runtime, version};
+pub use status::{Flags, Runtime, flags, runtime, version};
 pub use targets::{Target, dropped, targets};
+pub use threshold::{same_expression, with_threshold};
 
 use super::ClientError;
 use super::http::Answer;

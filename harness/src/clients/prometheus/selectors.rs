@@ -37,12 +37,18 @@ struct Around {
 /// # Errors
 /// When the expression cannot be read: in the parser's words. It knows most of `PromQL`, not every server's.
 pub fn selectors(expression: &str) -> Result<Vec<Selector>, String> {
-    if code(expression) > MAX_CODE {
-        return Err(format!("it has more than {MAX_CODE} bytes besides its quoted texts"));
-    }
+    readable(expression)?;
     let mut found = Vec::new();
     walk(&parser::parse(expression)?, &Around::default(), &mut found)?;
     Ok(found)
+}
+
+/// May the parser read this at all?
+pub(super) fn readable(expression: &str) -> Result<(), String> {
+    if code(expression) > MAX_CODE {
+        return Err(format!("it has more than {MAX_CODE} bytes besides its quoted texts"));
+    }
+    Ok(())
 }
 
 /// How many bytes stand outside of quotes. In a comment a quote is none; servers write none.

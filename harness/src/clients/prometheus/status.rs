@@ -3,6 +3,7 @@
 use super::{data, moment, shape};
 use crate::clients::ClientError;
 use crate::clients::http::{Call, Wire, fetch};
+use crate::model::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -19,6 +20,17 @@ pub struct Runtime {
     pub retention: String,
     /// Damaged segments of its log that it came upon.
     pub corruptions: u64,
+    /// The server's own time of the answer, to the second; `None` where it does not tell.
+    pub server_time: Option<Timestamp>,
+}
+
+/// How the server was started, as far as drills ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flags {
+    /// May it be told to reload?
+    pub lifecycle: bool,
+    /// How long it waits before it sends the same alert again.
+    pub resend_delay: Duration,
 }
 
 #[derive(Deserialize)]
@@ -36,8 +48,27 @@ struct RuntimeInfo {
 }
 
 #[derive(Deserialize)]
+struct FlagsInfo {
+    #[serde(default, rename = "web.enable-lifecycle")]
+    lifecycle: String,
+    #[serde(default, rename = "rules.alert.resend-delay")]
+    resend_delay: String,
+}
+
+#[derive(Deserialize)]
 struct BuildInfo {
     version: String,
+}
+
+/// How the server was started.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn flags(wire: Wire<'_>) -> Result<Flags, ClientError> {
+    let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/status/flags") }).await?;
+    let info: FlagsInfo = data(&answer)?;
+    let resend_delay = info.resend_delay.parse().unwrap_or(Duration::secs(60));
+    Ok(Flags { lifecycle: info.lifecycle == "true", resend_delay })
 }
 
 /// What the server says of its run.
@@ -54,6 +85,7 @@ pub async fn runtime(wire: Wire<'_>) -> Result<Runtime, ClientError> {
         started_at: moment("startTime", &info.start_time).map_err(wrong)?,
         retention: info.storage_retention,
         corruptions: info.corruption_count,
+        server_time: answer.date(),
     })
 }
 

@@ -1,0 +1,360 @@
+//! `alert-drill`: proves that an alert works end to end, by making it fire on purpose and watching every hop. It changes
+//! rules that a live system evaluates, so the way back is written down first, and the alert is resolved before its rule
+//! goes: one whose rule is simply taken away stays in Alertmanager for minutes.
+
+mod back;
+mod edit;
+mod file;
+mod fire;
+mod hops;
+mod judge;
+
+use super::{Act, Cx, Permission, StepError};
+use crate::clients::alertmanager::Alert as Held;
+use crate::clients::command::{self, Program};
+use crate::clients::prometheus::{self, Alert, Rule};
+use crate::clients::receiver::Delivered as Post;
+use crate::model::{Duration, Finding};
+use crate::undo::{Leave, Owed, Promises};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Makes an alert fire on purpose, watches it on its way to whoever is told, and puts everything back.
+///
+/// `temporary-rule` adds a group at the end of the rule file: a clone of the rule with another threshold. Its labels are
+/// those of the rule, so that it is routed, silenced and inhibited as the real one, and one more, `proofmark`, with the
+/// run's id; a route that groups by every label (`...`) is the one that notices. `change-threshold` changes the rule itself.
+/// Either way the file is byte for byte as before in the end. An alert is pending for as long as its rule says: where that
+/// is longer than the step looks (`within`, 5m if it is not said), give `for`. What it tells people is a real message: say
+/// so before, or silence the alert first and see that it is held back.
+///
+/// Proofmark writes the rule file where it stands, beside a temporary one in the same folder, and asks Prometheus to
+/// reload, which takes `--web.enable-lifecycle`. A file that someone else changes meanwhile is not overwritten.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AlertDrill {
+    /// The alert's name.
+    pub alert: String,
+    /// Labels of its rule, where several rules have that name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// `temporary-rule` or `change-threshold`.
+    pub how: How,
+    /// The number on the right of the outermost comparison, for the drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// The whole expression for the drill, where there is no such number or more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expr: Option<String>,
+    /// How long the drilled rule is pending before it fires; as long as the rule says if it is not said here.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Duration>,
+    /// How the rules are changed. `rule-file: PATH`: in a rule file on this machine, which Prometheus reads.
+    /// `command: { apply: [PROGRAM, …], revert: [PROGRAM, …] }`: by programs of yours, which do all of it and may run more
+    /// than once; needs `exec` too. The drilled rule is then the one of this name and these labels that has another
+    /// expression than before: the one that `threshold` or `expr` says, or any where neither is given.
+    pub through: Through,
+    /// How it is seen that a message was delivered: `receiver` (the alerting system posts to the connection `receiver`,
+    /// where Proofmark listens), `counters` (those of Alertmanager, which do not say whose message it was), `no` (not
+    /// looked at, as if it is not said).
+    #[serde(default)]
+    pub delivered: Delivered,
+}
+
+/// What becomes of the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// A marked clone is added; the rule itself is not touched.
+    TemporaryRule,
+    /// The rule itself is changed for a while.
+    ChangeThreshold,
+}
+
+/// The way to the rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Through {
+    /// In a rule file on this machine, which Prometheus reads.
+    RuleFile(String),
+    /// By programs of the user's.
+    Command(Programs),
+}
+
+/// Programs with their arguments, which no shell reads. They run in the folder that Proofmark runs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Programs {
+    /// Changes the rules.
+    pub apply: Vec<String>,
+    /// Puts them back.
+    pub revert: Vec<String>,
+}
+
+/// How delivery is seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivered {
+    /// By the built-in receiver.
+    Receiver,
+    /// By Alertmanager's counters.
+    Counters,
+    /// Not at all.
+    #[default]
+    No,
+}
+
+/// What was seen of the drill.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Seen {
+    /// Why nothing was changed; `null` where something was.
+    pub refused: Option<Refused>,
+    /// The value of the label `proofmark` that marks what the drill added; `null` where it added nothing.
+    pub mark: Option<String>,
+    /// Why Prometheus did not take the changed rules, in its words; `null` where it took them.
+    pub not_taken: Option<String>,
+    /// The drilled rule as Prometheus has it.
+    pub rule: Option<Rule>,
+    /// Its alerts in Prometheus.
+    pub alerts: Vec<Alert>,
+    /// Its alerts in Alertmanager.
+    pub held: Vec<Held>,
+    /// The messages about it that came to the receiver.
+    pub posts: Vec<Post>,
+    /// How Alertmanager's counters grew since the change, by integration.
+    pub counters: BTreeMap<String, Counter>,
+    /// When it came how far.
+    pub hops: Hops,
+    /// Prometheus looks at the rule so often: its times may be late by as much.
+    pub precision: Duration,
+}
+
+/// When it came how far: RFC 3339 in UTC, `null` where it did not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Hops {
+    /// The change was about to be made, by Prometheus' clock to the second.
+    #[schemars(with = "Option<String>")]
+    pub changed: Option<Timestamp>,
+    /// Prometheus had loaded it, by its own word.
+    #[schemars(with = "Option<String>")]
+    pub loaded: Option<Timestamp>,
+    /// The first sample of `ALERTS` that is pending. An alert without `for` is never pending.
+    #[schemars(with = "Option<String>")]
+    pub pending: Option<Timestamp>,
+    /// The first sample of `ALERTS` that is firing.
+    #[schemars(with = "Option<String>")]
+    pub firing: Option<Timestamp>,
+    /// Proofmark saw it in Alertmanager; it may have been there for as long as from one look to the next.
+    #[schemars(with = "Option<String>")]
+    pub in_alertmanager: Option<Timestamp>,
+    /// The first message was here, by the clock of this machine.
+    #[schemars(with = "Option<String>")]
+    pub delivered: Option<Timestamp>,
+}
+
+/// Messages that an integration of Alertmanager sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Counter {
+    /// Tries.
+    pub tried: f64,
+    /// Tries that failed.
+    pub failed: f64,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Refused {
+    /// Prometheus has not exactly one rule that is meant; these.
+    NotOne(Vec<String>),
+    /// The rule cannot be evaluated, in the words of Prometheus.
+    RuleBroken(String),
+    /// The alert was active already, in this state.
+    ActiveBefore(String),
+    /// The last reload had failed, and these rules are of that time.
+    ReloadFailedBefore(#[schemars(with = "Option<String>")] Option<Timestamp>),
+}
+
+/// What the looks need to know of the change.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Done {
+    refused: Option<Refused>,
+    mark: Option<String>,
+    not_taken: Option<String>,
+    loaded: Option<Timestamp>,
+    changed: Option<Timestamp>,
+    interval: Duration,
+    counters: BTreeMap<String, Counter>,
+    /// The rule's own expression, where the drilled rule is known by having another: the one that it should have, if that
+    /// was said.
+    other_than: Option<(String, Option<String>)>,
+}
+
+/// The way back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Undo {
+    alert: String,
+    labels: BTreeMap<String, String>,
+    /// The mark, where something was added.
+    mark: Option<String>,
+    /// The rule's own expression.
+    query: String,
+    /// How often Prometheus looks at it.
+    interval: Duration,
+    /// How long Alertmanager may keep an alert that is not resolved.
+    ghost: Duration,
+    way: back::Way,
+}
+
+const ALL: &[&str] = &["prometheus", "alertmanager", "receiver"];
+const WITHOUT_RECEIVER: &[&str] = &["prometheus", "alertmanager"];
+
+impl Act for AlertDrill {
+    const NAME: &'static str = "alert-drill";
+    const EXAMPLE: &'static str = "alert-drill: { alert: VeleroBackupTooOld, how: temporary-rule, threshold: 0, through: { rule-file: /etc/prometheus/rules/velero.yml }, delivered: receiver }";
+    const JUDGES: &'static str = "Nothing of that name was firing before; Prometheus took the changed rule and evaluates it; the alert fires, is in Alertmanager, and is neither silenced, inhibited nor muted; with `delivered`, a message came. Afterwards that the file is byte for byte as before, and that rule and alert are gone.";
+    const RULES: u32 = 1;
+    const ROLES: &'static [&'static str] = ALL;
+    const WITHIN: Option<Duration> = Some(Duration::secs(300));
+    type Done = Done;
+    type Seen = Seen;
+    type Undo = Undo;
+    type Reverted = back::Reverted;
+
+    fn roles(&self) -> &'static [&'static str] {
+        if self.delivered == Delivered::Receiver { ALL } else { WITHOUT_RECEIVER }
+    }
+
+    fn roles_back(_owed: &Undo) -> &'static [&'static str] {
+        WITHOUT_RECEIVER
+    }
+
+    fn needs(&self) -> &'static [Permission] {
+        match self.through {
+            Through::RuleFile(_) => &[Permission::Change],
+            Through::Command(_) => &[Permission::Exec, Permission::Change],
+        }
+    }
+
+    fn promises(&self) -> bool {
+        true
+    }
+
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Done, StepError> {
+        fire::fire(self, cx, promises).await
+    }
+
+    async fn observe(&self, done: &Done, cx: &Cx) -> Result<Seen, StepError> {
+        hops::look(self, done, cx).await
+    }
+
+    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+        judge::judge(self, seen, at)
+    }
+
+    fn settled(&self, seen: &Seen) -> bool {
+        seen.refused.is_some() || seen.not_taken.is_some()
+    }
+
+    fn patience(owed: &Undo) -> Duration {
+        back::patience(owed)
+    }
+
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+        back::revert(owed, cx, by).await
+    }
+
+    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<back::Reverted, StepError> {
+        back::look(owed, cx).await
+    }
+
+    fn judge_reverted(owed: &Undo, seen: &back::Reverted, _at: Timestamp) -> Vec<Finding> {
+        back::judge(owed, seen)
+    }
+
+    fn mistake(&self) -> Option<String> {
+        match (self.threshold, &self.expr) {
+            (Some(_), Some(_)) => Some("`threshold` and `expr` both say what the drill asks; take one out".into()),
+            (None, None) if matches!(self.through, Through::RuleFile(_)) => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
+            _ if self.alert.trim().is_empty() => Some("`alert` is empty; write the name of the alert".into()),
+            _ => match &self.through {
+                Through::Command(Programs { apply, revert }) => {
+                    let none = |argv: &[String]| argv.first().is_none_or(String::is_empty);
+                    (none(apply) || none(revert)).then(|| {
+                        "`command` needs a program in `apply` and one in `revert`; the first entry is the program: `[make, drill]`".into()
+                    })
+                }
+                Through::RuleFile(_) => None,
+            },
+        }
+    }
+}
+
+/// By what an alert or a rule of the drill is told from others of its name.
+#[derive(Debug, Clone, Copy)]
+enum Mark<'a> {
+    /// By this value of the mark.
+    Is(&'a str),
+    /// It has no mark: it is the real one.
+    None,
+    /// Not by a mark: programs of the user's made it.
+    Any,
+}
+
+impl<'a> Mark<'a> {
+    fn of(mark: Option<&'a str>, by_programs: bool) -> Self {
+        match mark {
+            _ if by_programs => Self::Any,
+            Some(mark) => Self::Is(mark),
+            None => Self::None,
+        }
+    }
+}
+
+/// Is this an alert of this name with these labels and that mark?
+fn is_meant(rule: &Rule, alert: &str, labels: &BTreeMap<String, String>, mark: Mark<'_>) -> bool {
+    rule.kind == "alerting" && rule.name == alert && has(&rule.labels, labels, mark)
+}
+
+/// Are these labels among those, and the mark as it should be?
+fn has(all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, mark: Mark<'_>) -> bool {
+    let own = all.get(edit::MARK);
+    let marked = match mark {
+        Mark::Is(mark) => own.is_some_and(|own| own == mark),
+        Mark::None => own.is_none(),
+        Mark::Any => true,
+    };
+    marked && wanted.iter().all(|(key, value)| all.get(key).is_some_and(|it| it == value))
+}
+
+/// The alerts of the drill, or of the real rule, in Prometheus.
+async fn alerts(
+    cx: &Cx,
+    (alert, labels): (&str, &BTreeMap<String, String>),
+    mark: Mark<'_>,
+) -> Result<Vec<Alert>, StepError> {
+    let mut alerts = prometheus::alerts(cx.wire("prometheus")?).await?;
+    alerts.retain(|one| one.name == alert && has(&one.labels, labels, mark));
+    Ok(alerts)
+}
+
+/// Runs a program of the user's to its end, which has to be a good one.
+async fn run(argv: &[String], cwd: Option<&str>, cx: &Cx, leave: &impl Leave) -> Result<(), StepError> {
+    let program = Program { argv, cwd, stdin: None, timeout: cx.timeout.0 };
+    let ended = command::run(program, (&cx.clock, &cx.systems.redactor, &cx.log), leave).await?;
+    if ended.exit == Some(0) {
+        return Ok(());
+    }
+    let (argv, how, last) = (argv.join(" "), ended.how(), ended.last());
+    let message = format!(
+        "expected `{argv}` to end with exit status 0, but it was {how}; the last it said on standard error: {last}"
+    );
+    Err(StepError { message, transient: true })
+}

@@ -43,7 +43,7 @@ bench: packages ## Measure the line beside hurl, and reading, a large log and a 
 docs: ## Write the pages of the kinds anew
 	cargo build --locked -p proofmark
 	@mkdir -p docs/kinds && rm -f docs/kinds/*.md
-	@for kind in $$(target/debug/proofmark explain | cut -d' ' -f1); do \
+	@for kind in $$(target/debug/proofmark explain | cut -d' ' -f1 | sort -u); do \
 	  target/debug/proofmark explain $$kind > docs/kinds/$$kind.md; done
 
 fmt: ## Format all code

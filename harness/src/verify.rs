@@ -3,8 +3,8 @@
 use crate::model::{Event, Exit, Finding, Manifest, StepRecord, Verdict};
 use crate::record::{Run, pretty, sha256};
 use crate::report;
-use crate::scenario::judge;
-use crate::steps::kinds;
+use crate::scenario::{judge, kinds_of};
+use crate::steps::KindInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -115,7 +115,9 @@ fn kept(
         Ok(record) => record,
         Err(error) => return out.different.push(format!("{name}: {file} is no step's file: {error}")),
     };
-    if let Some((kind, was, now)) = record.rules.iter().find_map(other_rules) {
+    if let Some((kind, was, now)) =
+        record.rules.iter().find_map(|rules| other_rules(kinds_of(&record), rules))
+    {
         let message =
             format!("{name}: hashes hold; {kind} was judged by rules {was}, this program has {now}");
         return out.open.push(message);
@@ -135,8 +137,8 @@ fn kept(
 }
 
 /// A kind whose rules have another number here, with both numbers.
-fn other_rules((kind, was): (&String, &u32)) -> Option<(String, u32, String)> {
-    let known = kinds().find(|known| known.name == *kind);
+fn other_rules(kinds: &[KindInfo], (kind, was): (&String, &u32)) -> Option<(String, u32, String)> {
+    let known = kinds.iter().find(|known| known.name == *kind);
     match known {
         Some(known) if known.rules == *was => None,
         Some(known) => Some((kind.clone(), *was, known.rules.to_string())),

@@ -254,6 +254,14 @@ cases! { refused:
     absolute_url_with_via = step("check: { http: { get: 'http://127.0.0.1/ready' } }\nvia: prometheus");
     login_in_a_url = check("http: { get: 'http://me:hunter2@127.0.0.1/' }");
     check_that_writes = check("http: { method: POST, url: 'http://127.0.0.1/' }");
+    check_that_promises = check("http: { method: GET, url: 'http://127.0.0.1/', undo: { method: PUT } }");
+    first_of_with_one_that_writes = check("first-of: [{ http: { method: POST, url: 'http://127.0.0.1/' } }]");
+    act_that_gets = step("act: { http: { get: 'http://127.0.0.1/' } }");
+    act_that_reads = step("act: { http: { method: GET, url: 'http://127.0.0.1/' } }");
+    act_in_small_letters = step("act: { http: { method: post, url: 'http://127.0.0.1/' } }");
+    undo_that_only_reads = step("act: { http: { method: PUT, url: 'http://127.0.0.1/', undo: { method: GET } } }");
+    undo_on_another_system = step("via: prometheus\nact: { http: { method: PUT, url: /x, undo: { method: DELETE, url: 'http://127.0.0.1/' } } }");
+    run_id_as_a_time_of_a_step = step("check: { prometheus-query: { query: up } }\ntimeout: '{{ run.id }}'");
     needs_what_is_missing = top("needs: [bda]").args("run scenarios --env environment.yaml");
     needs_itself = top("needs: [bad]");
     needs_in_a_circle = top("needs: [two]").file("scenarios/two.yaml", format!("{}{GOOD}", HEAD.replace("vars:", "needs: [bad]\nvars:")));

@@ -110,6 +110,17 @@ fn no_file_outside_steps_names_a_kind() {
 }
 
 #[test]
+fn only_the_lab_changes_systems_without_a_promise() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| !matches!(&*layer(path), "lab" | "undo")) {
+        assert!(
+            !code_lines(&text).contains("Throwaway"),
+            "{} changes systems as if they were its own",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn the_context_of_steps_has_at_most_five_fields() {
     let steps = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/mod.rs")).unwrap();
     let context = steps.split("pub struct Cx {").nth(1).unwrap().split("\n}").next().unwrap();

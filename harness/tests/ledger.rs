@@ -233,6 +233,10 @@ fn after_kill_9_the_secret_way_back_is_used_once_and_readable_for_its_owner_only
     let recovered = recover(&desk);
     assert_eq!(recovered.code, Some(0), "{recovered:?}");
     assert!(!exists(&desk, "changed-correct-horse-battery") && !private.exists());
+    // The recovery uses no connection with that secret, and knows it from the way back.
+    for (name, bytes) in desk.files("evidence").into_iter().chain(desk.files("reports")) {
+        assert!(!String::from_utf8_lossy(&bytes).contains("correct-horse"), "{name} holds the secret");
+    }
 }
 
 #[test]

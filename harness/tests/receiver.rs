@@ -6,12 +6,12 @@ mod ground;
 
 use fixtures::Desk;
 use ground::look;
-use proofmark::clients::http::{Call, fetch};
+use proofmark::clients::http::{Call, Changing, change};
 use proofmark::clients::receiver::{Delivered, delivered, open};
 use proofmark::lab::Alertmanager;
 use proofmark::model::Verdict::Passed;
 use proofmark::steps::Cx;
-use reqwest::Method;
+use proofmark::undo::Throwaway;
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration as Std;
@@ -30,8 +30,8 @@ fn all(cx: &Cx) -> Vec<Delivered> {
 }
 
 async fn post(cx: &Cx, body: &str) -> u16 {
-    let call = Call { method: Method::POST, body: Some(body.to_owned()), ..Call::get("") };
-    fetch(cx.wire("prometheus").unwrap(), &call).await.unwrap().status
+    let call = Call { body: Some(body.to_owned()), ..Call::change(Changing::POST, "") };
+    change(cx.wire("prometheus").unwrap(), &call, &Throwaway::of_the_lab()).await.unwrap().status
 }
 
 #[tokio::test]

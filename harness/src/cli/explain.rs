@@ -26,8 +26,10 @@ pub(super) fn explain(options: &Options) -> Exit {
         }
         return Exit::Passed;
     };
-    if let Some(kind) = kinds().find(|kind| kind.name == name) {
-        say(&page(kind));
+    // A check and an act of the same name are told together.
+    let pages: Vec<String> = kinds().filter(|kind| kind.name == name).map(page).collect();
+    if !pages.is_empty() {
+        say(&pages.join("\n"));
         return Exit::Passed;
     }
     let diag = Diag::new("unknown-kind", format!("there is no kind `{name}`"));

@@ -2,6 +2,10 @@
 //!
 //! No filter is sent: the server takes what it cannot read for `false` and hides alerts, with status 200.
 
+mod silences;
+
+pub use silences::{Matcher, NewSilence, Silence, expire, silence, silences};
+
 use super::ClientError;
 use super::http::{Answer, Call, Wire, fetch};
 use jiff::Timestamp;

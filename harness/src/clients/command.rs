@@ -245,7 +245,7 @@ fn exchange(
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -253,7 +253,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn not_started(program: &str, error: &std::io::Error) -> ClientError {
+pub(super) fn not_started(program: &str, error: &std::io::Error) -> ClientError {
     let help = match error.kind() {
         std::io::ErrorKind::NotFound => "it is not there: is it installed, and is its folder in PATH?",
         std::io::ErrorKind::PermissionDenied => "it may not be run: is it executable?",

@@ -6,10 +6,9 @@
 
 use super::ClientError;
 use super::alertmanager::{self, Alert};
-use super::http::{Answer, Call, Wire, fetch};
+use super::http::{Answer, Call, Changing, Wire, change, fetch};
 use crate::undo::Leave;
 use jiff::Timestamp;
-use reqwest::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -91,7 +90,7 @@ pub async fn rule(wire: Wire<'_>, uid: &str) -> Result<Option<Rule>, ClientError
 /// # Errors
 /// When the server cannot be reached or says no.
 pub async fn replace(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<(), ClientError> {
-    write(wire, Method::PUT, &place(rule.uid()), rule, leave).await
+    write(wire, Changing::PUT, &place(rule.uid()), rule, leave).await
 }
 
 /// Makes a new rule, as made by this API.
@@ -99,32 +98,31 @@ pub async fn replace(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<
 /// # Errors
 /// When the server cannot be reached or says no.
 pub async fn create(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<(), ClientError> {
-    write(wire, Method::POST, "/api/v1/provisioning/alert-rules", rule, leave).await
+    write(wire, Changing::POST, "/api/v1/provisioning/alert-rules", rule, leave).await
 }
 
 /// Deletes a rule that this API made; one that is not there is gone as well.
 ///
 /// # Errors
 /// When the server cannot be reached or says no.
-pub async fn delete(wire: Wire<'_>, uid: &str, _leave: &impl Leave) -> Result<(), ClientError> {
-    let answer = fetch(wire, &Call { method: Method::DELETE, ..Call::get(place(uid)) }).await?;
+pub async fn delete(wire: Wire<'_>, uid: &str, leave: &impl Leave) -> Result<(), ClientError> {
+    let answer = change(wire, &Call::change(Changing::DELETE, place(uid)), leave).await?;
     let gone = answer.status == 404 || said(&answer).contains("could not find alert rule");
     if answer.is_success() || gone { Ok(()) } else { Err(answer.refused(EXPECTED)) }
 }
 
 async fn write(
     wire: Wire<'_>,
-    method: Method,
+    method: Changing,
     target: &str,
     rule: &Rule,
-    _leave: &impl Leave,
+    leave: &impl Leave,
 ) -> Result<(), ClientError> {
-    let mut headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
+    let mut call = Call::change(method, target).json(&Value::Object(rule.0.clone()));
     if rule.provenance() == Provenance::Pages {
-        headers.insert("x-disable-provenance".to_owned(), "true".to_owned());
+        call.headers.insert("x-disable-provenance".to_owned(), "true".to_owned());
     }
-    let body = serde_json::to_string(rule).map_err(|error| ClientError::Unusable(error.to_string()))?;
-    let answer = fetch(wire, &Call { method, headers, body: Some(body), ..Call::get(target) }).await?;
+    let answer = change(wire, &call, leave).await?;
     if answer.is_success() { Ok(()) } else { Err(answer.refused(EXPECTED)) }
 }
 

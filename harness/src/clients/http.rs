@@ -1,11 +1,13 @@
 //! HTTP with limits: a time for the whole exchange, a size after decompression, ten redirects. Redirects are followed
 //! here and not by the library, so that each hop is taken down and a login never leaves the origin it was meant for.
+//! A call that changes something needs leave, is made once, and is not made into another one by a redirect.
 
 use super::{ClientError, Log, tls};
 use crate::clock::Clock;
 use crate::environment::{Connection, Systems, Tls};
 use crate::model::Exchange;
 use crate::redact::Redactor;
+use crate::undo::Leave;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -55,11 +57,49 @@ impl Wire<'_> {
     }
 }
 
-/// What is asked.
+/// A method that only reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading(Method);
+
+/// A method that may change something: any that is not known to only read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changing(Method);
+
+impl Reading {
+    /// `GET`, `HEAD` or `OPTIONS`.
+    pub fn named(name: &str) -> Option<Self> {
+        let known = [Method::GET, Method::HEAD, Method::OPTIONS];
+        known.into_iter().find(|method| method.as_str() == name).map(Self)
+    }
+}
+
+impl Changing {
+    /// `DELETE`.
+    pub const DELETE: Self = Self(Method::DELETE);
+    /// `POST`.
+    pub const POST: Self = Self(Method::POST);
+    /// `PUT`.
+    pub const PUT: Self = Self(Method::PUT);
+
+    /// A method in capitals that is not among those that only read; a server may know more than the usual ones.
+    pub fn named(name: &str) -> Option<Self> {
+        let word =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte));
+        let other = word && Reading::named(name).is_none() && name != "CONNECT";
+        other.then(|| Method::from_bytes(name.as_bytes()).ok().map(Self)).flatten()
+    }
+
+    /// Is what was asked for the end of something?
+    pub fn removes(&self) -> bool {
+        self.0 == Method::DELETE
+    }
+}
+
+/// What is asked. The method says whether that reads or needs leave.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct Call<M = Reading> {
     /// The method.
-    pub method: Method,
+    pub method: M,
     /// An absolute URL, or a path (with query) below the connection.
     pub target: String,
     /// Headers besides those of the connection; they win over them.
@@ -74,28 +114,41 @@ pub struct Call {
     pub aside: bool,
 }
 
+impl<M> Call<M> {
+    fn new(method: M, target: impl Into<String>) -> Self {
+        let (target, headers) = (target.into(), BTreeMap::new());
+        Self { method, target, headers, body: None, tls: None, max_bytes: MAX_BYTES, aside: false }
+    }
+
+    fn with_body(mut self, kind: &str, body: String) -> Self {
+        self.headers.insert(CONTENT_TYPE.as_str().to_owned(), kind.to_owned());
+        Self { body: Some(body), ..self }
+    }
+}
+
 impl Call {
     /// A `GET` with the usual limits.
     pub fn get(target: impl Into<String>) -> Self {
-        let target = target.into();
-        let headers = BTreeMap::new();
-        Self {
-            method: Method::GET,
-            target,
-            headers,
-            body: None,
-            tls: None,
-            max_bytes: MAX_BYTES,
-            aside: false,
-        }
+        Self::new(Reading(Method::GET), target)
     }
 
-    /// A `POST` of a form. `/api/v1/query` of Prometheus ignores JSON bodies and cuts long URLs.
-    pub fn form(target: impl Into<String>, form: &[(&str, String)]) -> Self {
+    /// A `POST` of a form that only asks, as the queries of Prometheus do: it ignores JSON bodies and cuts long URLs.
+    pub(super) fn form(target: impl Into<String>, form: &[(&str, String)]) -> Self {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let kind = "application/x-www-form-urlencoded".to_owned();
-        let headers = BTreeMap::from([("content-type".to_owned(), kind)]);
-        Self { method: Method::POST, headers, body: Some(body), ..Self::get(target) }
+        Self::new(Reading(Method::POST), target).with_body("application/x-www-form-urlencoded", body)
+    }
+}
+
+impl Call<Changing> {
+    /// A call that changes something, with the usual limits.
+    pub fn change(method: Changing, target: impl Into<String>) -> Self {
+        Self::new(method, target)
+    }
+
+    /// The same with a body of JSON.
+    #[must_use]
+    pub fn json(self, body: &serde_json::Value) -> Self {
+        self.with_body("application/json", body.to_string())
     }
 }
 
@@ -167,8 +220,24 @@ impl Answer {
 /// # Errors
 /// When no whole answer came within the limits, or the settings cannot be used.
 pub async fn fetch(wire: Wire<'_>, call: &Call) -> Result<Answer, ClientError> {
+    follow(wire, call, Hop::first(wire, call, &call.method.0, false)?).await
+}
+
+/// Changes something: the request is sent once, whatever becomes of it. Any status is an answer, that of a redirect which
+/// would make another request of it too.
+///
+/// # Errors
+/// As of [`fetch`]. Whether anything was changed is not known then.
+pub async fn change(
+    wire: Wire<'_>,
+    call: &Call<Changing>,
+    _leave: &impl Leave,
+) -> Result<Answer, ClientError> {
+    follow(wire, call, Hop::first(wire, call, &call.method.0, true)?).await
+}
+
+async fn follow<M: Sync>(wire: Wire<'_>, call: &Call<M>, mut hop: Hop) -> Result<Answer, ClientError> {
     let started = wire.clock.elapsed();
-    let mut hop = Hop::first(wire, call)?;
     let first = hop.url.to_string();
     for _ in 0..=MAX_REDIRECTS {
         let mut answer = exchange(wire, call, &hop, wire.since(started).timeout).await?;
@@ -185,7 +254,12 @@ pub async fn fetch(wire: Wire<'_>, call: &Call) -> Result<Answer, ClientError> {
 }
 
 /// One request and its answer, taken down whatever becomes of it.
-async fn exchange(wire: Wire<'_>, call: &Call, hop: &Hop, left: Duration) -> Result<Answer, ClientError> {
+async fn exchange<M: Sync>(
+    wire: Wire<'_>,
+    call: &Call<M>,
+    hop: &Hop,
+    left: Duration,
+) -> Result<Answer, ClientError> {
     let started = wire.clock.elapsed();
     let (method, target) = (hop.method.to_string(), hop.url.to_string());
     let mut taken = Exchange { method, target, sent: hop.body.clone(), ..Exchange::default() };
@@ -202,7 +276,12 @@ async fn exchange(wire: Wire<'_>, call: &Call, hop: &Hop, left: Duration) -> Res
     result
 }
 
-async fn send(wire: Wire<'_>, call: &Call, hop: &Hop, taken: &mut Exchange) -> Result<Answer, ClientError> {
+async fn send<M: Sync>(
+    wire: Wire<'_>,
+    call: &Call<M>,
+    hop: &Hop,
+    taken: &mut Exchange,
+) -> Result<Answer, ClientError> {
     let url = hop.url.to_string();
     let failed = |error: &reqwest::Error, bytes| ClientError::of_transport(error, &url, bytes, wire.timeout);
     let none = Tls::default();
@@ -239,13 +318,15 @@ async fn send(wire: Wire<'_>, call: &Call, hop: &Hop, taken: &mut Exchange) -> R
 /// One request of a chain of redirects.
 struct Hop {
     method: Method,
+    /// May it change something?
+    changes: bool,
     url: Url,
     headers: HeaderMap,
     body: Option<String>,
 }
 
 impl Hop {
-    fn first(wire: Wire<'_>, call: &Call) -> Result<Self, ClientError> {
+    fn first<M>(wire: Wire<'_>, call: &Call<M>, method: &Method, changes: bool) -> Result<Self, ClientError> {
         let mut url = address(wire.connection, &call.target)?;
         let mut headers = HeaderMap::new();
         let login = take_login(&mut url);
@@ -266,7 +347,7 @@ impl Hop {
         for (name, value) in &call.headers {
             insert(&mut headers, name, value, false)?;
         }
-        Ok(Self { method: call.method.clone(), url, headers, body: call.body.clone() })
+        Ok(Self { method: method.clone(), changes, url, headers, body: call.body.clone() })
     }
 
     /// The request that a redirect asks for; `None` when the answer is none.
@@ -276,6 +357,10 @@ impl Hop {
         if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
+        let keeps = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        if self.changes && !keeps {
+            return Ok(None);
+        }
         let wrong =
             |why: String| ClientError::Unusable(format!("{} redirects to `{location}`: {why}", self.url));
         let mut url = self.url.join(&location).map_err(|error| wrong(error.to_string()))?;
@@ -283,7 +368,6 @@ impl Hop {
             return Err(wrong("only http and https are followed".into()));
         }
         take_login(&mut url);
-        let keeps = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
         let plain = matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let (method, body) = match (keeps || plain, &self.body) {
             (true, body) => (self.method.clone(), body.clone()),
@@ -291,6 +375,10 @@ impl Hop {
         };
         // What was meant for one server is not told to another: neither logins nor bodies.
         let same = url.origin() == self.url.origin();
+        if !same && self.changes {
+            // Leave was given to change that system and no other.
+            return Ok(None);
+        }
         if !same && body.is_some() {
             return Err(wrong("a body is not sent on to another server".into()));
         }
@@ -298,7 +386,7 @@ impl Hop {
         if body.is_none() {
             headers.remove(CONTENT_TYPE);
         }
-        Ok(Some(Self { method, url, headers, body }))
+        Ok(Some(Self { method, changes: self.changes, url, headers, body }))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod grafana;
 pub mod http;
 pub mod objects;
 pub mod postgres;
+pub mod processes;
 pub mod prometheus;
 pub mod receiver;
 mod tls;
@@ -40,6 +41,11 @@ impl Log {
     /// Hands over all exchanges since the last call, oldest first.
     pub fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.entries().exchanges)
+    }
+
+    /// The status of the last exchange since they were handed over; `None` when there was no answer to it.
+    pub fn last_status(&self) -> Option<i32> {
+        self.entries().exchanges.last().and_then(|exchange| exchange.status)
     }
 
     /// Keeps an answer as it came, in place of an earlier one.

@@ -94,8 +94,8 @@ fn expressions(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Document {
-    /// Fills in the templates below a node of this document. Those that name a capture stay open while `captures` is
-    /// not known.
+    /// Fills in the templates below a node of this document. Those that name a capture or the run's id stay open before
+    /// the run, while `captures` is not known.
     pub fn fill(&self, node: &mut Node, scope: &Scope) -> Vec<Diag> {
         let mut wrong = vec![];
         self.fill_in(node, &scope.value(), scope, &mut wrong);
@@ -126,14 +126,19 @@ impl Document {
 
 type Wrong = (&'static str, String, Option<String>);
 
-/// The value of a template; `None` while it names a capture that is not known yet.
+/// Is this known only once the run has begun?
+fn waits(name: &str) -> bool {
+    name == "run.id" || name.starts_with("captures.")
+}
+
+/// The value of a template; `None` while it names what is known only once the run has begun.
 fn render(text: &str, values: &Value, scope: &Scope) -> Result<Option<Value>, Wrong> {
     let names: Vec<&str> =
         expressions(text).flat_map(|inner| NAME.find_iter(inner).map(|m| m.as_str().trim())).collect();
     for name in &names {
         known(name, values)?;
     }
-    if scope.captures.is_none() && names.iter().any(|name| name.starts_with("captures.")) {
+    if scope.captures.is_none() && names.iter().any(|name| waits(name)) {
         return Ok(None);
     }
     // Text that is nothing but one expression becomes that value, with its own type.
@@ -159,10 +164,12 @@ fn known(name: &str, values: &Value) -> Result<(), Wrong> {
     let unknown = |message: String, help: String| Err(("unknown-template-name", message, Some(help)));
     match root {
         "captures" => Ok(()),
+        "run" if waits(name) => Ok(()),
         "vars" | "run" if values.pointer(&format!("/{}", name.replace('.', "/"))).is_some() => Ok(()),
         "vars" | "run" => {
-            let names: Vec<&str> =
-                values[root].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+            let names = values[root].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+            let late = (root == "run" && values["run"].get("id").is_none()).then_some("id");
+            let names: Vec<&str> = names.chain(late).collect();
             let near =
                 near_miss(rest, names.iter().copied()).map(|near| format!("did you mean `{root}.{near}`? "));
             let all = if names.is_empty() {

@@ -49,6 +49,18 @@ fn a_whole_expression_keeps_its_type_and_text_reads_as_the_type_asked_for() {
 }
 
 #[test]
+fn the_id_of_the_run_stays_open_until_there_is_one() {
+    let text = "query: 'drill-{{ run.id }}'";
+    let before = scope(&json!({}), None);
+    assert!(filled(text, &before).unwrap().query.unwrap().contains("{{"));
+    let mut during = scope(&json!({}), Some(json!({})));
+    during.run.insert("id".into(), "r1".into());
+    assert_eq!(filled(text, &during).unwrap().query.as_deref(), Some("drill-r1"));
+    let wrong = filled("query: '{{ run.idd }}'", &before).unwrap_err();
+    assert!(wrong.help.unwrap().contains("`run.id`"));
+}
+
+#[test]
 fn a_capture_stays_open_and_is_typed_when_it_is_known() {
     let text = "status: \"{{ captures.n }}\"\nwithin: \"{{ captures.d }}\"";
     assert!(filled(text, &scope(&json!({}), None)).is_ok());

@@ -3,9 +3,9 @@
 use super::LabError;
 use super::daemon::{Daemon, Family};
 use crate::clients::alertmanager;
-use crate::clients::http::{Call, fetch};
+use crate::clients::http::{Call, Changing, change};
 use crate::clock::Clock;
-use reqwest::Method;
+use crate::undo::Throwaway;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -73,12 +73,10 @@ impl Alertmanager {
     /// # Errors
     /// Where it does not take that.
     pub async fn post(&self, path: &str, body: &Value) -> Result<(), LabError> {
-        let mut call = Call::get(path);
-        call.method = Method::POST;
-        call.headers.insert("content-type".into(), "application/json".into());
-        call.body = Some(body.to_string());
+        let call = Call::change(Changing::POST, path).json(body);
         let wrong = |why: String| LabError::Wrong(format!("Alertmanager does not take {body}: {why}"));
-        let answer = fetch(self.daemon.wire(), &call).await.map_err(|error| wrong(error.to_string()))?;
+        let answer = change(self.daemon.wire(), &call, &Throwaway::of_the_lab()).await;
+        let answer = answer.map_err(|error| wrong(error.to_string()))?;
         if answer.is_success() { Ok(()) } else { Err(wrong(answer.excerpt())) }
     }
 

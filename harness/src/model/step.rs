@@ -24,6 +24,9 @@ pub struct StepRecord {
     pub title: Option<String>,
     /// The kind's name, or `first-of`.
     pub kind: String,
+    /// Is it the act of that name? A check may have the same one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub acts: bool,
     /// The number of each kind's judging rules.
     pub rules: BTreeMap<String, u32>,
     /// Settings after templates and redaction; under `first-of` a list of `{kind: settings}`.
@@ -108,7 +111,7 @@ pub struct Attempt {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Exchange {
-    /// `GET`, `POST`, or `exec`.
+    /// `GET`, `POST`, `exec`, `signal`, `start`.
     pub method: String,
     /// The full URL, or the command line.
     pub target: String,
@@ -154,6 +157,7 @@ impl Framed for StepRecord {
             "scenario",
             "step",
             "kind",
+            "acts",
             "rules",
             "control",
             "hold",

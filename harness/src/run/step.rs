@@ -157,6 +157,7 @@ impl Runner {
             step: step.id.clone(),
             title: step.title.clone(),
             kind,
+            acts: step.acts,
             rules: BTreeMap::new(),
             settings: Value::Null,
             expect: vec![],

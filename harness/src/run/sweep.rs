@@ -132,6 +132,7 @@ impl Runner {
             step: promised.step.clone(),
             title: None,
             kind: promised.kind.clone(),
+            acts: true,
             rules: kinds.map(|kind: &KindInfo| (kind.name.to_owned(), kind.rules)).collect(),
             settings: Value::Null,
             expect: vec![],

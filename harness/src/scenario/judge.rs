@@ -97,12 +97,20 @@ fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|error| error.to_string())
 }
 
+/// The kinds that a step of this record can be of: those that act, or those that read.
+pub fn kinds_of(record: &StepRecord) -> &'static [KindInfo] {
+    let known = |kinds: &[KindInfo]| kinds.iter().any(|kind| kind.name == record.kind);
+    // Before a check and an act could share a name, the name alone said which of them it was.
+    let acts = record.acts || record.owed.is_some() || known(AnyAct::KINDS) && !known(AnyCheck::KINDS);
+    if acts { AnyAct::KINDS } else { AnyCheck::KINDS }
+}
+
 fn doing(record: &StepRecord) -> Result<Doing, String> {
     if record.kind == FIRST_OF {
         return typed(&record.settings).map(Doing::Check);
     }
     let tagged = json!({ record.kind.as_str(): record.settings });
-    if AnyAct::KINDS.iter().any(|kind| kind.name == record.kind) {
+    if kinds_of(record).first().is_some_and(|kind| kind.acts) {
         return typed(&tagged).map(Doing::Act);
     }
     typed(&tagged).map(|check| Doing::Check(vec![check]))

@@ -8,7 +8,7 @@ mod schema;
 mod step;
 
 pub use find::{Found, find};
-pub use judge::{Judged, judge, judge_record};
+pub use judge::{Judged, judge, judge_record, kinds_of};
 pub use plan::{Plan, Selection, plan};
 pub use read::{Scenario, read};
 pub use schema::schema;

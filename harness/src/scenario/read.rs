@@ -314,7 +314,9 @@ fn early<T: DeserializeOwned>(reader: &mut Reader<'_>, node: &Node, scope: &Scop
     reader.wrong.extend(reader.document.fill(&mut place, scope));
     let late = place.names().first().map(|late| Node { line: late.line, col: late.col, ..place.clone() });
     if let (Some(late), true) = (late, reader.wrong.len() == before) {
-        let message = format!("`{key}` names a capture, which is not known when the step begins");
+        let what =
+            if place.names().iter().any(|name| name.path == "run.id") { "the run's id" } else { "a capture" };
+        let message = format!("`{key}` names {what}, which is not known when the step begins");
         reader.say(&late, "bad-settings", message, "write it out, or name a variable");
     }
     if reader.wrong.len() > before {

@@ -156,20 +156,52 @@ pub(super) fn doing_of(document: &Document, node: &Node, acts: bool) -> Result<(
     if let Some(candidates) = node.get(FIRST_OF) {
         return first_of(document, node, candidates, acts).map(|checks| (Doing::Check(checks), true));
     }
+    match one_of(document, node, acts) {
+        Ok(doing) => Ok((doing, false)),
+        Err(diag) => Err(vec![diag]),
+    }
+}
+
+/// Reads one kind. What cannot be read in this list and can in the other stands in the wrong one: the two may have a
+/// kind of the same name.
+fn one_of(document: &Document, node: &Node, acts: bool) -> Result<Doing, Diag> {
+    listed(document, node, acts).map_err(|diag| {
+        let name = kind_of(node).as_str().unwrap_or_default();
+        let both =
+            [AnyCheck::KINDS, AnyAct::KINDS].iter().all(|list| list.iter().any(|kind| kind.name == name));
+        if both && listed(document, node, !acts).is_ok() {
+            let message = format!("with these settings `{name}` {}", which(!acts));
+            let diag = document.diag(kind_of(node), "wrong-list", message);
+            return diag.help(format!("write it below `{}:`", key(!acts)));
+        }
+        diag
+    })
+}
+
+fn listed(document: &Document, node: &Node, acts: bool) -> Result<Doing, Diag> {
     let typed = if acts {
         document.typed(node).map(Doing::Act)
     } else {
         document.typed(node).map(|check| Doing::Check(vec![check]))
     };
-    let doing = typed.map_err(|diag| vec![explained(diag, node, acts)])?;
+    let doing = typed.map_err(|diag| explained(diag, node, acts))?;
     let mistake = match &doing {
         Doing::Act(act) => act.mistake(),
         Doing::Check(checks) => checks.iter().find_map(AnyCheck::mistake),
     };
     match mistake {
-        Some(mistake) => Err(vec![bad_settings(document, node, acts, &mistake)]),
-        None => Ok((doing, false)),
+        Some(mistake) => Err(bad_settings(document, node, acts, &mistake)),
+        None => Ok(doing),
     }
+}
+
+/// The key of a list of kinds.
+fn key(acts: bool) -> &'static str {
+    if acts { "act" } else { "check" }
+}
+
+fn which(acts: bool) -> &'static str {
+    if acts { "changes the world: it is an act" } else { "reads: it is a check" }
 }
 
 /// The place of a kind's name.
@@ -210,12 +242,10 @@ fn first_of(
     }
     let (mut checks, mut wrong) = (vec![], vec![]);
     for item in candidates.items() {
-        match document.typed::<AnyCheck>(item) {
-            Ok(check) => match check.mistake() {
-                Some(mistake) => wrong.push(bad_settings(document, item, acts, &mistake)),
-                None => checks.push(check),
-            },
-            Err(diag) => wrong.push(explained(diag, item, false)),
+        match one_of(document, item, false) {
+            Ok(Doing::Check(check)) => checks.extend(check),
+            Ok(Doing::Act(_)) => {}
+            Err(diag) => wrong.push(diag),
         }
     }
     if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
@@ -237,12 +267,11 @@ fn explained(diag: Diag, node: &Node, acts: bool) -> Diag {
         return diag;
     }
     let word = diag.message.split('`').nth(1).unwrap_or_default().to_owned();
-    let (other, key) = if acts { (AnyCheck::KINDS, "check") } else { (AnyAct::KINDS, "act") };
+    let other = if acts { AnyCheck::KINDS } else { AnyAct::KINDS };
     if other.iter().any(|kind| kind.name == word) {
-        let which = if acts { "reads: it is a check" } else { "changes the world: it is an act" };
         return Diag {
-            message: format!("`{word}` {which}"),
-            help: Some(format!("write it below `{key}:`")),
+            message: format!("`{word}` {}", which(!acts)),
+            help: Some(format!("write it below `{}:`", key(!acts))),
             code: "wrong-list",
             ..diag
         };

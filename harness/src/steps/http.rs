@@ -1,11 +1,13 @@
-//! `http` as a check: asks for a page and judges its status. Only methods that read: GET, HEAD, OPTIONS.
+//! `http` as a check: asks for a page and judges its status. Only methods that read: GET, HEAD, OPTIONS. The act of the
+//! same name, for all other methods, stands in `http/change.rs`.
+
+pub mod change;
 
 use super::{Check, Cx, StepError, present, target};
-use crate::clients::http::{Answer, Call, MAX_BYTES, fetch};
+use crate::clients::http::{Answer, Call, MAX_BYTES, Reading, fetch};
 use crate::environment::Tls as ConnectionTls;
 use crate::model::Finding;
 use jiff::Timestamp;
-use reqwest::Method;
 use schemars::JsonSchema;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -58,9 +60,29 @@ pub struct Tls {
     pub insecure: bool,
 }
 
+impl Tls {
+    fn of_connection(&self) -> ConnectionTls {
+        let Self { ca, server_name, insecure } = self.clone();
+        ConnectionTls { ca, server_name, insecure, ..ConnectionTls::default() }
+    }
+}
+
 /// One status or several, as `200` or `[200, 404]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statuses(pub Vec<u16>);
+
+impl Statuses {
+    /// The statuses that are right, in words, and whether this one is: any 2xx where none is said.
+    fn holds(wanted: Option<&Self>, status: u16) -> (String, bool) {
+        match wanted {
+            None => ("2xx".to_owned(), (200..300).contains(&status)),
+            Some(Self(list)) => {
+                let words: Vec<_> = list.iter().map(u16::to_string).collect();
+                (words.join(" or "), list.contains(&status))
+            }
+        }
+    }
+}
 
 impl Serialize for Statuses {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -128,7 +150,7 @@ impl JsonSchema for Statuses {
 }
 
 /// What was answered. It has either `json` or `text`.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
     /// The address that answered, after redirects.
@@ -162,12 +184,7 @@ impl Check for Http {
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
         let (method, target) = self.request().map_err(StepError::lasting)?;
         let wire = target::wire(cx, Self::NAME, target)?;
-        let tls = self.tls.as_ref().map(|tls| ConnectionTls {
-            ca: tls.ca.clone(),
-            server_name: tls.server_name.clone(),
-            insecure: tls.insecure,
-            ..ConnectionTls::default()
-        });
+        let tls = self.tls.as_ref().map(Tls::of_connection);
         let (headers, body) = (self.headers.clone(), self.body.clone());
         let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);
         let call = Call { method, headers, body, tls, max_bytes, ..Call::get(target) };
@@ -175,13 +192,7 @@ impl Check for Http {
     }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
-        let (expected, ok) = match &self.status {
-            None => ("2xx".to_owned(), (200..300).contains(&seen.status)),
-            Some(Statuses(list)) => {
-                let words: Vec<_> = list.iter().map(u16::to_string).collect();
-                (words.join(" or "), list.contains(&seen.status))
-            }
-        };
+        let (expected, ok) = Statuses::holds(self.status.as_ref(), seen.status);
         let help = match seen.status {
             401 | 403 => "the login is missing, wrong, or not allowed here",
             404 => "is the path right, with the server's path prefix if there is one?",
@@ -200,33 +211,29 @@ impl Check for Http {
             Ok((_, target)) => target,
             Err(mistake) => return Some(mistake),
         };
-        if let Some(mistake) = target::login_mistake(target) {
-            return Some(mistake);
-        }
-        if self.max_bytes == Some(0) {
-            return Some(
-                "`max-bytes: 0` allows no answer; write how many bytes may come, or leave it out".into(),
-            );
-        }
-        None
+        target::login_mistake(target).or_else(|| nothing_allowed(self.max_bytes))
     }
+}
+
+fn nothing_allowed(max_bytes: Option<u64>) -> Option<String> {
+    (max_bytes == Some(0))
+        .then(|| "`max-bytes: 0` allows no answer; write how many bytes may come, or leave it out".into())
 }
 
 impl Http {
     /// The method and where to, or what is wrong with them.
-    fn request(&self) -> Result<(Method, &str), String> {
-        match (&self.get, &self.method, &self.url) {
-            (Some(get), None, None) => Ok((Method::GET, get)),
-            (None, Some(method), Some(url)) => match method.as_str() {
-                "GET" => Ok((Method::GET, url)),
-                "HEAD" => Ok((Method::HEAD, url)),
-                "OPTIONS" => Ok((Method::OPTIONS, url)),
-                other => Err(format!(
-                    "`{other}` is not for a check, which only reads; `method` is GET, HEAD or OPTIONS, in capitals"
-                )),
-            },
-            _ => Err("it is not said what to ask for, or said twice; write either `get: URL`, or `method` with `url`".into()),
-        }
+    fn request(&self) -> Result<(Reading, &str), String> {
+        let (method, target) = match (&self.get, &self.method, &self.url) {
+            (Some(get), None, None) => ("GET", get),
+            (None, Some(method), Some(url)) => (method.as_str(), url),
+            _ => return Err("it is not said what to ask for, or said twice; write either `get: URL`, or `method` with `url`".into()),
+        };
+        let wrong = || {
+            format!(
+                "`{method}` is not for a check, which only reads; `method` is GET, HEAD or OPTIONS, in capitals; what changes something stands below `act:`"
+            )
+        };
+        Ok((Reading::named(method).ok_or_else(wrong)?, target))
     }
 }
 

@@ -234,7 +234,7 @@ pub struct KindInfo {
     pub seen: fn() -> Schema,
 }
 
-/// Every kind, checks first, each list in order of name.
+/// Every kind, checks first, each list in order of name. A check and an act may share a name.
 pub fn kinds() -> impl Iterator<Item = &'static KindInfo> {
     AnyCheck::KINDS.iter().chain(AnyAct::KINDS)
 }
@@ -401,6 +401,7 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 } }
 
 mod alert_drill;
+mod alert_silence;
 mod alertmanager_alerts;
 mod alertmanager_status;
 mod command;
@@ -411,6 +412,7 @@ mod metrics;
 mod prometheus_alerts;
 mod postgres_query;
 mod postgres_tables;
+mod process_stop;
 mod prometheus_query;
 mod prometheus_rules;
 mod prometheus_series;
@@ -441,5 +443,8 @@ checks! {
 
 acts! {
     AlertDrill => alert_drill::AlertDrill,
+    AlertSilence => alert_silence::AlertSilence,
     Command => command::Command,
+    Http => http::change::HttpChange,
+    ProcessStop => process_stop::ProcessStop,
 }

@@ -157,6 +157,11 @@ impl<'a, U: Serialize> Promises<'a, U> {
         Final(())
     }
 
+    /// Marks what this step makes, where the step of a run matters too: a step acts once in its run.
+    pub fn mark_of_step(&self) -> String {
+        format!("{} {}#{}", self.mark(), self.by.scenario, self.by.step)
+    }
+
     /// Marks what this run makes, so that it is known as ours and as nobody else's: the run's id.
     pub fn mark(&self) -> String {
         self.ledger.recorder().run.clone()

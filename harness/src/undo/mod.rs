@@ -1,5 +1,6 @@
 //! Leave to change the world. A changing client call demands one: a [`Promise`], which exists only once the way back is
-//! on disk; an [`Owed`], with which a promise is kept; or a [`Final`], which says that nothing will be put back.
+//! on disk; an [`Owed`], with which a promise is kept; a [`Final`], which says that nothing will be put back; or a
+//! [`Throwaway`], for what the lab has started itself.
 //!
 //! The way back is data, so it outlives the process: `journal.jsonl` holds every promise and its end, and whoever reads
 //! it later can do what the run no longer could.
@@ -25,6 +26,17 @@ pub struct Owed(());
 #[derive(Debug)]
 pub struct Final(());
 
+/// The system is a throwaway of our own and goes away with all that is changed in it.
+#[derive(Debug)]
+pub struct Throwaway(());
+
+impl Throwaway {
+    /// Only for the lab; a test holds that.
+    pub fn of_the_lab() -> Self {
+        Self(())
+    }
+}
+
 /// What a changing client call asks for. Only this module makes one.
 pub trait Leave: sealed::Sealed + Sync {}
 
@@ -33,7 +45,7 @@ mod sealed {
 }
 
 macro_rules! leave { ($($one:ty),+) => { $(impl sealed::Sealed for $one {} impl Leave for $one {})+ } }
-leave!(Promise, Owed, Final);
+leave!(Promise, Owed, Final, Throwaway);
 
 /// When a promise is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,10 +7,11 @@
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
 use proofmark::clients::Log;
-use proofmark::clients::http::{Answer, Call, Wire, fetch};
+use proofmark::clients::http::{Call, Changing, Wire, change, fetch};
 use proofmark::clock::Clock;
 use proofmark::environment::Systems;
 use proofmark::lab::Process;
+use proofmark::undo::Throwaway;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub struct Minio {
     process: Option<Process>,
     login: (&'static str, &'static str),
     systems: Systems,
+    clock: Clock,
+    log: Log,
     _folder: TempDir,
 }
 
@@ -57,7 +60,8 @@ impl Minio {
         // `env` becomes it: the login stands in no command line that lasts.
         let process = Some(Process::start("env", &args).unwrap());
         let url = format!("http://{address}");
-        let started = Self { url, process, login, systems: Systems::default(), _folder: folder };
+        let (clock, log, systems) = (Clock::real(), Log::default(), Systems::default());
+        let started = Self { url, process, login, systems, clock, log, _folder: folder };
         let begun = Instant::now();
         while !started.healthy().await {
             assert!(begun.elapsed() < READY, "MinIO is not ready");
@@ -69,7 +73,7 @@ impl Minio {
     /// Does its own health page say that all is well?
     pub async fn healthy(&self) -> bool {
         let call = Call::get(format!("{}/minio/health/cluster", self.url));
-        self.fetch(&call).await.is_ok_and(|answer| answer.status == 200)
+        fetch(self.wire(), &call).await.is_ok_and(|answer| answer.status == 200)
     }
 
     /// Sends a request of its owner; `target` is a path with its query.
@@ -85,12 +89,12 @@ impl Minio {
         let (key_id, secret_key) = (self.login.0.to_owned(), self.login.1.to_owned());
         let credential = AwsCredential { key_id, secret_key, token: None };
         AwsAuthorizer::new(&credential, "s3", "us-east-1").try_authorize(&mut request, None).unwrap();
-        let mut call =
-            Call { method: request.method().clone(), body: Some(body.to_owned()), ..Call::get(url) };
+        let mut call = Call::change(Changing::named(method).unwrap(), url);
+        call.body = Some(body.to_owned());
         for (name, value) in request.headers() {
             call.headers.insert(name.to_string(), value.to_str().unwrap().to_owned());
         }
-        let answer = self.fetch(&call).await.unwrap();
+        let answer = change(self.wire(), &call, &Throwaway::of_the_lab()).await.unwrap();
         assert!(answer.is_success(), "{method} {target}: {} {}", answer.status, answer.excerpt());
     }
 
@@ -99,11 +103,9 @@ impl Minio {
         self.send("PUT", target, &[], body).await;
     }
 
-    async fn fetch(&self, call: &Call) -> Result<Answer, proofmark::clients::ClientError> {
-        let (clock, log) = (Clock::real(), Log::default());
+    fn wire(&self) -> Wire<'_> {
         let timeout = Duration::from_secs(20);
-        fetch(Wire { clock: &clock, systems: &self.systems, log: &log, connection: None, timeout }, call)
-            .await
+        Wire { clock: &self.clock, systems: &self.systems, log: &self.log, connection: None, timeout }
     }
 
     /// Ends it.

@@ -84,8 +84,8 @@ impl Bucket {
 
     fn sign(&self, call: &mut Call) -> Result<(), ClientError> {
         let wrong = |why: String| ClientError::Unusable(format!("the request cannot be signed: {why}"));
+        // A `GET`, as every call that only reads.
         let mut request = HttpRequest::new(HttpRequestBody::empty());
-        *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.target.parse().map_err(|_| wrong("its address is no URL".into()))?;
         let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
         // An access key with a line break in it would not come back as an error.

@@ -3,10 +3,9 @@
 
 use super::runtime;
 use crate::clients::ClientError;
-use crate::clients::http::{Call, Wire, fetch};
+use crate::clients::http::{Call, Changing, Wire, change};
 use crate::undo::Leave;
 use jiff::Timestamp;
-use reqwest::Method;
 
 /// What became of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +20,11 @@ pub enum Reloaded {
 ///
 /// # Errors
 /// When the server cannot be reached, does not let anyone do that, or does not tell how it went.
-pub async fn reload(wire: Wire<'_>, _leave: &impl Leave) -> Result<Reloaded, ClientError> {
+pub async fn reload(wire: Wire<'_>, leave: &impl Leave) -> Result<Reloaded, ClientError> {
     let started = wire.clock.elapsed();
     let before = runtime(wire).await?.server_time;
-    let call = Call { method: Method::POST, aside: true, ..Call::get("/-/reload") };
-    let answer = fetch(wire.since(started), &call).await?;
+    let call = Call { aside: true, ..Call::change(Changing::POST, "/-/reload") };
+    let answer = change(wire.since(started), &call, leave).await?;
     match answer.status {
         200..300 => {}
         500 => return Ok(Reloaded::Refused(answer.excerpt())),

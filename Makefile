@@ -1,7 +1,7 @@
 # What people and CI call. The work itself is done by cargo and by the program; this only names it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test quick torture bench docs fmt
+.PHONY: help demo packages setup test quick torture bench docs fmt
 
 HURL_VERSION := 8.0.1
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proofmark-bench
@@ -9,13 +9,16 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proofmark-bench
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: setup ## Run the demo: a world where all is well, then a broken one
+demo: packages ## Run the demo: a world where all is well, then a broken one
 	cargo build --release --locked -p proofmark
 	cargo run --quiet --release --locked -p proofmark -- demo
 
-setup: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, what tests need
+packages: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, what tests need
 	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
 	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace
+
+setup: packages ## The same, and build the MinIO of the tests, once, where there is Go
+	@scripts/setup-minio
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check
@@ -26,11 +29,11 @@ quick: ## Check everything, run the tests of the library; under a minute when wa
 	cargo check --workspace --all-targets --locked
 	cargo test --locked -p proofmark --lib
 
-torture: setup ## Kill it at every point of the ledger and at random moments, and recover
+torture: packages ## Kill it at every point of the ledger and at random moments, and recover
 	cargo test --locked -p proofmark --test torture -- --ignored --nocapture
 	cargo test --locked -p proofmark --test alert_drill -- --ignored --nocapture
 
-bench: setup ## Measure the line beside hurl, and reading, a large log and a database beside their bounds
+bench: packages ## Measure the line beside hurl, and reading, a large log and a database beside their bounds
 	@scripts/setup time=time
 	@test -x $(CACHE)/bin/hurl || { \
 	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \

@@ -66,6 +66,14 @@ fn database(lines: &str) -> Desk {
     )
 }
 
+/// A scenario that asks a store, too, which this connection is.
+fn store(lines: &str) -> Desk {
+    step("check: { s3-objects: {} }").file(
+        "environment.yaml",
+        format!("{}  store: {lines}\n", ENVIRONMENT.replace("{ env: STAND_IN }", "'http://127.0.0.1:1'")),
+    )
+}
+
 fn good() -> Desk {
     desk().file("scenarios/good.yaml", format!("{HEAD}{GOOD}"))
 }
@@ -276,7 +284,7 @@ cases! { refused:
     connections_that_are_a_list = good().file("environment.yaml", "proofmark: v1\nconnections: [prometheus]\n");
     unknown_key_of_an_environment = good().file("environment.yaml", format!("{ENVIRONMENT}forbidden: [exec]\n"));
     unknown_permission_to_forbid = good().file("environment.yaml", format!("{ENVIRONMENT}forbid: [exce]\n"));
-    unknown_key_of_a_connection = connection("{ url: { env: STAND_IN }, access-key: { env: KEY } }");
+    unknown_key_of_a_connection = connection("{ url: { env: STAND_IN }, project: { env: KEY } }");
     connection_without_url = connection("{ bearer: { env: STAND_IN } }");
     connection_with_a_bad_url = connection("{ url: 'localhost 9090' }");
     url_without_a_scheme = connection("{ url: 'localhost:9090' }");
@@ -288,6 +296,15 @@ cases! { refused:
     url_that_serves_only_one_of_its_roles = step("check: { postgres-tables: {} }\nvia: prometheus").args("validate --env environment.yaml")
         .file("environment.yaml", ENVIRONMENT.replace("{ env: STAND_IN }", "'http://127.0.0.1:9090'"));
     keys_that_a_database_does_not_read = database("{ url: 'postgresql://me@127.0.0.1/app', bearer: { env: NOT_SET }, headers: { X-Scope: '1' } }");
+    store_that_is_asked_over_http = store("{ url: 'http://minio:9000/bucket' }");
+    store_in_a_variable_that_is_something_else = store("{ url: { env: STAND_IN } }");
+    store_in_a_variable_that_is_a_folder = store("{ url: { file: folder }, region: eu }").file("folder", "file:///backups\n");
+    store_without_login_and_server = store("{ url: 's3://bucket' }");
+    store_with_a_login_in_its_url = store("{ url: 's3://me:hunter2@bucket' }");
+    store_whose_endpoint_is_half = store("{ url: 's3://bucket', endpoint: 'minio:9000', access-key: { env: STAND_IN }, secret-key: { env: NOT_SET } }");
+    store_that_is_a_folder_with_a_login = store("{ url: 'file:///backups', tls: {}, access-key: { env: STAND_IN }, secret-key: { env: STAND_IN } }");
+    secret_key_in_clear = store("{ url: 's3://bucket', region: eu, access-key: { env: STAND_IN }, secret-key: hunter2-hunter2 }");
+    keys_of_a_store_on_a_prometheus = connection("{ url: { env: STAND_IN }, region: eu, secret-key: { env: STAND_IN } }");
     two_logins = connection("{ url: { env: STAND_IN }, basic: { username: me, password: { env: STAND_IN } }, bearer: { env: STAND_IN } }");
     secret_in_clear_beside_another_mistake = connection("{ ulr: { env: STAND_IN }, bearer: hunter2-hunter2 }");
     secret_in_clear_over_several_lines = connection("\n    url: { env: STAND_IN }\n    basic:\n      username: admin\n      password: |\n        hunter2-hunter2");

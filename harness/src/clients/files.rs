@@ -157,7 +157,7 @@ fn open(path: &Path) -> Result<File, ClientError> {
     }
 }
 
-fn unread(path: &Path, error: &io::Error) -> ClientError {
+pub(super) fn unread(path: &Path, error: &io::Error) -> ClientError {
     let transient = !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput);
     let hint = match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => "; is the path right, and is it on this machine?",

@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod files;
 pub mod grafana;
 pub mod http;
+pub mod objects;
 pub mod postgres;
 pub mod processes;
 pub mod prometheus;

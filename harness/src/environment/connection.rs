@@ -26,6 +26,12 @@ pub struct Connection {
     pub headers: BTreeMap<String, Secret>,
     /// TLS settings.
     pub tls: Tls,
+    /// Where the server of a store listens, without a trailing slash.
+    pub endpoint: Option<String>,
+    /// The region of a store.
+    pub region: Option<String>,
+    /// The login of a store: access key and secret key.
+    pub keys: Option<(Secret, Secret)>,
 }
 
 /// TLS settings of a connection; `ca`, `cert` and `key` hold PEM text.

@@ -44,6 +44,18 @@ pub struct ConnectionFile {
     /// TLS settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tls: Option<TlsFile>,
+    /// Where the server of a store (`url: s3://bucket/prefix`) listens: `http://minio:9000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) endpoint: Option<Reference>,
+    /// The region of a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) region: Option<Reference>,
+    /// The access key of a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) access_key: Option<SecretReference>,
+    /// The secret key of a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secret_key: Option<SecretReference>,
     /// Where Proofmark listens, `host:port`, in place of the host and port of `url`. Only for the role `receiver`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) listen: Option<String>,

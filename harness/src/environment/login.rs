@@ -3,8 +3,9 @@
 use super::connection::{Connection, Tls};
 use super::dsn::Dsn;
 use super::file::{ConnectionFile, Environment, TlsFile};
-use super::role::Leads;
+use super::role::{Leads, STORE};
 use super::secret::{Reference, optional};
+use super::store::endpoint_of;
 use crate::diag::Diag;
 use crate::redact::{Redactor, Secret, is_secret_key};
 use std::collections::BTreeSet;
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 pub(super) fn learn(file: &ConnectionFile, redactor: &Redactor) {
     if let Some(Reference::Text(url)) = &file.url {
         learn_login(url, redactor);
+    }
+    if let Some(Reference::Text(endpoint)) = &file.endpoint {
+        learn_login(endpoint, redactor);
     }
     for (header, value) in &file.headers {
         if let (Reference::Text(text), false) = (value, is_open(header, value)) {
@@ -73,7 +77,7 @@ impl Login<'_> {
         connection.listen.clone_from(&file.listen);
         if let Some(url) = &file.url {
             self.url(url, &mut connection).await;
-            self.reached(url, &connection);
+            self.reached(url, file, &connection);
         } else {
             let diag = Diag::new("missing-key", format!("the connection `{}` has no `url`", self.name));
             self.say(&[], diag.help("add `url: \"http://host:9090\"`"));
@@ -94,8 +98,38 @@ impl Login<'_> {
         if let Some(tls) = &file.tls {
             connection.tls = self.tls(tls);
         }
+        self.store(file, &mut connection).await;
         self.database(&mut connection);
         connection
+    }
+
+    /// Where the store's server is, and its login.
+    async fn store(&mut self, file: &ConnectionFile, connection: &mut Connection) {
+        if let Some(endpoint) = &file.endpoint
+            && let Some(text) = self.value(&["endpoint"], endpoint).await
+        {
+            match endpoint_of(&text) {
+                Ok(endpoint) => connection.endpoint = Some(endpoint),
+                // One that is written out was looked at before.
+                Err(_) if matches!(endpoint, Reference::Text(_)) => {}
+                Err(why) => {
+                    let message = format!("the `endpoint` of the connection `{}` {why}", self.name);
+                    let help = "write where the server listens, whole: `http://minio:9000`";
+                    self.say(&["endpoint"], Diag::new("bad-url", message).help(help));
+                }
+            }
+        }
+        if let Some(region) = &file.region {
+            connection.region = self.value(&["region"], region).await;
+        }
+        let (mut access, mut secret) = (None, None);
+        if let Some(key) = &file.access_key {
+            access = self.secret(&["access-key"], &key.0).await;
+        }
+        if let Some(key) = &file.secret_key {
+            secret = self.secret(&["secret-key"], &key.0).await;
+        }
+        connection.keys = access.zip(secret);
     }
 
     async fn url(&mut self, url: &Reference, connection: &mut Connection) {
@@ -113,14 +147,18 @@ impl Login<'_> {
     }
 
     /// Does the url that a reference gave fit the roles? One that is written out was looked at before.
-    fn reached(&mut self, url: &Reference, connection: &Connection) {
+    fn reached(&mut self, url: &Reference, file: &ConnectionFile, connection: &Connection) {
         let leads = match connection {
             _ if matches!(url, Reference::Text(_)) => return,
             Connection { dsn: Some(_), .. } => Leads::Database,
             Connection { url: Some(url), .. } => Leads::To(url),
             _ => return,
         };
-        self.wrong.extend(self.environment.unreachable(self.name, self.roles, &leads));
+        let wrong = self.environment.unreachable(self.name, self.roles, &leads);
+        if let (true, Leads::To(url)) = (wrong.is_empty() && self.roles.contains(STORE), &leads) {
+            self.wrong.extend(self.environment.store_misfits(self.name, file, url));
+        }
+        self.wrong.extend(wrong);
     }
 
     fn base(&mut self, url: &str) -> Option<String> {

@@ -9,8 +9,10 @@ mod file;
 mod login;
 mod role;
 mod secret;
+mod store;
 
 pub use connection::{Connection, HttpClients, Inbox, Post, Systems, Tls};
 pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::{Environment, schema};
 pub use role::Uses;
+pub use store::StorePlace;

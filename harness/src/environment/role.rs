@@ -3,14 +3,18 @@
 use super::dsn::Dsn;
 use super::file::{ConnectionFile, Environment};
 use super::secret::Reference;
+use super::store::KEYS;
 use crate::diag::{Diag, Place};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The roles that each used connection serves, by its name.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// The one role so far that is not asked over HTTP.
+/// The role that is not asked over HTTP.
 const DATABASE: &str = "postgres";
+
+/// The role whose systems are buckets and folders.
+pub(super) const STORE: &str = "store";
 
 /// The role that asks nobody: others post to it.
 const RECEIVER: &str = "receiver";
@@ -19,6 +23,7 @@ const RECEIVER: &str = "receiver";
 fn reads(role: &str) -> &'static [&'static str] {
     match role {
         DATABASE => &["basic", "tls"],
+        STORE => &KEYS,
         RECEIVER => &["listen"],
         _ => &["basic", "bearer", "headers", "tls"],
     }
@@ -44,7 +49,12 @@ impl<'a> Leads<'a> {
             Self::Database => "is that of a PostgreSQL database".to_owned(),
             Self::To(url) => {
                 let scheme = url::Url::parse(url).ok()?.scheme().to_owned();
-                if role != DATABASE && matches!(scheme.as_str(), "http" | "https") {
+                let fits: &[&str] = match role {
+                    DATABASE => &[],
+                    STORE => &["s3", "file"],
+                    _ => &["http", "https"],
+                };
+                if fits.contains(&scheme.as_str()) {
                     return None;
                 }
                 // What has no `//` may be a login that was meant for another key, and is not shown.
@@ -56,6 +66,10 @@ impl<'a> Leads<'a> {
             DATABASE => (
                 "is a PostgreSQL database",
                 "write `postgresql://user@host:5432/database`, or `host=… dbname=…`",
+            ),
+            STORE => (
+                "is a bucket or a folder",
+                "write `s3://bucket/prefix`, with the server's address as `endpoint`, or `file:///folder`",
             ),
             RECEIVER => (
                 "is posted to over HTTP",
@@ -86,10 +100,14 @@ impl Environment {
         for (name, roles) in uses {
             let Some(file) = self.connections.get(name) else { continue };
             if let Some(Reference::Text(url)) = &file.url {
-                wrong.extend(self.unreachable(name, roles, &Leads::of(url)));
+                let unreachable = self.unreachable(name, roles, &Leads::of(url));
+                if unreachable.is_empty() && roles.contains(STORE) {
+                    wrong.extend(self.store_misfits(name, file, url));
+                }
+                wrong.extend(unreachable);
             }
             let others = [("tls", file.tls.is_some()), ("listen", file.listen.is_some())];
-            for key in file.logins().into_iter().chain(others) {
+            for key in file.logins().into_iter().chain(others).chain(file.store_keys()) {
                 let unread = |role: &&String| key.1 && !reads(role).contains(&key.0);
                 wrong.extend(roles.iter().find(unread).map(|role| self.unread(name, role, key.0)));
             }

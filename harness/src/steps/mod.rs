@@ -418,6 +418,8 @@ mod prometheus_rules;
 mod prometheus_series;
 mod prometheus_status;
 mod prometheus_targets;
+mod s3_bucket;
+mod s3_objects;
 mod target;
 
 checks! {
@@ -435,6 +437,8 @@ checks! {
     PrometheusSeries => prometheus_series::PrometheusSeries,
     PrometheusStatus => prometheus_status::PrometheusStatus,
     PrometheusTargets => prometheus_targets::PrometheusTargets,
+    S3Bucket => s3_bucket::S3Bucket,
+    S3Objects => s3_objects::S3Objects,
 }
 
 acts! {

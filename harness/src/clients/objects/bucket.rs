@@ -1,0 +1,266 @@
+//! One bucket: signed requests, and what its server says about it. Whoever is refused learns which of the many reasons
+//! for a 403 it was.
+
+use super::xml;
+use super::{list, place};
+use crate::clients::ClientError;
+use crate::clients::http::{Answer, Call, Wire, fetch};
+use crate::environment::{StorePlace, Tls};
+use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a server answers with, in words.
+pub(super) const EXPECTED: &str = "the XML of an S3 server";
+
+/// What a signature leaves as it is.
+const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Most servers do not look at it.
+const REGION: &str = "us-east-1";
+
+/// A bucket and how to ask for it.
+pub(super) struct Bucket {
+    /// The bucket's name.
+    pub(super) name: String,
+    /// What stands before every object of the store: empty, or with a slash at its end.
+    pub(super) prefix: String,
+    address: String,
+    region: String,
+    credential: AwsCredential,
+    tls: Tls,
+}
+
+impl Bucket {
+    /// The bucket of this connection.
+    pub(super) fn of(wire: Wire<'_>) -> Result<Self, ClientError> {
+        let StorePlace::Bucket { bucket, prefix } = place(wire.connection)? else {
+            let why = "the store is a folder, and only a bucket can be asked for this";
+            return Err(ClientError::Unusable(why.into()));
+        };
+        let missing = |what: &str| {
+            ClientError::Unusable(format!(
+                "the store has no {what}: add it to its connection in the environment file"
+            ))
+        };
+        let connection = wire.connection.ok_or_else(|| missing("connection"))?;
+        let (access, secret) =
+            connection.keys.as_ref().ok_or_else(|| missing("`access-key` and `secret-key`"))?;
+        // By path, not by host name: a server that was not told its own name reads the latter as another question.
+        let endpoint = match (&connection.endpoint, &connection.region) {
+            (Some(endpoint), _) => endpoint.clone(),
+            (None, Some(region)) => format!("https://s3.{region}.amazonaws.com"),
+            (None, None) => return Err(missing("`endpoint` or `region`")),
+        };
+        let key_id = access.expose().trim().to_owned();
+        let secret_key = secret.expose().trim().to_owned();
+        Ok(Self {
+            address: format!("{endpoint}/{bucket}"),
+            name: bucket,
+            prefix,
+            region: connection.region.clone().unwrap_or_else(|| REGION.to_owned()),
+            credential: AwsCredential { key_id, secret_key, token: None },
+            tls: connection.tls.clone(),
+        })
+    }
+
+    /// Asks about the bucket, with the login or without. Any status is an answer.
+    pub(super) async fn ask(
+        &self,
+        wire: Wire<'_>,
+        query: &[(&str, &str)],
+        signed: bool,
+    ) -> Result<Answer, ClientError> {
+        let pairs = query.iter().map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, STRICT)));
+        let target = format!("{}?{}", self.address, pairs.collect::<Vec<_>>().join("&"));
+        let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..Call::get(target) };
+        if signed {
+            self.sign(&mut call)?;
+        }
+        fetch(Wire { connection: None, ..wire }, &call).await
+    }
+
+    fn sign(&self, call: &mut Call) -> Result<(), ClientError> {
+        let wrong = |why: String| ClientError::Unusable(format!("the request cannot be signed: {why}"));
+        // A `GET`, as every call that only reads.
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = call.target.parse().map_err(|_| wrong("its address is no URL".into()))?;
+        let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
+        // An access key with a line break in it would not come back as an error.
+        if self.credential.key_id.chars().any(char::is_control) {
+            return Err(wrong("the access key holds a line break or control character".into()));
+        }
+        authorizer.try_authorize(&mut request, None).map_err(|error| wrong(error.to_string()))?;
+        for (name, value) in request.headers() {
+            let value = value.to_str().map_err(|_| wrong("a header is no text".into()))?;
+            call.headers.insert(name.to_string(), value.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Can the bucket be listed with this login?
+///
+/// # Errors
+/// When it cannot be reached, refuses, is not there, or is no bucket.
+pub async fn probe(wire: Wire<'_>) -> Result<(), ClientError> {
+    let bucket = Bucket::of(wire)?;
+    list::first(wire, &bucket, &bucket.prefix, true).await.map(drop)
+}
+
+/// Can everyone list the bucket, without any login? Then a list says nothing about a login.
+///
+/// # Errors
+/// When that cannot be said.
+pub async fn needs_no_login(wire: Wire<'_>) -> Result<bool, ClientError> {
+    let bucket = Bucket::of(wire)?;
+    match list::first(wire, &bucket, &bucket.prefix, false).await {
+        Ok(_) => Ok(true),
+        Err(ClientError::Api { status: 401 | 403, .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether old versions of an object are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Versioning {
+    /// Every version is kept.
+    Enabled,
+    /// Versions of before are kept, new ones replace each other.
+    Suspended,
+    /// It was never switched on.
+    Never,
+}
+
+/// How the bucket protects versions from being deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Lock {
+    /// Can versions be locked? By itself this locks nothing.
+    pub enabled: bool,
+    /// How new objects are locked unless who writes them says otherwise: `GOVERNANCE`, `COMPLIANCE`; `null`: not at all.
+    pub mode: Option<String>,
+    /// For how many days; a year has 365.
+    pub days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct VersioningXml {
+    #[serde(default)]
+    status: Option<String>,
+}
+
+/// Whether the bucket keeps versions.
+///
+/// # Errors
+/// When it cannot be reached, refuses, or answers something else.
+pub async fn versioning(wire: Wire<'_>) -> Result<Versioning, ClientError> {
+    let answer = Bucket::of(wire)?.ask(wire, &[("versioning", "")], true).await?;
+    let read: VersioningXml = open(&answer, "VersioningConfiguration")?;
+    match read.status.as_deref() {
+        None => Ok(Versioning::Never),
+        Some("Enabled") => Ok(Versioning::Enabled),
+        Some("Suspended") => Ok(Versioning::Suspended),
+        Some(_) => {
+            Err(ClientError::of_shape(&answer, EXPECTED, "its `Status` is neither `Enabled` nor `Suspended`"))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LockXml {
+    #[serde(default)]
+    object_lock_enabled: Option<String>,
+    #[serde(default)]
+    rule: Option<RuleXml>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RuleXml {
+    default_retention: RetentionXml,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RetentionXml {
+    mode: String,
+    #[serde(default)]
+    days: Option<u32>,
+    #[serde(default)]
+    years: Option<u32>,
+}
+
+/// How the bucket protects versions.
+///
+/// # Errors
+/// When it cannot be reached, refuses, or answers something else. That there is no lock is no error.
+pub async fn lock(wire: Wire<'_>) -> Result<Lock, ClientError> {
+    let answer = Bucket::of(wire)?.ask(wire, &[("object-lock", "")], true).await?;
+    let read: LockXml = match open(&answer, "ObjectLockConfiguration") {
+        Err(ClientError::Api { kind, .. }) if kind == "ObjectLockConfigurationNotFoundError" => {
+            return Ok(Lock::default());
+        }
+        other => other?,
+    };
+    let retention = read.rule.map(|rule| rule.default_retention);
+    let days =
+        |retention: &RetentionXml| retention.days.or(retention.years.map(|years| years.saturating_mul(365)));
+    Ok(Lock {
+        enabled: read.object_lock_enabled.as_deref() == Some("Enabled"),
+        days: retention.as_ref().and_then(days),
+        mode: retention.map(|retention| retention.mode),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RefusalXml {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// Reads the XML of a success, or the error that the server names.
+pub(super) fn open<T: for<'de> Deserialize<'de>>(answer: &Answer, root: &str) -> Result<T, ClientError> {
+    if answer.is_success() {
+        return xml::read(&answer.body, root).map_err(|why| ClientError::of_shape(answer, EXPECTED, &why));
+    }
+    let Ok(refusal) = xml::read::<RefusalXml>(&answer.body, "Error") else {
+        return Err(answer.refused(EXPECTED));
+    };
+    let (at, status, hint) = (answer.url.clone(), answer.status, hint(&refusal.code));
+    Err(ClientError::Api { at, status, kind: refusal.code, message: refusal.message, hint })
+}
+
+fn hint(code: &str) -> &'static str {
+    match code {
+        "InvalidAccessKeyId" => {
+            "; the server does not know this `access-key`, or its account is disabled: was it rotated, or is it another server's?"
+        }
+        "SignatureDoesNotMatch" => {
+            "; the server knows the `access-key`, and the `secret-key` is not the one that belongs to it"
+        }
+        "ExpiredToken" | "InvalidToken" | "InvalidTokenId" => "; the login has expired: get a new one",
+        "RequestTimeTooSkewed" => {
+            "; the clocks of this machine and of the server are too far apart: set them (NTP)"
+        }
+        "AccessDenied" => {
+            "; the login is known and may not do this. Most servers say so too where there is no such bucket"
+        }
+        "NoSuchBucket" => "; there is no such bucket on this server: look at `url` and `endpoint`",
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+            "; the bucket is in another region: look at `region`"
+        }
+        "SlowDown" | "SlowDownRead" | "SlowDownWrite" => {
+            "; the server asks to slow down; MinIO says so too where it has lost too many of its drives"
+        }
+        "XMinioServerNotInitialized" => "; the server is starting, or waits for its drives",
+        _ => "",
+    }
+}

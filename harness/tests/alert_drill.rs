@@ -38,6 +38,18 @@ fn told(pair: &Pair, more: &str, within: &str, code: i32) -> String {
     open.concat()
 }
 
+/// The same until it says this: how far an alert comes in a time is a matter of the machine, where it stops is not.
+fn tells(pair: &Pair, more: &str, words: &str) {
+    let mut said = String::new();
+    for within in ["5s", "15s", "45s"] {
+        said = told(pair, more, within, 1);
+        if said.contains(words) {
+            return;
+        }
+    }
+    panic!("expected `{words}` of {more}: {said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_temporary_rule_fires_is_delivered_and_goes_without_a_trace() {
     let pair = Pair::start(RULES, json!({})).await;
@@ -83,23 +95,18 @@ async fn what_holds_a_message_back_is_told_apart() {
     let fire = "how: temporary-rule, threshold: 0, delivered: receiver";
     let pair = Pair::start(RULES, json!({})).await;
     pair.silence("High").await;
-    assert!(told(&pair, fire, "20s", 1).starts_with("it is not silenced"));
-    assert!(told(&pair, &format!("{fire}, for: 5m"), "4s", 1).contains("pending only"));
+    tells(&pair, fire, "it is not silenced");
+    tells(&pair, &format!("{fire}, for: 5m"), "pending only");
     let none = told(&pair, "how: temporary-rule, threshold: 100", "4s", 1);
     assert!(none.contains("neither pending nor firing"), "{none}");
-    let broken = told(
-        &pair,
-        "how: temporary-rule, expr: 'up * on() prometheus_build_info{a=~\".*\"} + on() {__name__=~\"prometheus_t.*\"} > 0'",
-        "6s",
-        1,
-    );
-    assert!(broken.contains("without error") && broken.contains("err:"), "{broken}");
+    let broken = "how: temporary-rule, expr: 'up * on() prometheus_build_info{a=~\".*\"} + on() {__name__=~\"prometheus_t.*\"} > 0'";
+    tells(&pair, broken, "the drilled rule is evaluated without error: \"err:");
     let unread = told(&pair, "how: temporary-rule, expr: 'up >'", "6s", 1);
     assert!(unread.contains("the reload failed and the old rules go on"), "{unread}");
     drop(pair);
 
     let pair = Pair::start(RULES, json!({"inhibit_rules": [{"source_matchers": ["alertname=\"Always\""], "target_matchers": ["alertname=\"High\""]}]})).await;
-    assert!(told(&pair, fire, "20s", 1).starts_with("it is not inhibited"));
+    tells(&pair, fire, "it is not inhibited");
     // It fires for real.
     let error = told(&pair, "alert: Always, how: temporary-rule, expr: 'vector(2)'", "6s", 1);
     assert!(error.contains("was not active before"), "{error}");
@@ -112,13 +119,12 @@ async fn where_the_way_ends_is_told() {
     let pair = Pair::start(RULES, nowhere).await;
     for delivered in ["receiver", "counters"] {
         let more = format!("how: temporary-rule, threshold: 0, delivered: {delivered}");
-        let never = told(&pair, &more, "15s", 1);
-        assert!(never.contains("never delivered") || never.contains("failed"), "{never}");
+        let words = if delivered == "receiver" { "never delivered" } else { "failed" };
+        tells(&pair, &more, words);
     }
     drop(pair);
     let pair = Pair::without_alertmanager(RULES).await;
-    let lost = told(&pair, "how: temporary-rule, threshold: 0", "6s", 1);
-    assert!(lost.contains("fires in Prometheus but is not in Alertmanager"), "{lost}");
+    tells(&pair, "how: temporary-rule, threshold: 0", "fires in Prometheus but is not in Alertmanager");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,12 +279,18 @@ async fn a_muted_alert_is_no_delivered_one() {
     let with = |receiver: &str| json!([{"name": "nobody"}, {"name": "here", "webhook_configs": [{"url": format!("http://{receiver}/hook")}]}]);
     let config = json!({"time_intervals": always, "route": route, "receivers": with("127.0.0.1:1")});
     let pair = Pair::start(RULES, config).await;
-    let ended = pair.drill("how: temporary-rule, threshold: 0, delivered: receiver", "8s");
-    // Up to 0.27 it does not say what is muted: not decided then, never passed.
-    assert!(matches!(ended.code, Some(1 | 3)), "{ended:#?}");
-    let open = open(&pair.desk.kept("s/fires")).concat();
-    assert!(open.starts_with("it is not muted"), "{open}");
-    pair.as_before();
+    let mut last = String::new();
+    for within in ["8s", "45s"] {
+        let ended = pair.drill("how: temporary-rule, threshold: 0, delivered: receiver", within);
+        // Up to 0.27 it does not say what is muted: not decided then, never passed.
+        assert!(matches!(ended.code, Some(1 | 3)), "{ended:#?}");
+        pair.as_before();
+        last = open(&pair.desk.kept("s/fires")).concat();
+        if last.starts_with("it is not muted") {
+            return;
+        }
+    }
+    panic!("{last}");
 }
 
 /// Killed at so many moments of a drill, spread over all of it, the world is as before after each recovery.

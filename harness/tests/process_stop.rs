@@ -69,9 +69,15 @@ impl Place {
         let own = |line: &[u8]| line == format!("sh\0{}\0", self.name).as_bytes();
         let all = fs::read_dir("/proc").unwrap().flatten();
         let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        numbers
+        let found: Vec<i32> = numbers
             .filter(|pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| own(&line)))
-            .collect()
+            .collect();
+        // A child that is about to become another program has its parent's command line for a moment.
+        let parent = |pid: &i32| -> Option<i32> {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()
+        };
+        found.iter().filter(|pid| parent(pid).is_some_and(|it| !found.contains(&it))).copied().collect()
     }
 
     /// How often it was started.

@@ -16,10 +16,9 @@ pub const LARGEST: u64 = 64 << 20;
 pub struct Manifest {
     /// The version of this format, `v1`.
     pub proofmark: String,
-    /// Who made it: run, scenario and step. It tells our own manifest from one that another process wrote at the same time.
+    /// Which run, scenario and step made it; that run's evidence says who ran it. It tells our own manifest from one that
+    /// another process wrote at the same time.
     pub made_by: String,
-    /// Who ran that, and on which machine.
-    pub operator: Option<String>,
     /// The program's version.
     pub program: String,
     /// The archive.

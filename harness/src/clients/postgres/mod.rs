@@ -8,6 +8,7 @@ mod connect;
 mod libpq;
 mod picture;
 mod query;
+mod sabotage;
 mod scratch;
 mod session;
 mod snapshot;
@@ -17,7 +18,8 @@ mod value;
 pub use libpq::{Libpq, libpq};
 pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};
-pub use scratch::{Found, Scratch, create, find, prove, remove};
+pub use sabotage::sabotage;
+pub use scratch::{Found, Scratch, analyze, create, find, lacking, prove, remove};
 pub use snapshot::{Extension, Snapshot, Source};
 pub use tables::{Choice, LeftOut, Table, Tables, tables};
 

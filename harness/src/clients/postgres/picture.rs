@@ -108,12 +108,10 @@ pub struct Sequence {
 
 /// Looks at all of it, in the transaction that is open.
 pub(super) async fn of(session: &mut Session<'_>, relations: &[Relation]) -> Result<Picture, ClientError> {
-    let columns = session.ask(COLUMNS).await?;
-    let columns: BTreeMap<&str, &str> =
-        columns.iter().filter_map(|row| Some((row.try_get(0).ok()??, row.try_get(1).ok()??))).collect();
+    let columns = columns(session).await?;
     let mut picture = Picture::default();
     for relation in relations {
-        let columns = columns.get(relation.oid.as_str()).copied().unwrap_or_default();
+        let columns = columns.get(&relation.oid).map(String::as_str).unwrap_or_default();
         picture.tables.push(table(session, relation, columns).await?);
     }
     picture.large_objects = large_objects(session).await?;
@@ -126,6 +124,11 @@ pub(super) async fn of(session: &mut Session<'_>, relations: &[Relation]) -> Res
     picture.invalid_indexes = names(session, INVALID).await?;
     picture.unvalidated = names(session, NOT_VALID).await?;
     Ok(picture)
+}
+
+/// The columns of each table, by its number.
+pub(super) async fn columns(session: &mut Session<'_>) -> Result<BTreeMap<String, String>, ClientError> {
+    session.ask(COLUMNS).await?.iter().map(|row| texts(row).map(|[oid, columns]| (oid, columns))).collect()
 }
 
 /// Rows and hash of one table.

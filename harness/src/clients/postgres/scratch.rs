@@ -120,6 +120,29 @@ pub async fn prove(wire: Wire<'_>, scratch: &Scratch) -> Result<(), ClientError>
     )))
 }
 
+/// Brings the planner's statistics up to date, without which a restored database is slower than the one it replaces.
+///
+/// # Errors
+/// When the server cannot be asked or refuses.
+pub async fn analyze(wire: Wire<'_>, _leave: &impl Leave) -> Result<(), ClientError> {
+    Session::open(wire).await?.ask("ANALYZE").await.map(drop)
+}
+
+/// The extensions of this list that the server does not have, and its major version.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn lacking(wire: Wire<'_>, extensions: &[&str]) -> Result<(Vec<String>, u32), ClientError> {
+    let mut session = Session::open(wire).await?;
+    let version = session.ask("SELECT pg_catalog.current_setting('server_version_num')").await?;
+    let major = version.first().and_then(|row| row.try_get(0).ok().flatten()?.parse::<u32>().ok());
+    let major = major.ok_or_else(|| ClientError::Unusable(format!("{} does not say its version", session.at())))?;
+    let rows = session.ask("SELECT name FROM pg_catalog.pg_available_extensions").await?;
+    let there: Vec<&str> = rows.iter().filter_map(|row| row.try_get(0).ok().flatten()).collect();
+    let missing = extensions.iter().filter(|name| !there.contains(name));
+    Ok((missing.map(|name| (*name).to_owned()).collect(), major / 10_000))
+}
+
 async fn found(session: &mut Session<'_>, scratch: &Scratch) -> Result<Found, ClientError> {
     let sql = format!(
         "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database WHERE datname = {}",

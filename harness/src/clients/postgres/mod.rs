@@ -5,6 +5,7 @@
 //! that may only read is the guard against those.
 
 mod connect;
+pub mod programs;
 mod query;
 mod session;
 mod tables;

@@ -6,9 +6,11 @@
 
 pub mod abandon;
 pub mod archive;
+
 pub mod catalogue;
 pub mod compare;
 pub mod create;
+pub mod drill;
 pub mod fetch;
 pub mod manifest;
 pub mod name;

@@ -7,6 +7,7 @@
 mod connect;
 mod libpq;
 mod picture;
+pub mod programs;
 mod query;
 mod sabotage;
 mod scratch;

@@ -303,6 +303,7 @@ fn hint(code: &str, message: &str) -> &'static str {
             "; is the store full? What is deleted on it is often given back only minutes later"
         }
         "PreconditionFailed" => "; an object of this name is there already, and it is left as it is",
+        "InvalidRange" => "; the object was replaced by a shorter one while it was read",
         "NoSuchUpload" => "; the upload was completed or aborted meanwhile",
         "InvalidAccessKeyId" => {
             "; the server does not know this `access-key`, or its account is disabled: was it rotated, or is it another server's?"

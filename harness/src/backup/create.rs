@@ -177,8 +177,9 @@ pub async fn create(
         let promise = promises.promise(&undo)?;
         uploads.push((undo, upload, promise));
     }
+    let id = snapshot.id.clone();
     let (decoded, picture) = tokio::try_join!(
-        dumped(source, (&snapshot.id.clone(), &dump.path), &mut uploads),
+        dumped(source, (&id, &dump.path), &mut uploads),
         async { snapshot.picture().await.map_err(BackupError::from) },
     )?;
     made.seconds_dump = seconds(source, began);

@@ -3,16 +3,21 @@
 
 use super::archive::{self, Decoded};
 use super::{Backup, BackupError, Catalogue, Manifest, manifest};
+use crate::clients::ClientError;
+use crate::clients::command::Input;
 use crate::clients::http::Wire;
 use crate::clients::objects::{self, Store};
 use crate::clients::postgres::programs::Programs;
 use sha2::{Digest, Sha256};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+
+/// So many bytes of the file at once.
+const CHUNK: usize = 256 << 10;
 
 /// A backup as it stands in the store.
 #[derive(Debug, Clone)]
@@ -35,6 +40,27 @@ impl Fetched {
     /// A path that leads to the file as long as this is held.
     pub fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into()
+    }
+
+    /// Unpacks it into a program's input.
+    ///
+    /// # Errors
+    /// When the file or the input cannot be used.
+    pub async fn feed(&self, input: &mut Input) -> Result<(), BackupError> {
+        let mut file = self.file.try_clone().map_err(|error| no_room(&error))?;
+        file.rewind().map_err(|error| no_room(&error))?;
+        let pieces = std::iter::from_fn(move || {
+            let mut piece = vec![0; CHUNK];
+            match file.read(&mut piece) {
+                Ok(0) => None,
+                Ok(read) => {
+                    piece.truncate(read);
+                    Some(Ok(Bytes::from(piece)))
+                }
+                Err(error) => Some(Err(no_room(&error))),
+            }
+        });
+        Ok(archive::unpacked(stream::iter(pieces), input).await?)
     }
 }
 
@@ -127,7 +153,7 @@ pub async fn fetch(store: Wire<'_>, key: &str) -> Result<Fetched, BackupError> {
         if failed.is_none() {
             failed = keep(&bytes).err();
         }
-        Ok(bytes)
+        Ok::<Bytes, ClientError>(bytes)
     });
     let decoded = archive::decode(kept, &Programs::of_this_machine(), (store.clock, store.log)).await?;
     match failed {

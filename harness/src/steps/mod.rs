@@ -413,6 +413,7 @@ mod alert_drill;
 mod alert_silence;
 mod alertmanager_alerts;
 mod alertmanager_status;
+mod backup;
 mod command;
 mod file;
 mod http;
@@ -427,6 +428,7 @@ mod prometheus_rules;
 mod prometheus_series;
 mod prometheus_status;
 mod prometheus_targets;
+mod restore_drill;
 mod s3_bucket;
 mod s3_objects;
 mod target;
@@ -453,7 +455,9 @@ checks! {
 acts! {
     AlertDrill => alert_drill::AlertDrill,
     AlertSilence => alert_silence::AlertSilence,
+    Backup => backup::Backup,
     Command => command::Command,
     Http => http::change::HttpChange,
     ProcessStop => process_stop::ProcessStop,
+    RestoreDrill => restore_drill::RestoreDrill,
 }

@@ -26,9 +26,9 @@ mod statement;
 mod tests;
 mod unpack;
 
-pub use contents::{Contents, Cut, Held, Sequence};
+pub use contents::{Contents, Cut, Held};
 pub use count::Counter;
-pub use decode::{DecodeError, Decoded, Outcome, decode};
+pub use decode::{DecodeError, Decoded, Outcome, decode, unpacked};
 pub use format::{Format, HEAD};
 pub use header::Header;
 pub use restore::Restored;

@@ -5,7 +5,7 @@
 
 use fixtures::{Desk, Ended, until};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -97,13 +97,16 @@ fn a_change_that_failed_half_way_is_put_back_too() {
 fn what_cannot_be_put_back_is_exit_4_and_stands_in_the_way_until_it_is_recovered() {
     let desk = Desk::new(PROGRAM, &[]);
     // It can be put back once somebody has mended something.
-    let act = "command: { argv: [touch, changed], undo: [sh, -c, 'test -e mended && rm -f changed'] }";
+    let act = "command: { argv: [touch, changed], undo: [sh, -c, 'test -e mended || { echo not yet >&2; exit 7; }; rm -f changed'] }";
     desk.scenario("one", "", &format!("  - {{ id: change, act: {{ {act} }} }}\n"));
     desk.scenario("read", "", "  - { id: here, check: { file: { path: environment.yaml } } }\n");
     let ended = run(&desk, &["--only", "one"]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
     assert!(ended.stdout.contains("proofmark recover"), "{ended:?}");
     assert!(exists(&desk, "changed"));
+    let back = &desk.kept("one/change~put-back-1")["findings"][0];
+    assert_eq!((&back["verdict"], &back["expected"], &back["seen"]), (&json!("failed"), &json!(0), &json!(7)));
+    assert!(back["help"].as_str().unwrap().contains("not yet"), "{back}");
     sound(&desk, &ended);
 
     let refused = run(&desk, &["--only", "one"]);

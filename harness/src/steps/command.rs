@@ -2,12 +2,14 @@
 
 use super::{Act, Cx, Permission, StepError};
 use crate::clients::command::{Ended, KEPT, Program, run};
+use crate::clients::files::shown;
 use crate::model::{Duration, Finding};
 use crate::undo::{Leave, Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a program. Needs `exec`; with `undo` also `change`. Give either `argv` or `script`.
@@ -75,18 +77,13 @@ impl Act for Command {
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Ended, StepError> {
         let argv = self.line().map_err(StepError::lasting)?;
-        let cwd = match &self.cwd {
-            // It has to be found again from wherever it is put back.
-            Some(cwd) => {
-                Some(std::path::absolute(cwd).map_or_else(|_| cwd.clone(), |path| path.display().to_string()))
-            }
-            None => std::env::current_dir().ok().map(|path| path.display().to_string()),
-        };
+        // It has to be found again from wherever it is put back.
+        let cwd = shown(Path::new(self.cwd.as_deref().unwrap_or(".")));
         let program = |cwd| Program { argv: &argv, cwd, stdin: self.stdin.as_deref(), timeout: cx.timeout.0 };
         match &self.undo {
             Some(undo) => {
-                let promise = promises.promise(&Undo { argv: undo.clone(), cwd: cwd.clone() })?;
-                ended(program(cwd.as_deref()), cx, &promise).await
+                let promise = promises.promise(&Undo { argv: undo.clone(), cwd: Some(cwd.clone()) })?;
+                ended(program(Some(&cwd)), cx, &promise).await
             }
             None => ended(program(self.cwd.as_deref()), cx, &promises.declare_final()).await,
         }

@@ -105,7 +105,10 @@ fn what_cannot_be_put_back_is_exit_4_and_stands_in_the_way_until_it_is_recovered
     assert!(ended.stdout.contains("proofmark recover"), "{ended:?}");
     assert!(exists(&desk, "changed"));
     let back = &desk.kept("one/change~put-back-1")["findings"][0];
-    assert_eq!((&back["verdict"], &back["expected"], &back["seen"]), (&json!("failed"), &json!(0), &json!(7)));
+    assert_eq!(
+        (&back["verdict"], &back["expected"], &back["seen"]),
+        (&json!("failed"), &json!(0), &json!(7))
+    );
     assert!(back["help"].as_str().unwrap().contains("not yet"), "{back}");
     sound(&desk, &ended);
 

@@ -16,7 +16,8 @@ use proofmark::clients::postgres::{Picture, Snapshot, libpq};
 use std::process::Command;
 
 /// One of them is sparse: its pages come back others than they were, and its content does not.
-const LARGE_OBJECTS: &str = "SELECT lo_from_bytea(0, 'a large object'); SELECT lo_put(lo_create(0), 100000, 'far')";
+const LARGE_OBJECTS: &str =
+    "SELECT lo_from_bytea(0, 'a large object'); SELECT lo_put(lo_create(0), 100000, 'far')";
 
 /// What `database` holds now.
 async fn picture(server: &Postgres, database: &str) -> Picture {
@@ -86,7 +87,10 @@ async fn each_change_is_seen_where_it_was_made_and_nowhere_else() {
     server.sql("app", LARGE_OBJECTS);
     let before = picture(&server, "app").await;
     assert_eq!(before, picture(&server, "app").await, "nothing changed");
-    server.sql("app", "CREATE TABLE t (id serial PRIMARY KEY, n numeric, f float8, w text, c citext, j jsonb, t text)");
+    server.sql(
+        "app",
+        "CREATE TABLE t (id serial PRIMARY KEY, n numeric, f float8, w text, c citext, j jsonb, t text)",
+    );
     server.sql("app", "INSERT INTO t (n, f, w, c, j, t) SELECT 1.10, 0.0, 'w' || i, 'a', jsonb_build_object('k', i), 'x' FROM generate_series(1, 50) i");
     server.sql("app", "CREATE INDEX t_w ON t (w)");
     server.sql("app", "CREATE TABLE u (id int PRIMARY KEY, t int REFERENCES t)");
@@ -142,7 +146,10 @@ async fn a_table_cannot_be_emptied_while_the_moment_is_held() {
     let cx = cx(&server.url("app"));
     let mut snapshot = Snapshot::take(cx.wire("postgres").unwrap()).await.unwrap();
     let there = snapshot.picture().await.unwrap();
-    let truncate = server.psql("app").args(["-c", "SET lock_timeout = '100ms'", "-c", "TRUNCATE alltypes CASCADE"]).output();
+    let truncate = server
+        .psql("app")
+        .args(["-c", "SET lock_timeout = '100ms'", "-c", "TRUNCATE alltypes CASCADE"])
+        .output();
     let output = truncate.unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("lock timeout"), "{output:?}");
     assert_eq!(snapshot.picture().await.unwrap(), there);

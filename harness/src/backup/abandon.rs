@@ -70,9 +70,6 @@ fn local(undo: &Undo) -> Result<Option<Connection>, BackupError> {
     folder(&path).map(Some)
 }
 
-async fn opened<'a>(
-    store: Wire<'a>,
-    local: Option<&'a Connection>,
-) -> Result<Store<'a>, BackupError> {
+async fn opened<'a>(store: Wire<'a>, local: Option<&'a Connection>) -> Result<Store<'a>, BackupError> {
     Ok(Store::open(Wire { connection: local.or(store.connection), ..store }).await?)
 }

@@ -59,8 +59,11 @@ impl Catalogue {
             }
         }
         if seen < manifests.len() {
-            let taken = |stem: &str| found.backups.iter().any(|backup| backup.archive.strip_suffix(ARCHIVE) == Some(stem));
-            let lost = manifests.iter().filter(|(stem, _)| !taken(stem)).map(|(_, object)| object.key.clone());
+            let taken = |stem: &str| {
+                found.backups.iter().any(|backup| backup.archive.strip_suffix(ARCHIVE) == Some(stem))
+            };
+            let lost =
+                manifests.iter().filter(|(stem, _)| !taken(stem)).map(|(_, object)| object.key.clone());
             found.without_archive = lost.collect();
         }
         for list in [&mut found.backups, &mut found.without_manifest] {
@@ -71,7 +74,11 @@ impl Catalogue {
 
     /// The backups: those with a manifest; in a store that has none at all, what another tool has put there.
     pub fn all(&self) -> &[Backup] {
-        if self.backups.is_empty() && self.without_archive.is_empty() { &self.without_manifest } else { &self.backups }
+        if self.backups.is_empty() && self.without_archive.is_empty() {
+            &self.without_manifest
+        } else {
+            &self.backups
+        }
     }
 }
 

@@ -83,16 +83,17 @@ pub enum Depth {
 
 /// Compares. The picture of the backup has the sequences of its archive.
 pub fn compare(backup: &Picture, restored: &Picture, depth: Depth) -> Comparison {
-    let mut out = Comparison { tables: tables(&backup.tables, &restored.tables, depth), ..Comparison::default() };
+    let mut out =
+        Comparison { tables: tables(&backup.tables, &restored.tables, depth), ..Comparison::default() };
     let Depth::Contents { hashes } = depth else { return out };
     (out.schema, out.objects) = schema(&backup.schema, &restored.schema);
     out.sequences = sequences(&backup.sequences, &restored.sequences);
     out.sequences_behind = beyond(&restored.sequences_behind, &backup.sequences_behind);
-    out.large_objects = backup.large_objects.as_ref().zip(restored.large_objects.as_ref()).map(|(a, b)| Pair {
-        expected: a.rows,
-        restored: b.rows,
-        same: hashes.then(|| a == b),
-    });
+    out.large_objects = backup
+        .large_objects
+        .as_ref()
+        .zip(restored.large_objects.as_ref())
+        .map(|(a, b)| Pair { expected: a.rows, restored: b.rows, same: hashes.then(|| a == b) });
     // What was invalid there is not in the dump; what was not validated stays so.
     out.invalid_indexes.clone_from(&restored.invalid_indexes);
     out.unvalidated = beyond(&restored.unvalidated, &backup.unvalidated);
@@ -122,12 +123,17 @@ fn schema(backup: &Objects, restored: &Objects) -> (Vec<Difference>, usize) {
     let flat = |objects: &Objects| -> BTreeMap<(String, String), String> {
         let each = |(class, names): (&String, &BTreeMap<String, String>)| {
             let class = class.clone();
-            names.iter().map(move |(name, md5)| ((class.clone(), name.clone()), md5.clone())).collect::<Vec<_>>()
+            names
+                .iter()
+                .map(move |(name, md5)| ((class.clone(), name.clone()), md5.clone()))
+                .collect::<Vec<_>>()
         };
         objects.iter().flat_map(each).collect()
     };
     let (backup, restored) = (flat(backup), flat(restored));
-    let words = |md5: Option<&String>| md5.map_or_else(|| "nothing".to_owned(), |md5| format!("a definition of MD5 {md5}"));
+    let words = |md5: Option<&String>| {
+        md5.map_or_else(|| "nothing".to_owned(), |md5| format!("a definition of MD5 {md5}"))
+    };
     let keys: BTreeSet<_> = backup.keys().chain(restored.keys()).collect();
     let differing = keys.into_iter().filter(|key| backup.get(*key) != restored.get(*key));
     let differences = differing.map(|key| Difference {
@@ -206,14 +212,24 @@ mod tests {
             compare(&picture(), &restored, FULL)
         };
         let seen = changed(|it| it.tables[0] = table("a", 2, "18"));
-        assert_eq!((seen.tables[0].rows, seen.tables[0].same), (Some(2), Some(false)), "a row changed, none lost");
+        assert_eq!(
+            (seen.tables[0].rows, seen.tables[0].same),
+            (Some(2), Some(false)),
+            "a row changed, none lost"
+        );
         assert_eq!(changed(|it| drop(it.tables.pop())).tables[1].rows, None, "a table is missing");
         let seen = changed(|it| it.tables.push(table("z", 0, "0")));
         assert_eq!((seen.tables[2].expected, seen.tables[2].rows), (None, Some(0)), "a table too many");
         let seen = changed(|it| it.schema.clear());
-        assert_eq!((seen.schema[0].name.as_str(), seen.schema[0].seen.as_str()), ("public.a_pkey", "nothing"));
+        assert_eq!(
+            (seen.schema[0].name.as_str(), seen.schema[0].seen.as_str()),
+            ("public.a_pkey", "nothing")
+        );
         let seen = changed(|it| it.sequences = vec![sequence(6, true)]);
-        assert_eq!((seen.sequences[0].expected.as_str(), seen.sequences[0].seen.as_str()), ("7 given", "6 given"));
+        assert_eq!(
+            (seen.sequences[0].expected.as_str(), seen.sequences[0].seen.as_str()),
+            ("7 given", "6 given")
+        );
         assert_eq!(changed(|it| it.sequences = vec![sequence(7, false)]).sequences.len(), 1);
         assert_eq!(changed(|it| it.sequences.clear()).sequences[0].seen, "nothing");
         assert_eq!(changed(|it| it.sequences_behind.push("public.s".into())).sequences_behind, ["public.s"]);

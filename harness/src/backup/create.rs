@@ -133,7 +133,8 @@ pub async fn create(
     let began = source.clock.elapsed();
     let mut snapshot = Snapshot::take(source).await?;
     let dump = programs::find("pg_dump", Some(snapshot.source.major)).await?;
-    let stem = name::of(order.template, &snapshot.source.database, source.clock.now(), source.clock.elapsed());
+    let stem =
+        name::of(order.template, &snapshot.source.database, source.clock.now(), source.clock.elapsed());
     let undo = Undo {
         folder: None,
         archive: format!("{stem}{}", name::ARCHIVE),
@@ -178,10 +179,9 @@ pub async fn create(
         uploads.push((undo, upload, promise));
     }
     let id = snapshot.id.clone();
-    let (decoded, picture) = tokio::try_join!(
-        dumped(source, (&id, &dump.path), &mut uploads),
-        async { snapshot.picture().await.map_err(BackupError::from) },
-    )?;
+    let (decoded, picture) = tokio::try_join!(dumped(source, (&id, &dump.path), &mut uploads), async {
+        snapshot.picture().await.map_err(BackupError::from)
+    },)?;
     made.seconds_dump = seconds(source, began);
     (made.bytes, made.sha256) = (decoded.bytes, decoded.sha256.clone());
     made.tables = agree(&picture, &decoded)?;
@@ -265,9 +265,9 @@ async fn dumped<P>(
     let ((), decoded) = tokio::try_join!(pump, decode)?;
     match &decoded.outcome {
         Outcome::Sound => Ok(decoded),
-        Outcome::Broken { why, .. } | Outcome::Undecided { why } => {
-            Err(BackupError::Failed(format!("pg_dump reported success, but what it wrote is not sound: {why}")))
-        }
+        Outcome::Broken { why, .. } | Outcome::Undecided { why } => Err(BackupError::Failed(format!(
+            "pg_dump reported success, but what it wrote is not sound: {why}"
+        ))),
     }
 }
 

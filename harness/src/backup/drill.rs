@@ -210,7 +210,10 @@ fn unproven(chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
             out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
         }
         None => {
-            out.push("that what was dumped was whole: there is no manifest, only what the archive says of itself".into());
+            out.push(
+                "that what was dumped was whole: there is no manifest, only what the archive says of itself"
+                    .into(),
+            );
             out.push("that the content of rows is the right one: without a manifest rows are counted, not compared".into());
             out.push("how old the data is: the time is that of the file".into());
         }
@@ -229,13 +232,20 @@ async fn refused(
     if contents.is_some_and(|held| held.cluster || held.databases.len() > 1) {
         return Ok(Some("it holds several databases (pg_dumpall), of which none can be restored alone: drill it by hand, or dump each database by itself".into()));
     }
-    let held: Vec<&str> =
-        contents.iter().flat_map(|held| &held.databases).flat_map(|held| &held.extensions).map(String::as_str).collect();
+    let held: Vec<&str> = contents
+        .iter()
+        .flat_map(|held| &held.databases)
+        .flat_map(|held| &held.extensions)
+        .map(String::as_str)
+        .collect();
     let (lacking, major) = postgres::lacking(server, &held).await?;
-    let dumped = contents.and_then(|held| held.server_version.as_deref()?.split('.').next()?.parse::<u32>().ok());
+    let dumped =
+        contents.and_then(|held| held.server_version.as_deref()?.split('.').next()?.parse::<u32>().ok());
     let dumped = chosen.manifest.as_ref().map(|manifest| manifest.source.major).or(dumped);
     if let Some(dumped) = dumped.filter(|dumped| *dumped > major) {
-        return Ok(Some(format!("it is of PostgreSQL {dumped} and this server is {major}: a dump is restored into its own version or a newer one")));
+        return Ok(Some(format!(
+            "it is of PostgreSQL {dumped} and this server is {major}: a dump is restored into its own version or a newer one"
+        )));
     }
     Ok((!lacking.is_empty()).then(|| {
         format!("the server lacks extensions that it needs: {}; install them there", lacking.join(", "))
@@ -269,9 +279,11 @@ async fn verify(
         let pair = postgres::sabotage(inside, &here.tables, leave).await?;
         seen.control = pair.map(|(before, after)| {
             let table = format!("{}.{}", before.schema, before.name);
-            let [before, after] = [before, after].map(|table| Picture { tables: vec![table], ..Picture::default() });
+            let [before, after] =
+                [before, after].map(|table| Picture { tables: vec![table], ..Picture::default() });
             let held = compare(&before, &after, Depth::Contents { hashes: true });
-            let noticed = held.tables.iter().any(|pair| pair.same == Some(false) && pair.expected != pair.rows);
+            let noticed =
+                held.tables.iter().any(|pair| pair.same == Some(false) && pair.expected != pair.rows);
             Control { table, noticed }
         });
     }

@@ -8,9 +8,9 @@ use crate::clients::command::Input;
 use crate::clients::http::Wire;
 use crate::clients::objects::{self, Store};
 use crate::clients::postgres::programs::Programs;
-use sha2::{Digest, Sha256};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::AsRawFd;
@@ -130,7 +130,8 @@ pub async fn choose(store: Wire<'_>, which: &Which, prefix: &str) -> Result<Opti
 pub async fn read_manifest(store: Wire<'_>, key: &str) -> Result<Manifest, BackupError> {
     let limit = usize::try_from(manifest::LARGEST).unwrap_or(usize::MAX);
     let bytes = Store::open(store).await?.get(key, limit).await?;
-    let bytes = bytes.ok_or_else(|| BackupError::Failed(format!("`{key}` was listed and is not there any more")))?;
+    let bytes =
+        bytes.ok_or_else(|| BackupError::Failed(format!("`{key}` was listed and is not there any more")))?;
     Manifest::read(&bytes).map_err(|error| BackupError::Failed(format!("`{key}`: {error}")))
 }
 

@@ -20,8 +20,8 @@ pub use catalogue::{Backup, Catalogue};
 pub use manifest::Manifest;
 
 use crate::clients::ClientError;
-use archive::DecodeError;
 use crate::record::RecordError;
+use archive::DecodeError;
 
 /// Why something about a backup could not be done.
 #[derive(Debug, thiserror::Error)]

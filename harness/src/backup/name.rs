@@ -31,12 +31,16 @@ pub fn mistake(template: &str) -> Option<String> {
         ));
     }
     if !["date", "time"].iter().all(|word| found.contains(word)) {
-        return Some("`name` has no `{date}` and `{time}`, so the next backup would have the same name; add them".into());
+        return Some(
+            "`name` has no `{date}` and `{time}`, so the next backup would have the same name; add them"
+                .into(),
+        );
     }
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
-    template.split('/').any(odd).then(|| {
-        "`name` has an empty folder, `.` or `..` in it; write folders as `a/b/name`".to_owned()
-    })
+    template
+        .split('/')
+        .any(odd)
+        .then(|| "`name` has an empty folder, `.` or `..` in it; write folders as `a/b/name`".to_owned())
 }
 
 /// The name of the backup of this database at this time, in UTC. A `{date}` that is a folder by itself is `YYYY/MM/DD`, in

@@ -55,7 +55,9 @@ pub async fn restore(
     // What is packed is unpacked by us; an archive as it is can be read by several at once.
     let piped = plain || fetched.decoded.formats.len() > 1;
     if plain {
-        argv.extend(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"].map(str::to_owned));
+        argv.extend(
+            ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"].map(str::to_owned),
+        );
     } else {
         let words = ["--exit-on-error", "--no-owner", "--no-privileges"];
         argv.extend(words.map(str::to_owned));

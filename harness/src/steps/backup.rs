@@ -119,7 +119,12 @@ impl Act for Backup {
         let given_back = sent == stored && made.bytes > 0;
         vec![
             Finding::judged(what, "a backup", made.archive.clone(), true),
-            Finding::judged("the archive holds what the database held", held(made.rows), held(archived), agree),
+            Finding::judged(
+                "the archive holds what the database held",
+                held(made.rows),
+                held(archived),
+                agree,
+            ),
             Finding::judged("the store gives back what was sent", sent, stored, given_back),
         ]
     }

@@ -95,7 +95,8 @@ impl Contents {
                 "its last line should be `-- PostgreSQL {what} complete`, which pg_dump writes when all is done, and is not: the dump was cut short, or something was put behind it"
             ));
         }
-        let wrong = "it has `\\restrict` without its `\\unrestrict`: it was cut short right behind its end marker";
+        let wrong =
+            "it has `\\restrict` without its `\\unrestrict`: it was cut short right behind its end marker";
         self.left_restricted.then(|| wrong.to_owned())
     }
 }

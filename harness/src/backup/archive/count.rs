@@ -132,7 +132,8 @@ impl Reader for Tally {
                 None => self.doubt("which database a `\\connect` of it means is not clear".to_owned()),
             },
             "." => self.seen.stray_ends += 1,
-            _ => self.doubt("it has commands of psql that no pg_dump writes, which are not followed".to_owned()),
+            _ => self
+                .doubt("it has commands of psql that no pg_dump writes, which are not followed".to_owned()),
         }
     }
 
@@ -271,7 +272,8 @@ impl Tally {
 impl Part {
     fn holds(&self) -> bool {
         let Self { tables, sequences, extensions, .. } = self;
-        !(tables.is_empty() && sequences.is_empty() && extensions.is_empty()) || self.created + self.filled > 0
+        !(tables.is_empty() && sequences.is_empty() && extensions.is_empty())
+            || self.created + self.filled > 0
     }
 
     fn held(self, created: &BTreeSet<String>) -> Held {

@@ -191,11 +191,7 @@ pub async fn unpacked<E>(
     fed.map_err(DecodeError::Program)
 }
 
-async fn read(
-    from: Pieces,
-    programs: &Programs,
-    with: (&Clock, &Log),
-) -> Result<Read, ClientError> {
+async fn read(from: Pieces, programs: &Programs, with: (&Clock, &Log)) -> Result<Read, ClientError> {
     let Unpacking { formats, threads, inside: mut from } = Unpacking::of(from).await;
     let (mut contents, mut restored) = (None, None);
     match formats.last() {
@@ -234,7 +230,8 @@ impl Read {
     fn outcome(&self, source: &Source) -> Outcome {
         let inner = self.formats.len() - 1;
         // The outermost fault is the cause of those within.
-        let fault = self.unpacked.iter().enumerate().find_map(|(layer, end)| Some((layer, end.as_ref().err()?)));
+        let fault =
+            self.unpacked.iter().enumerate().find_map(|(layer, end)| Some((layer, end.as_ref().err()?)));
         if let Some((layer, Fault { at, why })) = fault {
             return Outcome::Broken { layer, at: Some(*at), why: self.with_cut(why) };
         }
@@ -262,7 +259,8 @@ impl Read {
             (_, Some(why)) => broken(Some(self.used), why),
             (Format::Tar, None) if inner == 0 && !source.ends_as_tar => broken(
                 Some(self.used),
-                "the two empty blocks that end every tar are missing: it was cut short behind its data".to_owned(),
+                "the two empty blocks that end every tar are missing: it was cut short behind its data"
+                    .to_owned(),
             ),
             (_, None) => Outcome::Sound,
         }
@@ -299,7 +297,10 @@ impl Read {
         match self.contents.as_ref().and_then(|contents| contents.cut.as_ref()) {
             Some(cut) => {
                 let table = &cut.table;
-                format!("{why}; that is in the data of {}.{}, after {} rows", table.schema, table.name, table.rows)
+                format!(
+                    "{why}; that is in the data of {}.{}, after {} rows",
+                    table.schema, table.name, table.rows
+                )
             }
             None => why.to_owned(),
         }
@@ -311,13 +312,17 @@ impl Read {
             let no_gzip = !self.formats.contains(&Format::Gzip);
             let unchecked = self.unpacked.iter().flatten().any(|noticed| noticed.unchecked);
             let values = match self.innermost() {
-                Format::Custom(header) => !matches!(header.compression.as_deref(), Some(gzip) if gzip.starts_with("gzip")),
+                Format::Custom(header) => {
+                    !matches!(header.compression.as_deref(), Some(gzip) if gzip.starts_with("gzip"))
+                }
                 _ => true,
             };
             if values && no_gzip && (unchecked || !self.formats.contains(&Format::Zstd)) {
-                unproven.push("that no value was changed: in this format the data have no checksum".to_owned());
+                unproven
+                    .push("that no value was changed: in this format the data have no checksum".to_owned());
             }
-            unproven.extend(contents.doubts.iter().map(|doubt| format!("that the counts are right: {doubt}")));
+            unproven
+                .extend(contents.doubts.iter().map(|doubt| format!("that the counts are right: {doubt}")));
         }
         if let Some(restored) = &self.restored
             && restored.succeeded()

@@ -65,8 +65,7 @@ pub(super) async fn restore(
     let (taken, contents) = tokio::join!(give(from, &mut program.stdin), take(&mut program.stdout));
     let (taken, contents) = (taken?, contents?);
     let end = program.end().await?;
-    let restored =
-        Restored { version: tool.version, exit: end.exit, how: end.how, said: end.stderr, taken };
+    let restored = Restored { version: tool.version, exit: end.exit, how: end.how, said: end.stderr, taken };
     Ok((restored, contents))
 }
 

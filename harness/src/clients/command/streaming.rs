@@ -124,9 +124,8 @@ impl Streaming {
         super::timeout(super::GRACE, &mut self.stderr.reader).await.ok();
         self.stderr.reader.abort();
         self.group.ended();
-        let status = status.map_err(|error| {
-            ClientError::Unusable(format!("waiting for `{}`: {error}", self.stdout.name))
-        })?;
+        let status = status
+            .map_err(|error| ClientError::Unusable(format!("waiting for `{}`: {error}", self.stdout.name)))?;
         let seconds = self.clock.elapsed().saturating_sub(self.started).as_secs_f64();
         self.log.push(exchange(&self.argv, status.code(), self.stdout.bytes, seconds));
         let stderr = String::from_utf8_lossy(&self.stderr.taken().head).into_owned();
@@ -166,9 +165,10 @@ impl Output {
     /// # Errors
     /// The system cannot read it.
     pub async fn read(&mut self, room: &mut [u8]) -> Result<usize, ClientError> {
-        let read = self.pipe.read(room).await.map_err(|error| {
-            ClientError::Unusable(format!("reading what `{}` says: {error}", self.name))
-        })?;
+        let read =
+            self.pipe.read(room).await.map_err(|error| {
+                ClientError::Unusable(format!("reading what `{}` says: {error}", self.name))
+            })?;
         self.bytes += read as u64;
         Ok(read)
     }

@@ -6,6 +6,7 @@ use super::connect::{dsn, mode};
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
 use crate::clients::tls::Trust;
+use crate::redact::Secret;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -40,7 +41,7 @@ pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientErro
     set("PGCONNECT_TIMEOUT", "10");
     for (name, value) in [
         ("PGUSER", dsn.user.as_deref()),
-        ("PGPASSWORD", dsn.password.as_ref().map(|word| word.expose())),
+        ("PGPASSWORD", dsn.password.as_ref().map(Secret::expose)),
         ("PGDATABASE", database.or(dsn.database.as_deref()).or(dsn.user.as_deref())),
         ("PGOPTIONS", dsn.options.as_deref()),
         ("PGTARGETSESSIONATTRS", dsn.writable.map(|writable| if writable { "read-write" } else { "any" })),
@@ -49,18 +50,21 @@ pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientErro
             set(name, value);
         }
     }
-    set("PGSSLMODE", match (ssl, trust) {
-        (SslMode::Disable, _) => "disable",
-        (SslMode::Prefer, _) => "prefer",
-        (_, Trust::Anyone) => "require",
-        (_, Trust::Authority) => "verify-ca",
-        (_, Trust::Name) => "verify-full",
-    });
+    set(
+        "PGSSLMODE",
+        match (ssl, trust) {
+            (SslMode::Disable, _) => "disable",
+            (SslMode::Prefer, _) => "prefer",
+            (_, Trust::Anyone) => "require",
+            (_, Trust::Authority) => "verify-ca",
+            (_, Trust::Name) => "verify-full",
+        },
+    );
     let tls = &connection.tls;
     let files = [
         ("PGSSLROOTCERT", tls.ca.as_deref()),
         ("PGSSLCERT", tls.cert.as_deref()),
-        ("PGSSLKEY", tls.key.as_ref().map(|key| key.expose())),
+        ("PGSSLKEY", tls.key.as_ref().map(Secret::expose)),
     ];
     let mut folder = None;
     for (name, pem) in files {

@@ -215,7 +215,8 @@ async fn names(session: &mut Session<'_>, sql: &str) -> Result<Vec<String>, Clie
 pub(super) fn texts<const N: usize>(row: &SimpleQueryRow) -> Result<[String; N], ClientError> {
     let each: Vec<String> =
         (0..N).filter_map(|at| row.try_get(at).ok().flatten().map(str::to_owned)).collect();
-    each.try_into().map_err(|_| ClientError::Unusable("the database left out a column that it always has".into()))
+    each.try_into()
+        .map_err(|_| ClientError::Unusable("the database left out a column that it always has".into()))
 }
 
 fn nothing(at: &str) -> ClientError {

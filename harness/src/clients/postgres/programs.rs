@@ -83,7 +83,9 @@ impl Programs {
 
     fn missing(&self, name: &str, major: Option<u32>, found: &[Tool], silent: &[String]) -> ClientError {
         let places = match &self.0 {
-            Some(folders) => folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
+            Some(folders) => {
+                folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+            }
             None => "/usr/lib/postgresql/*/bin, /usr/pgsql-*/bin or PATH".to_owned(),
         };
         let wanted = major.map_or(String::new(), |major| format!(" of PostgreSQL {major}"));
@@ -95,7 +97,8 @@ impl Programs {
                 format!("there is only {}", each.collect::<Vec<_>>().join(", "))
             }
         };
-        let package = major.map_or_else(|| "postgresql-client".to_owned(), |major| format!("postgresql-client-{major}"));
+        let package = major
+            .map_or_else(|| "postgresql-client".to_owned(), |major| format!("postgresql-client-{major}"));
         ClientError::Unusable(format!(
             "expected to find `{name}`{wanted} in {places}, but {there}; install PostgreSQL's programs (Debian's package is `{package}`)"
         ))
@@ -120,7 +123,9 @@ async fn asked(path: &Path) -> Result<Tool, String> {
     let mut command = Command::new(path);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(ANSWERS_WITHIN, command.output()).await;
-    let output = output.map_err(|_| "it does not answer `--version`".to_owned())?.map_err(|error| error.to_string())?;
+    let output = output
+        .map_err(|_| "it does not answer `--version`".to_owned())?
+        .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let version = said.split_once("(PostgreSQL) ").and_then(|(_, rest)| rest.split_whitespace().next());
     let read = version.and_then(|version| Some((version, *numbers(version).first()?)));

@@ -33,10 +33,8 @@ pub async fn sabotage(
         let of = columns.get(&relation.oid).map(String::as_str).unwrap_or_default();
         session.ask("SAVEPOINT before").await?;
         let before = picture::table(&mut session, relation, of).await?;
-        let sql = format!(
-            "DELETE FROM ONLY {0} WHERE ctid = (SELECT ctid FROM ONLY {0} LIMIT 1)",
-            relation.quoted
-        );
+        let sql =
+            format!("DELETE FROM ONLY {0} WHERE ctid = (SELECT ctid FROM ONLY {0} LIMIT 1)", relation.quoted);
         match session.ask(&sql).await {
             Ok(_) => {
                 let after = picture::table(&mut session, relation, of).await?;

@@ -73,7 +73,9 @@ pub async fn create(
 ) -> Result<(), ClientError> {
     let mut session = Session::open(wire).await?;
     let name = identifier(&scratch.name);
-    session.ask(&format!("CREATE DATABASE {name} TEMPLATE template0{}", like.map(locale).unwrap_or_default())).await?;
+    session
+        .ask(&format!("CREATE DATABASE {name} TEMPLATE template0{}", like.map(locale).unwrap_or_default()))
+        .await?;
     session.ask(&format!("COMMENT ON DATABASE {name} IS {}", literal(&scratch.mark))).await.map(drop)
 }
 
@@ -116,7 +118,9 @@ pub async fn prove(wire: Wire<'_>, scratch: &Scratch) -> Result<(), ClientError>
     }
     Err(ClientError::Unusable(format!(
         "expected to be in the empty database {} that was just made, but the connection led to `{}` with {} relations in it; nothing was restored. Does a pooler send every name to one database? Connect to the server itself",
-        scratch.name, text(0), text(2)
+        scratch.name,
+        text(0),
+        text(2)
     )))
 }
 
@@ -136,7 +140,8 @@ pub async fn lacking(wire: Wire<'_>, extensions: &[&str]) -> Result<(Vec<String>
     let mut session = Session::open(wire).await?;
     let version = session.ask("SELECT pg_catalog.current_setting('server_version_num')").await?;
     let major = version.first().and_then(|row| row.try_get(0).ok().flatten()?.parse::<u32>().ok());
-    let major = major.ok_or_else(|| ClientError::Unusable(format!("{} does not say its version", session.at())))?;
+    let major =
+        major.ok_or_else(|| ClientError::Unusable(format!("{} does not say its version", session.at())))?;
     let rows = session.ask("SELECT name FROM pg_catalog.pg_available_extensions").await?;
     let there: Vec<&str> = rows.iter().filter_map(|row| row.try_get(0).ok().flatten()).collect();
     let missing = extensions.iter().filter(|name| !there.contains(name));
@@ -152,28 +157,26 @@ async fn found(session: &mut Session<'_>, scratch: &Scratch) -> Result<Found, Cl
     Ok(match rows.first().and_then(|row| row.try_get(0).ok().flatten()) {
         None => Found::Nothing,
         // Killed between the two statements that make it: the name was generated for us alone.
-        Some(comment) if comment == scratch.mark || comment.is_empty() && scratch.name.starts_with(PREFIX) => Found::Ours,
+        Some(comment)
+            if comment == scratch.mark || comment.is_empty() && scratch.name.starts_with(PREFIX) =>
+        {
+            Found::Ours
+        }
         Some(other) => Found::Other(other.to_owned()),
     })
 }
 
 fn locale(source: &Source) -> String {
-    let mut out = format!(
-        " ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-        literal(&source.encoding),
-        literal(&source.collate),
-        literal(&source.ctype)
-    );
+    let Source { encoding, collate, ctype, .. } = source;
+    let [encoding, collate, ctype] = [encoding, collate, ctype].map(|text| literal(text));
+    let c = format!(" ENCODING {encoding} LC_COLLATE {collate} LC_CTYPE {ctype}");
     let (provider, key) = match source.locale_provider.as_str() {
         "i" => ("icu", "ICU_LOCALE"),
         "b" => ("builtin", "BUILTIN_LOCALE"),
-        _ => return out,
+        _ => return c,
     };
-    out.push_str(&format!(" LOCALE_PROVIDER {provider}"));
-    if let Some(locale) = &source.locale {
-        out.push_str(&format!(" {key} {}", literal(locale)));
-    }
-    out
+    let own = source.locale.as_ref().map(|locale| format!(" {key} {}", literal(locale))).unwrap_or_default();
+    format!("{c} LOCALE_PROVIDER {provider}{own}")
 }
 
 /// A name as SQL writes it.

@@ -188,8 +188,8 @@ async fn source(session: &mut Session<'_>, database: Database) -> Result<Source,
 async fn export(session: &mut Session<'_>) -> Result<(String, Timestamp), ClientError> {
     let rows = session.ask(EXPORT).await?;
     let text = |at: usize| rows.first().and_then(|row| row.try_get(at).ok().flatten()).unwrap_or_default();
-    let taken_at = text(1).parse().map_err(|_| {
-        ClientError::Unusable(format!("{} gave no time for its snapshot", session.at()))
-    })?;
+    let taken_at = text(1)
+        .parse()
+        .map_err(|_| ClientError::Unusable(format!("{} gave no time for its snapshot", session.at())))?;
     Ok((text(0).to_owned(), taken_at))
 }

@@ -24,7 +24,8 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
         (Some(why), _) => findings.push(Finding::undecided(restored, "a restore", why.clone())),
         (None, None) => {}
         (None, Some(loaded)) => {
-            let how = if loaded.is_whole() { "0".to_owned() } else { format!("{}: {}", loaded.exit, loaded.said) };
+            let how =
+                if loaded.is_whole() { "0".to_owned() } else { format!("{}: {}", loaded.exit, loaded.said) };
             findings.push(Finding::judged(restored, "0", how, loaded.is_whole()));
         }
     }
@@ -63,14 +64,16 @@ fn decoded(archive: &ArchiveSeen) -> Finding {
 }
 
 fn tables(pairs: &[TablePair]) -> Finding {
-    let (what, of) = ("every table has its rows", |rows: u64| format!("{rows} rows of {} tables", pairs.len()));
+    let (what, of) =
+        ("every table has its rows", |rows: u64| format!("{rows} rows of {} tables", pairs.len()));
     let sum = |side: fn(&TablePair) -> Option<u64>| pairs.iter().filter_map(side).sum();
     let (expected, seen) = (of(sum(|pair| pair.expected)), of(sum(|pair| pair.rows)));
     if pairs.is_empty() {
         return Finding::undecided(what, "at least one table", "no table")
             .with_help("an empty database restores without an error too: was the right one dumped?");
     }
-    let words = |rows: Option<u64>| rows.map_or_else(|| "no such table".to_owned(), |rows| format!("{rows} rows"));
+    let words =
+        |rows: Option<u64>| rows.map_or_else(|| "no such table".to_owned(), |rows| format!("{rows} rows"));
     let odd = |pair: &TablePair| {
         (pair.expected != pair.rows).then(|| {
             format!("{}.{}: {} where {} were", pair.schema, pair.name, words(pair.rows), words(pair.expected))
@@ -101,10 +104,16 @@ fn contents(seen: &Drilled, compared: &Comparison) -> Vec<Finding> {
         let all = compared.tables.iter().filter(|pair| pair.same == Some(true)).count();
         let ok = changed.is_empty() && all == compared.tables.len();
         let same = format!("{all} tables");
-        if changed.is_empty() { Finding::judged(what, whole, same, ok) } else { named(what, whole, same, changed) }
+        if changed.is_empty() {
+            Finding::judged(what, whole, same, ok)
+        } else {
+            named(what, whole, same, changed)
+        }
     };
     let differs = |list: &[Difference]| -> Vec<String> {
-        list.iter().map(|one| format!("{} {}: {} where {} was", one.class, one.name, one.seen, one.expected)).collect()
+        list.iter()
+            .map(|one| format!("{} {}: {} where {} was", one.class, one.name, one.seen, one.expected))
+            .collect()
     };
     let schema = named(
         "every object of the schema is the same",
@@ -113,10 +122,14 @@ fn contents(seen: &Drilled, compared: &Comparison) -> Vec<Finding> {
         differs(&compared.schema),
     );
     let mut sequences = differs(&compared.sequences);
-    sequences.extend(compared.sequences_behind.iter().map(|name| format!("{name}: its next value is in use already")));
-    let sequences = named("every sequence stands where it stood", "no difference", "no difference", sequences);
+    sequences.extend(
+        compared.sequences_behind.iter().map(|name| format!("{name}: its next value is in use already")),
+    );
+    let sequences =
+        named("every sequence stands where it stood", "no difference", "no difference", sequences);
     let broken = compared.invalid_indexes.iter().map(|name| format!("index {name} is invalid"));
-    let broken = broken.chain(compared.unvalidated.iter().map(|name| format!("constraint {name} is not validated")));
+    let broken =
+        broken.chain(compared.unvalidated.iter().map(|name| format!("constraint {name} is not validated")));
     let valid = named("every index and constraint is valid", "all valid", "all valid", broken.collect());
     vec![rows, schema, sequences, valid, large_objects(compared)]
 }
@@ -135,7 +148,9 @@ fn large_objects(compared: &Comparison) -> Finding {
             let expected = format!("{} objects", pair.expected);
             match pair.same {
                 Some(same) => Finding::judged(what, expected, seen, same),
-                None if pair.expected == 0 && pair.restored == 0 => Finding::judged(what, expected, seen, true),
+                None if pair.expected == 0 && pair.restored == 0 => {
+                    Finding::judged(what, expected, seen, true)
+                }
                 None => Finding::undecided(what, expected, seen),
             }
         }
@@ -144,7 +159,12 @@ fn large_objects(compared: &Comparison) -> Finding {
 
 fn query(name: &str, seen: &Drilled) -> Finding {
     let rows = seen.queries.get(name).map_or(0, Vec::len);
-    Finding::judged(format!("the query `{name}` gives a row"), "at least one row", format!("{rows} rows"), rows > 0)
+    Finding::judged(
+        format!("the query `{name}` gives a row"),
+        "at least one row",
+        format!("{rows} rows"),
+        rows > 0,
+    )
 }
 
 fn control(seen: &Drilled) -> Finding {
@@ -173,7 +193,8 @@ fn age(target: Duration, seen: &Drilled) -> Finding {
     let age = began.duration_since(taken);
     let shown = format!("{taken}, {}s before the drill", age.as_secs());
     if age.is_negative() && age.unsigned_abs().as_secs() > 300 {
-        return Finding::undecided(what, expected, shown).with_help("it lies in the future: are the clocks right?");
+        return Finding::undecided(what, expected, shown)
+            .with_help("it lies in the future: are the clocks right?");
     }
     Finding::judged(what, expected, shown, age.is_negative() || age.unsigned_abs() <= target.0)
 }

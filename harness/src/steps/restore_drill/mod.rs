@@ -77,7 +77,8 @@ pub struct Reverted {
 
 impl Act for RestoreDrill {
     const NAME: &'static str = "restore-drill";
-    const EXAMPLE: &'static str = "restore-drill: { backup: newest, into: scratch, tier: T3, rto: 10m, rpo: 25h }";
+    const EXAMPLE: &'static str =
+        "restore-drill: { backup: newest, into: scratch, tier: T3, rto: 10m, rpo: 25h }";
     const JUDGES: &'static str = "There is a backup; its archive is the one that the manifest names and decodes to its end; it is restored without an error; every table has as many rows as it had. From T3 on every row, object of the schema, sequence and large object is the same, and no index is invalid; with T4 a row that is taken away is noticed. Every query gives a row. With `rto` and `rpo`, that they are kept. When it is over, that the scratch database is gone.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[SERVER, STORE];

@@ -1,10 +1,11 @@
 //! Restores a backup into a scratch database and holds what came back against what was there. Nothing is judged here: what
 //! was seen is handed back, however bad it is. Only what could not be seen is an error.
 
-use super::archive::Outcome;
+use super::archive::{Decoded, Outcome};
 use super::compare::{Comparison, Depth, compare};
 use super::fetch::{Chosen, Fetched, Which, choose, fetch};
 use super::restore::{Loaded, restore};
+use super::verify::{ArchiveSeen, as_it_says};
 use super::{Backup, BackupError};
 use crate::clients::http::Wire;
 use crate::clients::postgres::{self, Picture, Scratch, Snapshot, TablePicture};
@@ -82,22 +83,6 @@ pub struct Drilled {
     pub seconds: Phases,
 }
 
-/// What the archive was seen to be.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct ArchiveSeen {
-    /// Outermost first: `gzip`, `plain SQL`.
-    pub formats: Vec<String>,
-    /// Bytes.
-    pub bytes: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-    /// What the manifest says; `null` without one.
-    pub expected_sha256: Option<String>,
-    /// Was it decoded to its end?
-    pub outcome: Outcome,
-}
-
 /// A row was taken away, or could not be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -158,8 +143,8 @@ pub async fn drill(
     let mut lap = Lap(store, store.clock.elapsed());
     let fetched = fetch(store, &chosen.backup.archive).await?;
     seen.seconds.download = lap.seconds();
-    let archive = look(&chosen, &fetched);
-    let fit = archive.outcome == Outcome::Sound
+    let archive = ArchiveSeen::of(&chosen, &fetched.decoded);
+    let fit = archive.outcome == Some(Outcome::Sound)
         && archive.expected_sha256.as_ref().is_none_or(|expected| *expected == archive.sha256);
     seen.archive = Some(archive);
     seen.unproven = unproven(&chosen, &fetched);
@@ -189,17 +174,6 @@ pub async fn drill(
         seen.seconds.verify = lap.seconds();
     }
     Ok(seen)
-}
-
-fn look(chosen: &Chosen, fetched: &Fetched) -> ArchiveSeen {
-    let decoded = &fetched.decoded;
-    ArchiveSeen {
-        formats: decoded.formats.iter().map(ToString::to_string).collect(),
-        bytes: decoded.bytes,
-        sha256: decoded.sha256.clone(),
-        expected_sha256: chosen.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone()),
-        outcome: decoded.outcome.clone(),
-    }
 }
 
 fn unproven(chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
@@ -269,7 +243,7 @@ async fn verify(
             let depth = if ask.tier == Tier::T2 { Depth::Counts } else { Depth::Contents { hashes } };
             compare(&manifest.picture, &here, depth)
         }
-        None => compare(&as_it_says(fetched, &here), &here, Depth::Counts),
+        None => compare(&as_it_came(&fetched.decoded, &here), &here, Depth::Counts),
     });
     for (name, sql) in ask.queries {
         let rows = postgres::query(inside, sql, ROWS, false).await?;
@@ -291,17 +265,8 @@ async fn verify(
 }
 
 /// What an archive without a manifest says that it holds. A table that it holds no data of is expected as it came.
-fn as_it_says(fetched: &Fetched, here: &Picture) -> Picture {
-    let held = fetched.decoded.contents.iter().flat_map(|held| &held.databases).next();
-    let mut tables: Vec<TablePicture> = held
-        .iter()
-        .flat_map(|held| &held.tables)
-        .map(|table| {
-            // SQL of other tools names tables without their schema.
-            let schema = if table.schema.is_empty() { "public".to_owned() } else { table.schema.clone() };
-            TablePicture { schema, name: table.name.clone(), rows: table.rows, hash: String::new() }
-        })
-        .collect();
+fn as_it_came(decoded: &Decoded, here: &Picture) -> Picture {
+    let mut tables = as_it_says(decoded);
     let known = |table: &&TablePicture| {
         !tables.iter().any(|one| (&one.schema, &one.name) == (&table.schema, &table.name))
     };

@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod manifest;
 pub mod name;
 pub mod restore;
+pub mod verify;
 
 pub use catalogue::{Backup, Catalogue};
 pub use manifest::Manifest;

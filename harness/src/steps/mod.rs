@@ -413,7 +413,10 @@ mod alert_drill;
 mod alert_silence;
 mod alertmanager_alerts;
 mod alertmanager_status;
+mod archive;
 mod backup;
+mod backup_catalogue;
+mod backup_verify;
 mod command;
 mod file;
 mod http;
@@ -436,6 +439,8 @@ mod target;
 checks! {
     AlertmanagerAlerts => alertmanager_alerts::AlertmanagerAlerts,
     AlertmanagerStatus => alertmanager_status::AlertmanagerStatus,
+    BackupCatalogue => backup_catalogue::BackupCatalogue,
+    BackupVerify => backup_verify::BackupVerify,
     File => file::File,
     Http => http::Http,
     LogLines => log_lines::LogLines,

@@ -1,13 +1,10 @@
 //! What is judged about a drill. Differences are named one by one, up to a limit: the first few say what to look at.
 
 use super::RestoreDrill;
-use crate::backup::archive::Outcome;
 use crate::backup::compare::{Comparison, Difference, TablePair};
-use crate::backup::drill::{ArchiveSeen, Drilled, Tier};
+use crate::backup::drill::{Drilled, Tier};
 use crate::model::{Duration, Finding};
-
-/// So many differences are named in one finding.
-const NAMED: usize = 20;
+use crate::steps::archive::{decoded, digest, named, tables};
 
 /// Judges from the settings and what was seen alone.
 pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
@@ -17,8 +14,7 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
             .with_help("is the store's `url` right, and `prefix` or the name? An archive without its manifest counts only in a store that has none at all")];
     };
     let mut findings = vec![Finding::judged(there, "a backup", backup.archive.clone(), true)];
-    findings.extend(seen.archive.as_ref().map(digest).into_iter().flatten());
-    findings.extend(seen.archive.as_ref().map(decoded));
+    findings.extend(seen.archive.iter().flat_map(|archive| [digest(archive), decoded(archive)]).flatten());
     let restored = "it is restored without an error";
     match (&seen.refused, &seen.restore) {
         (Some(why), _) => findings.push(Finding::undecided(restored, "a restore", why.clone())),
@@ -44,42 +40,6 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
     }
     findings.extend(asked.rpo.map(|target| age(target, seen)));
     findings
-}
-
-/// Nothing to say without a manifest.
-fn digest(archive: &ArchiveSeen) -> Option<Finding> {
-    let expected = archive.expected_sha256.as_ref()?;
-    let what = "the archive is the one that the manifest names";
-    Some(Finding::judged(what, expected.clone(), archive.sha256.clone(), *expected == archive.sha256))
-}
-
-fn decoded(archive: &ArchiveSeen) -> Finding {
-    let (what, expected) = ("the archive decodes to its end", "sound");
-    let is = archive.formats.join(", in it ");
-    match &archive.outcome {
-        Outcome::Sound => Finding::judged(what, expected, expected, true),
-        Outcome::Broken { why, .. } => Finding::judged(what, expected, format!("{is}: {why}"), false),
-        Outcome::Undecided { why } => Finding::undecided(what, expected, format!("{is}: {why}")),
-    }
-}
-
-fn tables(pairs: &[TablePair]) -> Finding {
-    let (what, of) =
-        ("every table has its rows", |rows: u64| format!("{rows} rows of {} tables", pairs.len()));
-    let sum = |side: fn(&TablePair) -> Option<u64>| pairs.iter().filter_map(side).sum();
-    let (expected, seen) = (of(sum(|pair| pair.expected)), of(sum(|pair| pair.rows)));
-    if pairs.is_empty() {
-        return Finding::undecided(what, "at least one table", "no table")
-            .with_help("an empty database restores without an error too: was the right one dumped?");
-    }
-    let words =
-        |rows: Option<u64>| rows.map_or_else(|| "no such table".to_owned(), |rows| format!("{rows} rows"));
-    let odd = |pair: &TablePair| {
-        (pair.expected != pair.rows).then(|| {
-            format!("{}.{}: {} where {} were", pair.schema, pair.name, words(pair.rows), words(pair.expected))
-        })
-    };
-    named(what, expected, seen, pairs.iter().filter_map(odd).collect())
 }
 
 /// From T3 on. Without a manifest there is nothing to compare with, which `unproven` says.
@@ -197,25 +157,4 @@ fn age(target: Duration, seen: &Drilled) -> Finding {
             .with_help("it lies in the future: are the clocks right?");
     }
     Finding::judged(what, expected, shown, age.is_negative() || age.unsigned_abs() <= target.0)
-}
-
-/// Passes where nothing is named; else the differences are what was seen.
-fn named(
-    what: &str,
-    expected: impl std::convert::Into<String>,
-    same: impl std::convert::Into<String>,
-    mut differences: Vec<String>,
-) -> Finding {
-    let expected: String = expected.into();
-    if differences.is_empty() {
-        let same: String = same.into();
-        let ok = same == expected;
-        return Finding::judged(what, expected, same, ok);
-    }
-    let more = differences.len().saturating_sub(NAMED);
-    differences.truncate(NAMED);
-    if more > 0 {
-        differences.push(format!("and {more} more"));
-    }
-    Finding::judged(what, expected, differences, false)
 }

@@ -89,16 +89,14 @@ async fn carry(mut client: TcpStream, server: String, tricks: Tricks) -> Option<
     let (mut from_client, mut to_client) = client.into_split();
     let up = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await.map(drop) });
     let mut nowhere = tokio::io::sink();
-    match trick {
-        None | Some(Trick::HangUp) => {
-            tokio::io::copy(&mut from_server, &mut to_client).await.map(drop).ok()?
-        }
-        Some(Trick::LoseAnswer) => tokio::io::copy(&mut from_server, &mut nowhere).await.map(drop).ok()?,
+    let done = match trick {
+        None | Some(Trick::HangUp) => tokio::io::copy(&mut from_server, &mut to_client).await,
+        Some(Trick::LoseAnswer) => tokio::io::copy(&mut from_server, &mut nowhere).await,
         Some(Trick::CutAnswer(bytes)) => {
-            let mut some = from_server.take(bytes as u64);
-            tokio::io::copy(&mut some, &mut to_client).await.ok()?;
+            tokio::io::copy(&mut from_server.take(bytes as u64), &mut to_client).await
         }
-    }
+    };
+    done.ok()?;
     up.abort();
     to_client.shutdown().await.ok()
 }

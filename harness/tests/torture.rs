@@ -55,12 +55,7 @@ fn main() {
 
 /// Two changes, one of them with a secret in its way back, one until the end of the scenario.
 fn desk() -> Desk {
-    let mut desk = Desk::new(PROGRAM, &[]);
-    desk.set("WORD", "correct-horse-battery");
-    desk.write(
-        "environment.yaml",
-        "proofmark: v1\nconnections:\n  prometheus: { url: 'http://127.0.0.1:1', bearer: { env: WORD } }\n",
-    );
+    let desk = Desk::with_secret(PROGRAM, "correct-horse-battery");
     let act = |id: &str, file: &str, more: &str| {
         format!(
             "  - {{ id: {id}, act: {{ command: {{ argv: [touch, {file}], undo: [rm, -f, {file}] }} }}{more} }}\n"

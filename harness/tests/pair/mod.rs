@@ -160,14 +160,11 @@ impl Pair {
     }
 
     pub fn recover(&self) -> Ended {
-        self.desk.call(&["recover", "--env", "environment.yaml"])
+        self.desk.start_recover().wait()
     }
 
-    /// Whole, the same when it is judged again, and told as it ended.
     pub fn sound(&self, ended: &Ended) {
-        let verified = self.desk.call(&["verify"]);
-        assert_eq!(verified.code, Some(0), "{verified:#?}\n{ended:#?}");
-        assert_eq!(self.desk.call(&["report"]).code, ended.code);
+        self.desk.sound(ended);
     }
 
     /// The file is as it was, nothing is beside it, and neither system knows of a drill.
@@ -190,9 +187,7 @@ impl Pair {
     }
 
     pub fn journal(&self) -> Vec<Value> {
-        let file = self.desk.path(&self.desk.newest()).join("journal.jsonl");
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.desk.journal()
     }
 
     pub fn prometheus_says(&self, path: &str) -> String {

@@ -41,7 +41,7 @@ type Test = fn(Arc<Minio>) -> Pin<Box<dyn Future<Output = ()>>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 14] = [
         ("objects_come_back_as_they_were_written", |minio| Box::pin(whole(minio))),
         ("a_name_is_given_once", |minio| Box::pin(once(minio))),
         ("of_many_that_create_at_once_one_does", |minio| Box::pin(racing(minio))),
@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         ("an_answer_that_was_lost_is_no_failure", |minio| Box::pin(lost(minio))),
         ("a_beginning_whose_answer_was_lost_is_not_made_twice", |minio| Box::pin(lost_beginning(minio))),
         ("a_download_that_breaks_off_goes_on_or_fails_loudly", |minio| Box::pin(cut_off(minio))),
+        ("a_server_that_hangs_up_on_who_writes_may_be_full", |minio| Box::pin(hung_up(minio))),
         ("versions_and_markers_are_listed_to_their_end", |minio| Box::pin(versions(minio))),
         ("a_lock_is_told_from_a_refusal", |minio| Box::pin(locked(minio))),
     ];
@@ -181,7 +182,7 @@ async fn restart() {
     minio.kill();
     // Two parts go on their way while nobody listens.
     let (done, ()) = tokio::join!(upload.write(&all[17 << 20..]), async {
-        while !cx.log.clone().last_status().is_none_or(|status| status != 200) {
+        while cx.log.last_status() == Some(200) {
             tokio::task::yield_now().await;
         }
         minio.again();
@@ -280,6 +281,22 @@ async fn cut_off(minio: Arc<Minio>) {
         let error = last.unwrap().unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+async fn hung_up(minio: Arc<Minio>) {
+    minio.put("/hung", "").await;
+    let proxy = Proxy::start(&minio.url).await;
+    let mut cx = at(&proxy.url, "hung");
+    cx.timeout = Duration::secs(4);
+    let store = open(&cx).await;
+    proxy.play("PUT /hung/b.dump", Trick::HangUp);
+    let mut upload = store.begin("b.dump", &leave()).await.unwrap();
+    upload.write(&bytes(9 << 20)).await.unwrap();
+    let error = upload.finish().await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("is the store full"), "{error}");
+    assert!(cx.log.take().len() > 6, "it was tried again");
+    let created = store.create("b.dump", Bytes::from("1"), &leave()).await;
+    assert!(created.is_err(), "the time is over: {created:?}");
 }
 
 async fn versions(minio: Arc<Minio>) {

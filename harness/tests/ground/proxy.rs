@@ -1,4 +1,4 @@
-//! A proxy between a client and a real server that plays a trick once: it loses an answer, or cuts one off.
+//! A proxy between a client and a real server that plays a trick: it loses an answer, cuts one off, or hangs up.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
@@ -14,6 +14,8 @@ pub enum Trick {
     LoseAnswer,
     /// The client gets so many bytes of the answer, its head included.
     CutAnswer(usize),
+    /// The client is hung up on while it sends, again and again.
+    HangUp,
 }
 
 type Tricks = Arc<Mutex<Vec<(String, Trick)>>>;
@@ -71,8 +73,14 @@ async fn carry(mut client: TcpStream, server: String, tricks: Tricks) -> Option<
     let trick = {
         let mut tricks = tricks.lock().unwrap();
         let at = tricks.iter().position(|(begins, _)| line.starts_with(begins));
-        at.map(|at| tricks.remove(at).1)
+        at.map(|at| match tricks[at].1 {
+            Trick::HangUp => Trick::HangUp,
+            _ => tricks.remove(at).1,
+        })
     };
+    if matches!(trick, Some(Trick::HangUp)) {
+        return None;
+    }
     let mut server = TcpStream::connect(server).await.ok()?;
     server.write_all(&head[..end]).await.ok()?;
     server.write_all(b"\r\nconnection: close").await.ok()?;
@@ -81,14 +89,14 @@ async fn carry(mut client: TcpStream, server: String, tricks: Tricks) -> Option<
     let (mut from_client, mut to_client) = client.into_split();
     let up = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await.map(drop) });
     let mut nowhere = tokio::io::sink();
-    match trick {
-        None => tokio::io::copy(&mut from_server, &mut to_client).await.map(drop).ok()?,
-        Some(Trick::LoseAnswer) => tokio::io::copy(&mut from_server, &mut nowhere).await.map(drop).ok()?,
+    let done = match trick {
+        None | Some(Trick::HangUp) => tokio::io::copy(&mut from_server, &mut to_client).await,
+        Some(Trick::LoseAnswer) => tokio::io::copy(&mut from_server, &mut nowhere).await,
         Some(Trick::CutAnswer(bytes)) => {
-            let mut some = from_server.take(bytes as u64);
-            tokio::io::copy(&mut some, &mut to_client).await.ok()?;
+            tokio::io::copy(&mut from_server.take(bytes as u64), &mut to_client).await
         }
-    }
+    };
+    done.ok()?;
     up.abort();
     to_client.shutdown().await.ok()
 }

@@ -232,25 +232,25 @@ pub(super) async fn abort(
     id: Option<String>,
     _leave: &impl Leave,
 ) -> Result<(), ClientError> {
-    done(wire, "abort", &path, move |path, _| match id {
-        Some(id) => unlink(&partial(path, &id)?),
-        None => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let begins = format!(".{name}{PARTIAL}");
-            let Some(folder) = path.parent() else { return Ok(()) };
-            let entries = match fs::read_dir(folder) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-                other => other.map_err(|error| unread(folder, &error))?,
-            };
-            for entry in entries {
-                let entry = entry.map_err(|error| unread(folder, &error))?;
-                let name = entry.file_name();
-                if name.to_str().and_then(|name| name.strip_prefix(&begins)).is_some_and(is_id) {
-                    unlink(&entry.path())?;
-                }
-            }
-            Ok(())
+    done(wire, "abort", &path, move |path, _| {
+        if let Some(id) = id {
+            return unlink(&partial(path, &id)?);
         }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let begins = format!(".{name}{PARTIAL}");
+        let Some(folder) = path.parent() else { return Ok(()) };
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|error| unread(folder, &error))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| unread(folder, &error))?;
+            let name = entry.file_name();
+            if name.to_str().and_then(|name| name.strip_prefix(&begins)).is_some_and(is_id) {
+                unlink(&entry.path())?;
+            }
+        }
+        Ok(())
     })
     .await
 }

@@ -152,10 +152,11 @@ impl<'a> Store<'a> {
     pub async fn create(&self, key: &str, bytes: Bytes, leave: &impl Leave) -> Result<Created, ClientError> {
         let taken = match &self.place {
             Place::Folder(root) => {
-                match folder::create(self.wire(), (root, file(root, key)?), bytes.clone(), leave).await? {
-                    true => return Ok(Created::Now),
-                    false => ClientError::Unusable(format!("`{key}` was there and is there no more")),
+                let at = (root.as_path(), file(root, key)?);
+                if folder::create(self.wire(), at, bytes.clone(), leave).await? {
+                    return Ok(Created::Now);
                 }
+                ClientError::Unusable(format!("`{key}` was there and is there no more"))
             }
             Place::Bucket(on) => match on.1.create(key, bytes.clone()).await {
                 Ok(()) => return Ok(Created::Now),

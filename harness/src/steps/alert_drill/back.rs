@@ -2,11 +2,11 @@
 //! is told and keeps no ghost of it. Where Prometheus cannot be asked the file is put back at once.
 
 use super::edit::NEVER;
-use super::file::{RuleFile, State, hash, text};
+use super::file::{RuleFile, State, text};
 use super::{Mark, Undo, alerts, has, is_meant, run};
 use crate::clients::prometheus::{self, Reloaded, Rule};
 use crate::clients::{alertmanager, files};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, sha256};
 use crate::steps::{Cx, StepError};
 use crate::undo::Owed;
 use serde::{Deserialize, Serialize};
@@ -170,7 +170,7 @@ pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
         Way::RuleFile(file) => {
             let now = text(&file.path)?;
             let ours = file.holds_ours(&now, owed.mark.as_deref()) || file.beside.exists();
-            Some(FileSeen { sha256: hash(&now), ours })
+            Some(FileSeen { sha256: sha256(&now), ours })
         }
         Way::Command { .. } => None,
     };

@@ -204,7 +204,7 @@ fn an_alert_that_fires_already_is_not_drilled() {
 #[test]
 fn a_wrong_login_is_tried_once() {
     let lab = Lab::start();
-    lab.grafana.lock_out();
+    lab.grafana.lock_out(true);
     let asked = lab.grafana.requests();
     let said = lab.told(API, "how: change-threshold, threshold: 0", "30s", 3);
     assert!(said.contains("401"), "{said}");
@@ -255,24 +255,48 @@ fn how_far_it_came_is_told() {
 #[test]
 fn after_kill_9_recover_brings_back_the_rule_and_silence() {
     for (how, rule) in [("temporary-rule", FILE), ("change-threshold", PAGES), ("change-threshold", API)] {
-        for reached in ["changed", "firing", "putting back"] {
+        for reached in ["promised", "changed", "firing", "putting back"] {
             let lab = Lab::start();
+            lab.grafana.swallow(reached == "promised");
             lab.write(rule, &format!("how: {how}, {FIRE}"), "10m");
             let (since, heard) = (lab.grafana.writes().len(), lab.grafana.told().len());
             let running = lab.begin();
             until(reached, || match reached {
-                "changed" => (lab.grafana.writes().len() > since).then_some(()),
+                "promised" | "changed" => (lab.grafana.writes().len() > since).then_some(()),
                 "firing" => (lab.grafana.told().len() > heard).then_some(()),
                 // What is put back is begun.
                 _ => (lab.grafana.writes().len() > since + 1).then_some(()),
             });
             running.kill();
+            lab.grafana.swallow(false);
             let recovered = lab.recover();
             assert_eq!(recovered.code, Some(0), "{how} {reached} {recovered:#?}");
             lab.sound(&recovered);
             lab.as_before();
             assert!(lab.recover().stdout.contains("nothing is owed"));
         }
+    }
+}
+
+#[test]
+fn a_grafana_that_takes_no_login_is_owed_and_asked_once() {
+    let lab = Lab::holding(Duration::from_secs(600));
+    for how in ["temporary-rule", "change-threshold"] {
+        let since = lab.grafana.writes().len();
+        lab.write(PAGES, &format!("how: {how}, threshold: 0"), "10m");
+        let running = lab.begin();
+        until("it is changed", || (lab.grafana.writes().len() > since).then_some(()));
+        running.kill();
+        lab.grafana.lock_out(true);
+        let asked = lab.grafana.requests();
+        let recovered = lab.recover();
+        assert_eq!(recovered.code, Some(4), "{recovered:#?}");
+        assert!(recovered.stdout.contains("401"), "{recovered:#?}");
+        assert_eq!(lab.grafana.requests(), asked + 1);
+        lab.grafana.lock_out(false);
+        let recovered = lab.recover();
+        assert_eq!(recovered.code, Some(0), "{recovered:#?}");
+        lab.as_before();
     }
 }
 

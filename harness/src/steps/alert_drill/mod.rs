@@ -50,7 +50,8 @@ pub struct AlertDrill {
     pub labels: BTreeMap<String, String>,
     /// `temporary-rule` or `change-threshold`.
     pub how: How,
-    /// The number on the right of the outermost comparison, for the drill.
+    /// The number on the right of the outermost comparison, for the drill; in Grafana the one that the condition compares
+    /// with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
     /// The whole expression for the drill, where there is no such number or more than one.
@@ -140,7 +141,7 @@ pub struct Seen {
     /// The drilled rule as Grafana has it, in a drill through Grafana.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grafana: Option<grafana::InGrafana>,
-    /// Its alerts in Prometheus.
+    /// Its alerts in Prometheus; in a drill through Grafana they stand in `grafana.state.instances`.
     pub alerts: Vec<Alert>,
     /// Its alerts in Alertmanager, or in Grafana's own.
     pub held: Vec<Held>,
@@ -248,7 +249,7 @@ const WITHOUT_RECEIVER: &[&str] = &["prometheus", "alertmanager"];
 impl Act for AlertDrill {
     const NAME: &'static str = "alert-drill";
     const EXAMPLE: &'static str = "alert-drill: { alert: VeleroBackupTooOld, how: temporary-rule, threshold: 0, through: { rule-file: /etc/prometheus/rules/velero.yml }, delivered: receiver }";
-    const JUDGES: &'static str = "Nothing of that name was firing before; Prometheus took the changed rule and evaluates it; the alert fires, is in Alertmanager, and is neither silenced, inhibited nor muted; with `delivered`, a message came. Afterwards that the file is byte for byte as before, and that rule and alert are gone.";
+    const JUDGES: &'static str = "Nothing of that name was firing before; Prometheus (or Grafana) took the changed rule and evaluates it; the alert fires, is in Alertmanager, and is neither silenced, inhibited nor muted; with `delivered`, a message came. Afterwards that the file is byte for byte as before (in Grafana the rule, but for when it was written), and that the drill's rule and alert are gone.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = ALL;
     const WITHIN: Option<Duration> = Some(Duration::secs(300));

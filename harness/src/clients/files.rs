@@ -12,7 +12,6 @@ use memchr::memchr;
 use nix::libc::O_NONBLOCK;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -138,7 +137,7 @@ pub fn read(path: &Path, limit: usize, given_up: &GivenUp) -> Result<Content, Cl
     }
     let whole = bytes.len() <= limit;
     bytes.truncate(limit);
-    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let sha256 = crate::model::sha256(&bytes);
     Ok(Content { bytes: Arc::new(bytes), whole, sha256 })
 }
 

@@ -2,13 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use fixtures::{Desk, Ended, Running, until};
+use fixtures::{Desk, Ended, Running, get, until};
 use proofmark::lab::{Alertmanager, Prometheus, Watches};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -197,12 +196,4 @@ impl Pair {
     pub fn alertmanager_says(&self, path: &str) -> String {
         get(&self.addresses[1], path)
     }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-    let mut said = String::new();
-    stream.read_to_string(&mut said).unwrap();
-    said
 }

@@ -46,7 +46,8 @@ struct Tally {
     created: BTreeSet<String>,
     seen: Contents,
     ended: Option<Ended>,
-    restricted: i64,
+    /// The key of the `\restrict` that is in force.
+    restricted: Option<String>,
     /// The schema of names without one: `search_path` of old dumps.
     schema: String,
     backslashes: bool,
@@ -124,9 +125,10 @@ impl Reader for Tally {
         match word {
             "restrict" => {
                 self.seen.restricted = true;
-                self.restricted += 1;
+                self.restricted = Some(rest.trim().to_owned());
             }
-            "unrestrict" => self.restricted -= 1,
+            "unrestrict" if self.restricted.as_deref() == Some(rest.trim()) => self.restricted = None,
+            "unrestrict" => {}
             "connect" | "c" => match name::of_connect(rest) {
                 Some(database) => self.connect(&database),
                 None => self.doubt("which database a `\\connect` of it means is not clear".to_owned()),
@@ -260,7 +262,7 @@ impl Tally {
         let wanted = if self.seen.cluster { Ended::Cluster } else { Ended::Dump };
         let whole = self.seen.cut.is_none() && self.seen.ends_within.is_none();
         self.seen.end_marker = whole && self.ended == Some(wanted);
-        self.seen.left_restricted = self.restricted != 0;
+        self.seen.left_restricted = self.restricted.is_some();
         let several = self.parts.len() > 1;
         let parts = self.parts.into_iter().filter(|part| !several || part.name.is_some() || part.holds());
         self.seen.databases = parts.map(|part| part.held(&self.created)).collect();

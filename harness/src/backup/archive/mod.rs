@@ -22,6 +22,7 @@ mod name;
 mod pieces;
 mod restore;
 mod statement;
+mod tar;
 #[cfg(test)]
 mod tests;
 mod unpack;

@@ -9,6 +9,7 @@ use super::unpack::{Fault, Noticed, Packing};
 use crate::clients::postgres::programs::Programs;
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
+use crate::model::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use schemars::JsonSchema;
@@ -96,7 +97,10 @@ pub async fn decode<E>(
 }
 
 /// Passes all bytes on for as long as someone wants them; gives back how many there are and their SHA-256.
-async fn pump<E>(stream: impl Stream<Item = Result<Bytes, E>>, to: Sender<Bytes>) -> Result<(u64, String), E> {
+async fn pump<E>(
+    stream: impl Stream<Item = Result<Bytes, E>>,
+    to: Sender<Bytes>,
+) -> Result<(u64, String), E> {
     let mut stream = pin!(stream);
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     let mut to = Some(to);
@@ -125,11 +129,7 @@ struct Read {
     ran: Option<End>,
 }
 
-async fn read(
-    mut from: Pieces,
-    programs: &Programs,
-    with: (&Clock, &Log),
-) -> Result<Read, ClientError> {
+async fn read(mut from: Pieces, programs: &Programs, with: (&Clock, &Log)) -> Result<Read, ClientError> {
     let mut formats = vec![];
     let mut threads: Vec<JoinHandle<Result<Noticed, Fault>>> = vec![];
     loop {
@@ -182,7 +182,8 @@ impl Read {
     fn outcome(&self) -> Outcome {
         let inner = self.formats.len() - 1;
         // The outermost fault is the cause of those within.
-        let fault = self.unpacked.iter().enumerate().find_map(|(layer, end)| Some((layer, end.as_ref().err()?)));
+        let fault =
+            self.unpacked.iter().enumerate().find_map(|(layer, end)| Some((layer, end.as_ref().err()?)));
         if let Some((layer, Fault { at, why })) = fault {
             return Outcome::Broken { layer, at: Some(*at), why: self.with_cut(why) };
         }
@@ -220,8 +221,8 @@ impl Read {
             }
             End::Stuck(version) => {
                 let why = format!(
-                    "pg_restore {version} neither read nor wrote anything for {} seconds and was stopped: damage can make it run for ever",
-                    STUCK.as_secs()
+                    "pg_restore {version} neither read nor wrote anything for {} and was stopped: damage can make it run for ever",
+                    Duration(STUCK)
                 );
                 return Some(Outcome::Undecided { why });
             }
@@ -255,7 +256,10 @@ impl Read {
         match self.contents.as_ref().and_then(|contents| contents.cut.as_ref()) {
             Some(cut) => {
                 let table = &cut.table;
-                format!("{why}; that is in the data of {}.{}, after {} rows", table.schema, table.name, table.rows)
+                format!(
+                    "{why}; that is in the data of {}.{}, after {} rows",
+                    table.schema, table.name, table.rows
+                )
             }
             None => why.to_owned(),
         }
@@ -267,13 +271,17 @@ impl Read {
             let no_gzip = !self.formats.contains(&Format::Gzip);
             let unchecked = self.unpacked.iter().flatten().any(|noticed| noticed.unchecked);
             let values = match self.innermost() {
-                Format::Custom(header) => !matches!(header.compression.as_deref(), Some(gzip) if gzip.starts_with("gzip")),
+                Format::Custom(header) => {
+                    !matches!(header.compression.as_deref(), Some(gzip) if gzip.starts_with("gzip"))
+                }
                 _ => true,
             };
             if values && no_gzip && (unchecked || !self.formats.contains(&Format::Zstd)) {
-                unproven.push("that no value was changed: in this format the data have no checksum".to_owned());
+                unproven
+                    .push("that no value was changed: in this format the data have no checksum".to_owned());
             }
-            unproven.extend(contents.doubts.iter().map(|doubt| format!("that the counts are right: {doubt}")));
+            unproven
+                .extend(contents.doubts.iter().map(|doubt| format!("that the counts are right: {doubt}")));
         }
         if let Some(End::Ran(restored)) = &self.ran
             && restored.succeeded()

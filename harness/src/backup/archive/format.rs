@@ -31,7 +31,7 @@ pub enum Format {
     Directory(Header),
     /// A tar of something else.
     OtherTar,
-    /// A dump of MySQL or MariaDB.
+    /// A dump of another database: `MySQL` or `MariaDB`.
     Mysql,
     /// Packed by a program whose format is not read here: its name.
     Packed(String),
@@ -73,8 +73,20 @@ const ENCRYPTED: [(&[u8], &str); 4] = [
 
 /// How SQL begins, in small letters.
 const SQL: [&str; 14] = [
-    "--", "/*", "set ", "select ", "create ", "insert ", "copy ", "begin", "start ", "drop ", "alter ", "truncate ",
-    "\\connect", "\\restrict",
+    "--",
+    "/*",
+    "set ",
+    "select ",
+    "create ",
+    "insert ",
+    "copy ",
+    "begin",
+    "start ",
+    "drop ",
+    "alter ",
+    "truncate ",
+    "\\connect",
+    "\\restrict",
 ];
 
 impl Format {
@@ -155,7 +167,9 @@ fn text(head: &[u8]) -> Option<Format> {
     if memmem::find(&small, b"mysql dump").or(memmem::find(&small, b"mariadb dump")).is_some() {
         return Some(Format::Mysql);
     }
-    heading(head).or_else(|| SQL.iter().any(|word| starts(word)).then_some(Format::OtherSql)).or(Some(Format::Text))
+    heading(head)
+        .or_else(|| SQL.iter().any(|word| starts(word)).then_some(Format::OtherSql))
+        .or(Some(Format::Text))
 }
 
 /// The heading of pg_dump or pg_dumpall, as a line of its own; the outer one comes first.

@@ -218,7 +218,8 @@ impl Lexer {
                 1
             }
             Some(_) => {
-                let kind: Kind = if quote == b'"' { |text| Token::Name(text) } else { |text| Token::Value(text) };
+                let kind: Kind =
+                    if quote == b'"' { |text| Token::Name(text) } else { |text| Token::Value(text) };
                 self.tell(kind, reader);
                 0
             }
@@ -327,10 +328,12 @@ impl Body {
     fn word(&mut self, word: &[u8], depth: u32) {
         let is = |other: &str| word.eq_ignore_ascii_case(other.as_bytes());
         if self.words.len() < 4 {
-            let known = ["create", "or", "replace", "function", "procedure"].into_iter().find(|other| is(other));
+            let known =
+                ["create", "or", "replace", "function", "procedure"].into_iter().find(|other| is(other));
             self.words.push(known.map_or(b'-', |word| word.as_bytes()[0]));
         }
-        let function = [&b"cf"[..], b"cp", b"corf", b"corp"].iter().any(|words| self.words.starts_with(words));
+        let function =
+            [&b"cf"[..], b"cp", b"corf", b"corp"].iter().any(|words| self.words.starts_with(words));
         if !function || depth > 0 {
             return;
         }

@@ -27,7 +27,7 @@ mod tar;
 mod tests;
 mod unpack;
 
-pub use contents::{Contents, Cut, Held, Sequence};
+pub use contents::{Contents, Cut, Held, Restricted, Sequence};
 pub use count::Counter;
 pub use decode::{DecodeError, Decoded, Outcome, decode};
 pub use format::{Format, HEAD};

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 const CHUNK: usize = 128 << 10;
 
 /// For so long it may neither read nor write while it could: damage can make it run for ever.
-pub(super) const STUCK: Duration = Duration::from_secs(60);
+pub(super) const STUCK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
 /// How pg_restore ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -61,7 +61,10 @@ impl Walk {
             return Ok(());
         }
         if self.empty > 0 {
-            return self.fault(format!("behind the end of the tar, after its member {}, lie other bytes", self.member));
+            return self.fault(format!(
+                "behind the end of the tar, after its member {}, lie other bytes",
+                self.member
+            ));
         }
         let name = self.block[..100].split(|byte| *byte == 0).next().unwrap_or_default();
         let sum = self.block.iter().enumerate().map(|(at, byte)| {
@@ -69,7 +72,10 @@ impl Walk {
             u64::from(if (148..156).contains(&at) { b' ' } else { *byte })
         });
         if octal(&self.block[148..156]) != Some(sum.sum()) {
-            return self.fault(format!("the tar is damaged: what follows its member {} is no header of one", self.member));
+            return self.fault(format!(
+                "the tar is damaged: what follows its member {} is no header of one",
+                self.member
+            ));
         }
         let Some(size) = size(&self.block[124..136]) else {
             return self.fault(format!("the tar is damaged: its member {} has no size", name.escape_ascii()));
@@ -87,9 +93,9 @@ impl Walk {
 /// In octal digits, or from 8 GiB on in bytes behind one that is 128.
 fn size(field: &[u8]) -> Option<u64> {
     match field.split_first() {
-        Some((0x80, rest)) => rest.iter().try_fold(0_u64, |sum, byte| {
-            Some(sum.checked_mul(256)? + u64::from(*byte))
-        }),
+        Some((0x80, rest)) => {
+            rest.iter().try_fold(0_u64, |sum, byte| Some(sum.checked_mul(256)? + u64::from(*byte)))
+        }
         _ => octal(field),
     }
 }

@@ -91,11 +91,17 @@ fn frame(from: &mut Pieces, to: &Sender<Bytes>, noticed: &mut Noticed) -> Result
         Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
             let skipped = io::copy(&mut from.by_ref().take(length.into()), &mut io::sink());
             let whole = skipped.is_ok_and(|skipped| skipped == u64::from(length));
-            return if whole { Ok(()) } else { Err(Stop::Broken(damaged(&"a frame to be skipped is too short"))) };
+            return if whole {
+                Ok(())
+            } else {
+                Err(Stop::Broken(damaged(&"a frame to be skipped is too short")))
+            };
         }
         Err(FrameDecoderError::WindowSizeTooBig { requested, .. }) => {
             let mib = requested >> 20;
-            return Err(Stop::Broken(format!("the zstd data want {mib} MiB of memory to be unpacked: pack them without `--long`")));
+            return Err(Stop::Broken(format!(
+                "the zstd data want {mib} MiB of memory to be unpacked: pack them without `--long`"
+            )));
         }
         Err(error) => return Err(Stop::Broken(damaged(&error))),
     };

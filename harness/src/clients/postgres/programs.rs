@@ -63,27 +63,30 @@ impl Programs {
             }
         }
         let right = found.iter().filter(|tool| major.is_none_or(|major| tool.major == major));
-        // Of equal versions the first: Debian's in PATH is a script that picks one by a cluster's configuration.
+        // Of equal versions the first.
         let best = right.rev().max_by_key(|tool| numbers(&tool.version)).cloned();
         best.ok_or_else(|| self.missing(name, major, &found, &silent))
     }
 
     fn candidates(&self, name: &str) -> Vec<PathBuf> {
-        let paths: Vec<PathBuf> = match &self.0 {
-            Some(folders) => folders.iter().map(|folder| folder.join(name)).collect(),
-            None => {
-                let kept = folders().into_iter().map(|folder| folder.join(name));
-                kept.chain(which::which_all(name).into_iter().flatten()).collect()
-            }
+        let below = |folders: &[PathBuf]| folders.iter().map(|folder| folder.join(name)).collect::<Vec<_>>();
+        let everywhere = || {
+            let in_path = which::which_all(name).into_iter().flatten();
+            below(&folders()).into_iter().chain(in_path).collect()
         };
+        let paths: Vec<PathBuf> = self.0.as_deref().map_or_else(everywhere, below);
         let mut seen = BTreeSet::new();
-        let real = |path: &Path| fs::canonicalize(path).ok().filter(|path| path.is_file());
+        // Debian's script in PATH only runs one of those in its folders, by a cluster's configuration, and takes its time.
+        let script = |path: &Path| path.ends_with("pg_wrapper");
+        let real = |path: &Path| fs::canonicalize(path).ok().filter(|path| path.is_file() && !script(path));
         paths.into_iter().filter(|path| real(path).is_some_and(|real| seen.insert(real))).collect()
     }
 
     fn missing(&self, name: &str, major: Option<u32>, found: &[Tool], silent: &[String]) -> ClientError {
         let places = match &self.0 {
-            Some(folders) => folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
+            Some(folders) => {
+                folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+            }
             None => "/usr/lib/postgresql/*/bin, /usr/pgsql-*/bin or PATH".to_owned(),
         };
         let wanted = major.map_or(String::new(), |major| format!(" of PostgreSQL {major}"));
@@ -95,7 +98,8 @@ impl Programs {
                 format!("there is only {}", each.collect::<Vec<_>>().join(", "))
             }
         };
-        let package = major.map_or_else(|| "postgresql-client".to_owned(), |major| format!("postgresql-client-{major}"));
+        let package = major
+            .map_or_else(|| "postgresql-client".to_owned(), |major| format!("postgresql-client-{major}"));
         ClientError::Unusable(format!(
             "expected to find `{name}`{wanted} in {places}, but {there}; install PostgreSQL's programs (Debian's package is `{package}`)"
         ))
@@ -120,7 +124,9 @@ async fn asked(path: &Path) -> Result<Tool, String> {
     let mut command = Command::new(path);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(ANSWERS_WITHIN, command.output()).await;
-    let output = output.map_err(|_| "it does not answer `--version`".to_owned())?.map_err(|error| error.to_string())?;
+    let output = output
+        .map_err(|_| "it does not answer `--version`".to_owned())?
+        .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let version = said.split_once("(PostgreSQL) ").and_then(|(_, rest)| rest.split_whitespace().next());
     let read = version.and_then(|version| Some((version, *numbers(version).first()?)));

@@ -33,7 +33,11 @@ impl Lab {
 
     /// With rules that are pending for so long.
     fn holding(hold: Duration) -> Self {
-        let grafana = Grafana::start(Duration::from_millis(300), hold);
+        Self::of(Duration::from_millis(300), hold)
+    }
+
+    fn of(interval: Duration, hold: Duration) -> Self {
+        let grafana = Grafana::start(interval, hold);
         // As recorded it fires for good.
         grafana.edit("lab-ui-1", THRESHOLD, json!(86400));
         until("it has calmed down", || {
@@ -167,6 +171,14 @@ fn a_temporary_rule_fires_is_delivered_resolves_and_only_then_goes() {
     }
     let kept = lab.passed(API, "how: temporary-rule, threshold: 0");
     assert!(kept["findings"].to_string().contains("delivery was not looked at"), "{kept}");
+}
+
+#[test]
+fn a_clone_stays_until_its_alert_is_resolved_however_long_that_takes() {
+    let lab = Lab::of(Duration::from_millis(3500), Duration::from_millis(500));
+    lab.passed(API, "how: temporary-rule, threshold: 0");
+    let told = lab.grafana.told();
+    assert!(told.last().unwrap().starts_with("resolved LabApi (proofmark"), "{told:?}");
 }
 
 #[test]

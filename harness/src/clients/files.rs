@@ -3,6 +3,7 @@
 
 mod replace;
 
+pub(super) use replace::unwritten;
 pub use replace::{clear, replace};
 
 use super::ClientError;
@@ -141,7 +142,7 @@ pub fn read(path: &Path, limit: usize, given_up: &GivenUp) -> Result<Content, Cl
 }
 
 /// Opens a regular file, and never waits for someone to open the other end of a pipe.
-fn open(path: &Path) -> Result<File, ClientError> {
+pub(super) fn open(path: &Path) -> Result<File, ClientError> {
     let kind = Kind::of(&path.metadata().map_err(|error| unread(path, &error))?);
     if kind != Kind::File {
         return Err(unread(path, &io::Error::other(format!("it is {}, not a file", kind.words()))));

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use writer::Writer;
+use writer::{Writer, sync};
 
 /// A top-level part of an observation larger than this is kept as a blob, in bytes of JSON.
 const INLINE: usize = 16 * 1024 * 1024;
@@ -156,8 +156,8 @@ impl Recorder {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn journal(&mut self, line: &impl Framed, open: &[String]) -> Result<(), RecordError> {
-        let mut bytes = serde_json::to_vec(self.clean(line, open)?.get())?;
+    pub fn journal(&mut self, line: &impl Framed) -> Result<(), RecordError> {
+        let mut bytes = serde_json::to_vec(self.clean(line, &[])?.get())?;
         bytes.push(b'\n');
         self.writer.journal(bytes)
     }
@@ -204,8 +204,7 @@ impl Recorder {
             exit,
             files: BTreeMap::new(),
         })?;
-        let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        sync.map_err(io_error(&self.folder))?;
+        sync(&self.folder)?;
         Ok(self.folder.clone())
     }
 

@@ -238,7 +238,7 @@ fn own(path: &Path, mode: u32) -> Result<File, RecordError> {
     OpenOptions::new().create_new(true).append(true).mode(mode).open(path).map_err(io_error(path))
 }
 
-fn sync(folder: &Path) -> Result<(), RecordError> {
+pub(super) fn sync(folder: &Path) -> Result<(), RecordError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error(folder))
 }
 

@@ -291,7 +291,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node, scope: &Scope, id: String) -> 
         within,
         every: every.unwrap_or(Duration::secs(1)),
         hold,
-        timeout: timeout.unwrap_or(Duration::secs(30)),
+        timeout,
         until: reader.optional(node, "until"),
         promises: false,
         via: reader.optional::<Via>(node, "via").map(|via| via.0).unwrap_or_default(),

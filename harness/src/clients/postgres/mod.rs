@@ -5,12 +5,23 @@
 //! that may only read is the guard against those.
 
 mod connect;
+mod libpq;
+mod picture;
+pub mod programs;
 mod query;
+mod sabotage;
+mod scratch;
 mod session;
+mod snapshot;
 mod tables;
 mod value;
 
+pub use libpq::{Libpq, libpq};
+pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};
+pub use sabotage::sabotage;
+pub use scratch::{Found, Scratch, analyze, create, find, lacking, prove, remove};
+pub use snapshot::{Extension, Snapshot, Source};
 pub use tables::{Choice, LeftOut, Table, Tables, tables};
 
 use schemars::JsonSchema;

@@ -38,6 +38,7 @@
 //! | [`report`] | fold(events) → report; its renderings |
 //! | [`undo`] | leave to change the world: promises, their journal, what is owed |
 //! | [`clients`] | how the world is talked to |
+//! | [`backup`] | how a backup is made, found, restored and compared |
 //! | [`steps`] | one file per kind; the two lists |
 //! | [`scenario`] | the scenario file: read, check, plan, judge |
 //! | [`run`] | order, attempts, keeping promises, signals |
@@ -82,6 +83,7 @@ pub mod record;
 pub mod report;
 pub mod undo;
 pub mod clients;
+pub mod backup;
 pub mod steps;
 pub mod scenario;
 pub mod run;

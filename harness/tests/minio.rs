@@ -4,6 +4,7 @@
 
 #[expect(dead_code, reason = "the other tests reach a URL")]
 mod ground;
+#[expect(dead_code, reason = "other tests end it and ask it")]
 #[path = "ground/minio.rs"]
 mod minio;
 #[path = "ground/store.rs"]

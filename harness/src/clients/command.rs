@@ -2,6 +2,10 @@
 //! the time is over or nobody waits any more the whole group is killed; what a program that has ended left in the
 //! background is left alone, for starting a server may be its purpose.
 
+mod streaming;
+
+pub use streaming::{Finished, Input, Output, Streamed, Streaming};
+
 use super::{ClientError, Log};
 use crate::clock::Clock;
 use crate::model::Exchange;
@@ -80,14 +84,16 @@ pub async fn run(
         running.stop().await;
     }
     running.drain().await;
-    running.group = None;
+    running.group.ended();
     let seconds = clock.elapsed().saturating_sub(started).as_secs_f64();
     let (mut stdout, mut stderr) = (running.stdout.taken(), running.stderr.taken());
     for cut in [&mut stdout, &mut stderr].into_iter().filter(|taken| taken.bytes > KEPT as u64) {
         redactor.mend_cut(&mut cut.head);
     }
     let code = status.as_ref().ok().and_then(|status| status.as_ref().ok()).and_then(ExitStatus::code);
-    log.push(exchange(argv, stdin.map(str::to_owned), code, &stdout, seconds));
+    let hash = hex::encode(stdout.hash.clone().finalize());
+    let sent = stdin.map(str::to_owned);
+    log.push(Exchange { sent, sha256: Some(hash), ..exchange(argv, code, stdout.bytes, seconds) });
     log.keep(Arc::new(stdout.head.clone()));
     let status = match status {
         Ok(status) => {
@@ -109,7 +115,11 @@ pub async fn run(
 impl Ended {
     /// How it ended, in words.
     pub fn how(&self) -> String {
-        match (self.exit, self.signal) {
+        Self::in_words(self.exit, self.signal)
+    }
+
+    fn in_words(exit: Option<i32>, signal: Option<i32>) -> String {
+        match (exit, signal) {
             (Some(exit), _) => exit.to_string(),
             (None, Some(signal)) => format!("ended by signal {signal}"),
             (None, None) => "not known".into(),
@@ -122,10 +132,38 @@ impl Ended {
     }
 }
 
-/// A process with its group. When this is dropped before the end, the group is killed.
+/// A process group. When this is dropped before the end of the process that leads it, all of it is killed.
+#[derive(Debug)]
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            // It may be gone already.
+            killpg(group, signal).ok();
+        }
+    }
+
+    /// The process has ended; what it left in the background is left alone.
+    fn ended(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+/// A process with its group.
 struct Running {
     child: Child,
-    group: Option<Pid>,
+    group: Group,
     stdout: Stream,
     stderr: Stream,
 }
@@ -146,7 +184,7 @@ impl Running {
             process.current_dir(cwd);
         }
         let mut child = process.spawn().map_err(|error| not_started(name, &error))?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let group = Group::of(&child);
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), program.stdin.map(str::to_owned)) {
             // A program that does not read its input is no mistake, so errors are left alone.
             tokio::spawn(async move { pipe.write_all(text.as_bytes()).await });
@@ -157,9 +195,9 @@ impl Running {
 
     /// Asks the group to end, then ends it.
     async fn stop(&mut self) {
-        self.signal(Signal::SIGTERM);
+        self.group.signal(Signal::SIGTERM);
         timeout(GRACE, self.child.wait()).await.ok();
-        self.signal(Signal::SIGKILL);
+        self.group.signal(Signal::SIGKILL);
         self.child.wait().await.ok();
     }
 
@@ -169,29 +207,17 @@ impl Running {
         self.stdout.reader.abort();
         self.stderr.reader.abort();
     }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // It may be gone already.
-            killpg(group, signal).ok();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
-    }
 }
 
 /// One of the output streams, read to its end however much comes.
+#[derive(Debug)]
 struct Stream {
     taken: Arc<Mutex<Taken>>,
     reader: JoinHandle<()>,
 }
 
 /// What was read of a stream.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Taken {
     head: Vec<u8>,
     bytes: u64,
@@ -225,23 +251,10 @@ fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn exchange(
-    argv: &[String],
-    sent: Option<String>,
-    status: Option<i32>,
-    out: &Taken,
-    seconds: f64,
-) -> Exchange {
-    Exchange {
-        method: "exec".into(),
-        target: argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-        sent,
-        status,
-        bytes: out.bytes,
-        sha256: Some(hex::encode(out.hash.clone().finalize())),
-        seconds,
-        ..Exchange::default()
-    }
+/// A program that has ended, as evidence has it. `bytes` are those of its standard output.
+fn exchange(argv: &[String], status: Option<i32>, bytes: u64, seconds: f64) -> Exchange {
+    let target = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    Exchange { method: "exec".into(), target, status, bytes, seconds, ..Exchange::default() }
 }
 
 /// A word as a shell takes it.

@@ -12,12 +12,11 @@ pub use reader::{ReadError, Run, find, read};
 pub use writer::{Tell, forget};
 
 use crate::clock::Clock;
-use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict};
+use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict, sha256};
 use crate::redact::{Clean, Framed, Redactor};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -61,11 +60,6 @@ pub struct Recorder {
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError {
     move |source| RecordError::Io { path: path.to_owned(), source }
-}
-
-/// SHA-256 in lower-case hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }
 
 impl Recorder {

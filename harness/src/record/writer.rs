@@ -1,8 +1,8 @@
 //! Writes behind: what is recorded reaches the disk in the order in which it was given, on a thread of its own, while the
 //! run waits for its systems. Whoever listens hears of an event when it is written.
 
-use super::{RecordError, io_error, pretty, sha256};
-use crate::model::{Line, Manifest};
+use super::{RecordError, io_error, pretty};
+use crate::model::{Line, Manifest, sha256};
 use crate::redact::Clean;
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -114,11 +114,12 @@ impl Runner {
         filled: &Filled,
         record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
+        let timeout = step.timeout.unwrap_or(filled.doing.timeout());
         let mut pace = Pace {
             within: step.within,
             hold: step.hold,
             every: step.every,
-            timeout: step.timeout,
+            timeout,
             via: step.named(&filled.doing.kinds()),
             evidence: step.evidence.as_deref(),
             not_secret: &step.not_secret,
@@ -134,7 +135,7 @@ impl Runner {
                     step: step.id.clone(),
                     kind: act.info().name,
                     via: pace.via.clone(),
-                    timeout: step.timeout,
+                    timeout,
                     until: step.until.unwrap_or(act.until()),
                 };
                 self.look(&pace, Deed::Act { act, by: &by, done: None }, record).await

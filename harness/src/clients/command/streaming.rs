@@ -1,0 +1,175 @@
+//! A program whose standard input and output are streams of any length, both open at once. It has a process group of its
+//! own, which is killed when nobody waits for its end any more.
+
+use super::{Ended, Group, Stream, exchange, not_started};
+use crate::clients::{ClientError, Log};
+use crate::clock::Clock;
+use crate::undo::Leave;
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command as Process};
+
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Streamed<'a> {
+    /// The program and its arguments; no shell reads them. They go into evidence: no secrets.
+    pub argv: &'a [String],
+    /// Variables beside those of this process. They are never written down: the place for secrets.
+    pub env: &'a [(String, String)],
+    /// Does it read its standard input? Else that is empty.
+    pub input: bool,
+}
+
+/// A program that runs. Write to `stdin` and read `stdout` at the same time (`tokio::join!`), else both may wait for
+/// each other for ever; then wait for its [end](Streaming::end). There is no time limit: whoever has one drops this.
+#[derive(Debug)]
+pub struct Streaming {
+    /// What it reads. Closed from the start where it reads nothing.
+    pub stdin: Input,
+    /// What it says.
+    pub stdout: Output,
+    stderr: Stream,
+    child: Child,
+    group: Group,
+    argv: Vec<String>,
+    clock: Clock,
+    log: Log,
+    started: Duration,
+}
+
+/// The standard input of a program.
+#[derive(Debug)]
+pub struct Input {
+    pipe: Option<ChildStdin>,
+    /// Bytes that it was given.
+    pub bytes: u64,
+}
+
+/// The standard output of a program.
+#[derive(Debug)]
+pub struct Output {
+    pipe: ChildStdout,
+    name: String,
+    /// Bytes that were read of it.
+    pub bytes: u64,
+}
+
+/// How a streamed program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Exit status; `None` when a signal ended it.
+    pub exit: Option<i32>,
+    /// In words: `0`, `ended by signal 9`.
+    pub how: String,
+    /// Standard error as text, at most its first MiB.
+    pub stderr: String,
+}
+
+impl Streaming {
+    /// Starts a program that only reads.
+    ///
+    /// # Errors
+    /// A program that is not there or may not be run.
+    pub fn reading(program: Streamed<'_>, (clock, log): (&Clock, &Log)) -> Result<Self, ClientError> {
+        let Streamed { argv, env, input } = program;
+        let Some((name, arguments)) = argv.split_first() else {
+            return Err(ClientError::Unusable("no program is named".into()));
+        };
+        let mut process = Process::new(name);
+        process.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        process.envs(env.iter().map(|(name, value)| (name, value)));
+        process.stdin(if input { Stdio::piped() } else { Stdio::null() });
+        let started = clock.elapsed();
+        let mut child = process.spawn().map_err(|error| not_started(name, &error))?;
+        let group = Group::of(&child);
+        let Some(pipe) = child.stdout.take() else {
+            return Err(ClientError::Unusable(format!("`{name}` has no standard output")));
+        };
+        Ok(Self {
+            stdin: Input { pipe: child.stdin.take(), bytes: 0 },
+            stdout: Output { pipe, name: name.clone(), bytes: 0 },
+            stderr: Stream::read(child.stderr.take()),
+            child,
+            group,
+            argv: argv.to_vec(),
+            clock: clock.clone(),
+            log: log.clone(),
+            started,
+        })
+    }
+
+    /// Starts a program that changes something.
+    ///
+    /// # Errors
+    /// As for one that reads.
+    pub fn changing(
+        program: Streamed<'_>,
+        with: (&Clock, &Log),
+        _leave: &impl Leave,
+    ) -> Result<Self, ClientError> {
+        Self::reading(program, with)
+    }
+
+    /// Closes its input, reads the rest of its output, and waits until it has ended.
+    ///
+    /// # Errors
+    /// The system cannot say how it ended.
+    pub async fn end(mut self) -> Result<Finished, ClientError> {
+        self.stdin.close();
+        while self.stdout.read(&mut vec![0; 64 << 10]).await? > 0 {}
+        let status = self.child.wait().await;
+        super::timeout(super::GRACE, &mut self.stderr.reader).await.ok();
+        self.stderr.reader.abort();
+        self.group.ended();
+        let status = status
+            .map_err(|error| ClientError::Unusable(format!("waiting for `{}`: {error}", self.stdout.name)))?;
+        let seconds = self.clock.elapsed().saturating_sub(self.started).as_secs_f64();
+        self.log.push(exchange(&self.argv, status.code(), self.stdout.bytes, seconds));
+        let stderr = String::from_utf8_lossy(&self.stderr.taken().head).into_owned();
+        Ok(Finished { exit: status.code(), how: Ended::in_words(status.code(), status.signal()), stderr })
+    }
+}
+
+impl Input {
+    /// Gives it the next bytes, waiting until it takes them. `false`: it reads no more, and its end says why.
+    ///
+    /// # Errors
+    /// The system refuses for another reason.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<bool, ClientError> {
+        let Some(pipe) = &mut self.pipe else { return Ok(false) };
+        match pipe.write_all(bytes).await {
+            Ok(()) => {
+                self.bytes += bytes.len() as u64;
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.pipe = None;
+                Ok(false)
+            }
+            Err(error) => Err(ClientError::Unusable(format!("writing to a program's input: {error}"))),
+        }
+    }
+
+    /// No more comes.
+    pub fn close(&mut self) {
+        self.pipe = None;
+    }
+}
+
+impl Output {
+    /// The next bytes, at most as many as there is room for; 0 when it has ended.
+    ///
+    /// # Errors
+    /// The system cannot read it.
+    pub async fn read(&mut self, room: &mut [u8]) -> Result<usize, ClientError> {
+        let read =
+            self.pipe.read(room).await.map_err(|error| {
+                ClientError::Unusable(format!("reading what `{}` says: {error}", self.name))
+            })?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}

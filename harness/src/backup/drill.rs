@@ -21,6 +21,13 @@ use std::time::Duration;
 /// The most rows that a question may give: more belong into the question.
 const ROWS: usize = 1000;
 
+/// What nobody knows of a backup that another tool made.
+const WITHOUT_MANIFEST: [&str; 3] = [
+    "that what was dumped was whole: there is no manifest, only what the archive says of itself",
+    "that the content of rows is the right one: without a manifest rows are counted, not compared",
+    "how old the data is: the time is that of the file",
+];
+
 /// How deep it looks. Each looks at all that those before it do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Tier {
@@ -249,19 +256,11 @@ async fn asked(ask: &Ask<'_>, wire: Wire<'_>, seen: &mut Drilled) -> Result<(), 
 
 fn unproven(chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
     let mut out = vec!["owners, privileges and roles: they are left out of a drill".to_owned()];
-    match &chosen.manifest {
-        Some(manifest) => {
-            let each = manifest.left_out.iter();
-            out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
-        }
-        None => {
-            out.push(
-                "that what was dumped was whole: there is no manifest, only what the archive says of itself"
-                    .into(),
-            );
-            out.push("that the content of rows is the right one: without a manifest rows are counted, not compared".into());
-            out.push("how old the data is: the time is that of the file".into());
-        }
+    if let Some(manifest) = &chosen.manifest {
+        let each = manifest.left_out.iter();
+        out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
+    } else {
+        out.extend(WITHOUT_MANIFEST.map(str::to_owned));
     }
     out.extend(fetched.decoded.unproven.iter().cloned());
     out

@@ -145,10 +145,11 @@ impl Act for RestoreDrill {
     }
 
     async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        Ok(match owed {
+        match owed {
             Undo::Scratch(scratch) => postgres::remove(cx.wire(SERVER)?, scratch, by).await?,
             Undo::Tables(tables) => in_place::keep(tables, (cx.wire(STORE)?, cx.wire(SERVER)?), by).await?,
-        })
+        }
+        Ok(())
     }
 
     async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {

@@ -41,8 +41,14 @@ fn desk(server: &Postgres) -> Desk {
 /// A desk where no variable says where anything is.
 fn bare() -> Desk {
     let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
-    for name in ["DATABASE_URL", "POSTGRES_HOST", "MINIO_ENDPOINT", "MINIO_BUCKET", "MINIO_ACCESS_KEY", "MINIO_ROOT_USER"]
-    {
+    for name in [
+        "DATABASE_URL",
+        "POSTGRES_HOST",
+        "MINIO_ENDPOINT",
+        "MINIO_BUCKET",
+        "MINIO_ACCESS_KEY",
+        "MINIO_ROOT_USER",
+    ] {
         desk.set(name, "");
     }
     desk
@@ -84,10 +90,15 @@ fn a_backup_is_made_listed_verified_and_drilled() {
     assert_eq!(json["backups"][0]["archive"], name.as_str());
 
     let verified = called(&desk, &format!("backup verify {name} --env environment.yaml"), 0);
-    assert!(verified.stdout.starts_with(&name) && verified.stdout.contains("does not prove:"), "{}", verified.stdout);
+    assert!(
+        verified.stdout.starts_with(&name) && verified.stdout.contains("does not prove:"),
+        "{}",
+        verified.stdout
+    );
 
     let before = server.sql("postgres", "SELECT count(*) FROM pg_database");
-    let drilled = called(&desk, "drill store --into env:DATABASE_URL --allow change --tier T4 --rto 10m --rpo 1h", 0);
+    let drilled =
+        called(&desk, "drill store --into env:DATABASE_URL --allow change --tier T4 --rto 10m --rpo 1h", 0);
     let first = drilled.stdout.lines().next().unwrap();
     assert!(first.starts_with("newest backup 2") && first.contains(", restores in "), "{first}");
     assert!(drilled.stdout.contains("does not prove:\n    owners"), "{}", drilled.stdout);
@@ -98,8 +109,13 @@ fn a_backup_is_made_listed_verified_and_drilled() {
 fn a_dry_run_writes_nothing_and_needs_no_leave() {
     let server = server();
     let desk = desk(&server);
-    let ended = called(&desk, "backup create --dry-run --name x/{db}_{date}_{time} --env environment.yaml", 3);
-    assert!(ended.stdout.starts_with("a dry run, nothing was written; it would be x/app_2"), "{}", ended.stdout);
+    let ended =
+        called(&desk, "backup create --dry-run --name x/{db}_{date}_{time} --env environment.yaml", 3);
+    assert!(
+        ended.stdout.starts_with("a dry run, nothing was written; it would be x/app_2"),
+        "{}",
+        ended.stdout
+    );
     assert_eq!(desk.files("store").len(), 0);
     called(&desk, "backup list --env environment.yaml", 1);
 }
@@ -118,7 +134,11 @@ fn a_dump_that_ends_inside_a_copy_is_told_beside_the_drill_before() {
     let whole = called(&desk, drill, 0);
     assert!(whole.stdout.lines().next().unwrap().contains("2,000 rows, restores in"), "{}", whole.stdout);
     let listed = called(&desk, &format!("backup list --foreign --env {}", theirs(&desk)), 0);
-    assert!(listed.stdout.starts_with("app.sql  ") && listed.stdout.contains("no manifest"), "{}", listed.stdout);
+    assert!(
+        listed.stdout.starts_with("app.sql  ") && listed.stdout.contains("no manifest"),
+        "{}",
+        listed.stdout
+    );
 
     let end = dump.find("\n1000\t").unwrap() + 9;
     desk.write("theirs/app.sql", &dump[..end]);
@@ -158,7 +178,9 @@ fn what_a_drill_left_is_put_back_without_an_environment() {
     desk.set("HELD", &server.url("app"));
     let drilling = desk.start(&["drill", "store", "--into", "env:HELD", "--allow", "change"]);
     let scratch = "SELECT count(*) FROM pg_database WHERE datname LIKE 'proofmark%'";
-    fixtures::until("the scratch database is there", || (server.sql("postgres", scratch) == "1").then_some(()));
+    fixtures::until("the scratch database is there", || {
+        (server.sql("postgres", scratch) == "1").then_some(())
+    });
     drilling.kill();
     let ended = desk.call(&["recover"]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -192,7 +214,11 @@ fn what_cannot_be_read_is_told_before_anything_is_touched() {
         for word in words {
             assert!(ended.stderr.contains(word), "{line}: {}", ended.stderr);
         }
-        assert!(!ended.stderr.contains("topsecret") && !ended.stderr.contains("builtin/"), "{}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("topsecret") && !ended.stderr.contains("builtin/"),
+            "{}",
+            ended.stderr
+        );
     }
     let mut desk = bare();
     desk.set("DATABASE_URL", "postgresql://app@127.0.0.1:1/app");

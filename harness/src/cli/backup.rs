@@ -17,7 +17,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
-const VARIABLES: &str = "Without --env these variables say where the systems are: DATABASE_URL (or POSTGRES_HOST, POSTGRES_PORT,
+const VARIABLES: &str =
+    "Without --env these variables say where the systems are: DATABASE_URL (or POSTGRES_HOST, POSTGRES_PORT,
 POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB); MINIO_ENDPOINT, MINIO_BUCKET, MINIO_ACCESS_KEY and
 MINIO_SECRET_KEY (or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD), MINIO_SECURE=true for TLS where the
 endpoint has no scheme.";
@@ -119,11 +120,14 @@ pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
         Command::List(List { prefix, foreign, common }) => {
             let given = vars(&json!({ "prefix": prefix, "foreign": foreign }));
             let now = clock.now();
-            LIST.run((common, clock), given, environment(common, &["store"]), |seen, _| listed(seen, now)).await
+            LIST.run((common, clock), given, environment(common, &["store"]), |seen, _| listed(seen, now))
+                .await
         }
         Command::Verify(Verify { backup, prefix, tier, common }) => {
             let given = vars(&json!({ "backup": backup, "prefix": prefix, "tier": tier }));
-            VERIFY.run((common, clock), given, environment(common, &["store"]), |seen, _| verified(seen)).await
+            VERIFY
+                .run((common, clock), given, environment(common, &["store"]), |seen, _| verified(seen))
+                .await
         }
     }
 }
@@ -157,7 +161,8 @@ fn created(seen: &Value) -> String {
     if made.dry_run {
         return format!("a dry run, nothing was written; it would be {}\n\n", line(&made.archive));
     }
-    let local = made.local.as_deref().map(|folder| format!("  copy in {}\n", line(folder))).unwrap_or_default();
+    let local =
+        made.local.as_deref().map(|folder| format!("  copy in {}\n", line(folder))).unwrap_or_default();
     format!(
         "{}\n  {}, {}, {}, as of {}\n  {} for the dump, {} to read it back\n{local}\n",
         line(&made.archive),
@@ -199,19 +204,30 @@ fn listed(seen: &Value, now: Timestamp) -> String {
 }
 
 fn verified(seen: &Value) -> String {
-    let Some(Verified { backup, archive, tables, unproven }) = part(seen, "verified") else { return String::new() };
+    let Some(Verified { backup, archive, tables, unproven }) = part(seen, "verified") else {
+        return String::new();
+    };
     let held: u64 = tables.iter().filter_map(|pair| pair.rows).sum();
     let counted = if archive.outcome.is_some() {
         format!(", {}, {}", many(tables.len(), "table"), rows(held))
     } else {
         String::new()
     };
-    let head = format!("{}\n  {}{counted}, of {}\n", line(&backup.archive), DecimalBytes(archive.bytes), shown(backup.at));
+    let head = format!(
+        "{}\n  {}{counted}, of {}\n",
+        line(&backup.archive),
+        DecimalBytes(archive.bytes),
+        shown(backup.at)
+    );
     head + &left_open(&unproven) + "\n"
 }
 
 /// What was not proven, a line each.
 pub(super) fn left_open(unproven: &[String]) -> String {
     let lines = unproven.iter().map(|what| format!("    {}\n", line(what)));
-    if unproven.is_empty() { String::new() } else { format!("  does not prove:\n{}", lines.collect::<String>()) }
+    if unproven.is_empty() {
+        String::new()
+    } else {
+        format!("  does not prove:\n{}", lines.collect::<String>())
+    }
 }

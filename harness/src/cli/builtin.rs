@@ -53,7 +53,13 @@ impl Builtin {
             (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
         };
         let (command, kept) = (self.command, &common.kept);
-        let order = Order { command, kept, jobs: 1, deadline: None, of_files: false };
+        let order = Order {
+            command,
+            kept,
+            jobs: 1,
+            deadline: None,
+            inside: Some(format!("builtin/{}", self.file.0)),
+        };
         let (ended, exports) = match order.perform(load, || None, clock).await {
             Ok(ended) => ended,
             Err(exit) => return exit,

@@ -70,13 +70,16 @@ pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
     let environment = match (&common.env, &options.store, &options.into) {
         (None, Some(store), Some(into)) => {
             if tells_password(into) {
-                tell("note: a password on the command line is seen by everyone who can list processes; `--into env:NAME` names a variable that holds it\n");
+                tell(
+                    "note: a password on the command line is seen by everyone who can list processes; `--into env:NAME` names a variable that holds it\n",
+                );
             }
             Environment::of_places(store, options.endpoint.as_deref(), into)
         }
         (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load),
     };
-    let given = json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs });
+    let given =
+        json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs });
     let evidence = common.kept.evidence.as_path();
     let told = |seen: &Value, run: &Run| drilled(backup, seen, before(evidence, run).as_ref());
     DRILL.run((common, clock), vars(&given), environment, told).await
@@ -89,10 +92,14 @@ fn before(evidence: &Path, run: &Run) -> Option<Drilled> {
         Some((info.command.clone(), store.get("url")?.clone(), store.get("endpoint").cloned()))
     };
     let this = store(run.info.as_ref()?)?;
-    let others = newest_first(evidence).into_iter().filter(|folder| folder.file_name() != run.folder.file_name());
+    let others =
+        newest_first(evidence).into_iter().filter(|folder| folder.file_name() != run.folder.file_name());
     others.take(BEFORE).find_map(|folder| {
         let other = read(&folder).ok()?;
-        let info = other.info.as_ref().filter(|info| info.started <= run.info.as_ref().map_or(info.started, |this| this.started))?;
+        let info = other
+            .info
+            .as_ref()
+            .filter(|info| info.started <= run.info.as_ref().map_or(info.started, |this| this.started))?;
         (store(info)? == this).then_some(())?;
         let seen = Drilled::deserialize(other.observation(DRILL.scenario(), DRILL.step)?).ok()?;
         seen.comparison.is_some().then_some(seen)
@@ -103,9 +110,11 @@ fn before(evidence: &Path, run: &Run) -> Option<Drilled> {
 fn drilled(asked: &str, seen: &Value, before: Option<&Drilled>) -> String {
     let Ok(seen) = Drilled::deserialize(seen) else { return String::new() };
     let Some(backup) = &seen.backup else { return String::new() };
-    let which = if ["newest", "oldest"].contains(&asked) { format!("{asked} backup") } else { "backup".to_owned() };
+    let which =
+        if ["newest", "oldest"].contains(&asked) { format!("{asked} backup") } else { "backup".to_owned() };
     let at = shown(seen.taken_at.unwrap_or(backup.at));
-    let fewer = before.and_then(|before| fewer(&seen, before)).map(|fewer| format!("; {fewer}")).unwrap_or_default();
+    let fewer =
+        before.and_then(|before| fewer(&seen, before)).map(|fewer| format!("; {fewer}")).unwrap_or_default();
     let phases = &seen.seconds;
     let counted = seen.comparison.as_ref().map(|compared| {
         let held = compared.tables.iter().filter_map(|pair| pair.rows).sum();
@@ -162,5 +171,10 @@ fn fewer(seen: &Drilled, before: &Drilled) -> Option<String> {
             lost(schema, &table.name, table.rows)
         }))
         .max_by_key(|(less, ..)| *less)?;
-    Some(format!("`{}` {} where the drill before saw {}", line(&table), rows(now), indicatif::HumanCount(was)))
+    Some(format!(
+        "`{}` {} where the drill before saw {}",
+        line(&table),
+        rows(now),
+        indicatif::HumanCount(was)
+    ))
 }

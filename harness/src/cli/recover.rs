@@ -138,7 +138,9 @@ fn of_their_runs(debts: &[Debt]) -> Environment {
     let folders: BTreeSet<_> = debts.iter().map(|debt| &debt.folder).collect();
     let infos = folders.into_iter().filter_map(|folder| read(folder).ok()?.info);
     let (mut found, mut unlike) = (BTreeMap::new(), BTreeSet::new());
-    for (name, connection) in infos.filter(|info| info.environment.is_none()).flat_map(|info| info.connections) {
+    for (name, connection) in
+        infos.filter(|info| info.environment.is_none()).flat_map(|info| info.connections)
+    {
         if found.insert(name.clone(), connection.clone()).is_some_and(|other| other != connection) {
             unlike.insert(name);
         }

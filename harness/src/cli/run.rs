@@ -4,7 +4,7 @@ use super::report::{opened, told};
 use super::{Chosen, allowed, give, refuse, run_scope, say, tell};
 use crate::clients::processes::host;
 use crate::clock::Clock;
-use crate::diag::Diag;
+use crate::diag::{Diag, Place};
 use crate::environment::{Environment, Systems};
 use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
 use crate::record::{Export, RecordError, Recorder, Run, Tell, export};
@@ -80,7 +80,7 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
     let paths = options.chosen.paths.clone();
     let commit = std::thread::spawn(move || commit(paths.first()?));
     let (jobs, deadline) = (options.jobs, options.deadline);
-    let order = Order { command: "run", kept: &options.kept, jobs, deadline, of_files: true };
+    let order = Order { command: "run", kept: &options.kept, jobs, deadline, inside: None };
     let load = |scope: &Map<String, Value>| options.chosen.load(scope);
     match order.perform(load, || commit.join().ok().flatten(), clock).await {
         Ok((ended, exports)) => conclude(&options.kept, &exports, &ended, told_alone),
@@ -94,14 +94,15 @@ pub(super) struct Order<'a> {
     pub(super) kept: &'a Kept,
     pub(super) jobs: usize,
     pub(super) deadline: Option<Duration>,
-    /// Do the scenarios stand in files that whoever runs them can mend?
-    pub(super) of_files: bool,
+    /// The path of a file that stands in the program: nobody can mend it, so no place in it is shown.
+    pub(super) inside: Option<String>,
 }
 
 impl Order<'_> {
     fn refuse(&self, wrong: Vec<Diag>) -> Exit {
-        let place = |diag: Diag| if self.of_files { diag } else { Diag { place: None, ..diag } };
-        refuse(&wrong.into_iter().map(place).collect::<Vec<_>>())
+        let shown = |place: &Place| self.inside.as_deref() != Some(place.source.path.as_str());
+        let told = |diag: Diag| Diag { place: diag.place.filter(shown), ..diag };
+        refuse(&wrong.into_iter().map(told).collect::<Vec<_>>())
     }
 
     /// Plans and runs, and hands back the folder of evidence. `load` gets what templates may name of the run; `commit` is

@@ -187,12 +187,18 @@ fn of_places(
                 .help("write `--into env:DATABASE_URL`"),
         ),
         Some(name) => drop(out.connections.insert(DATABASE.into(), at(Reference::Env(name.into())))),
-        None => match Some(into).filter(|into| Dsn::is_one(into)).map(|into| Dsn::parse(into, &Redactor::default())) {
+        None => match Some(into)
+            .filter(|into| Dsn::is_one(into))
+            .map(|into| Dsn::parse(into, &Redactor::default()))
+        {
             Some(Ok(_)) => drop(out.connections.insert(DATABASE.into(), at(Reference::Text(into.into())))),
             broken => {
                 let why = broken.and_then(Result::err).map_or_else(String::new, |why| format!(": {why}"));
-                let diag = Diag::new("bad-place", format!("what `--into` names is no PostgreSQL database{why}"));
-                wrong.push(diag.help("write `env:DATABASE_URL`, `postgresql://user@host:5432/database`, or `host=… dbname=…`"));
+                let diag =
+                    Diag::new("bad-place", format!("what `--into` names is no PostgreSQL database{why}"));
+                wrong.push(diag.help(
+                    "write `env:DATABASE_URL`, `postgresql://user@host:5432/database`, or `host=… dbname=…`",
+                ));
             }
         },
     }
@@ -221,7 +227,8 @@ fn place_of(get: Get<'_>, place: &str, given: Option<&str>) -> Result<Connection
         set(get, "MINIO_ENDPOINT").is_none().then(|| aws.iter().find_map(|name| set(get, name))).flatten()
     }) {
         Some(text) => endpoint_of(&text).map(Some).map_err(|why| {
-            Diag::new("bad-place", format!("the endpoint {why}")).help("write where the server listens, whole: `--endpoint http://minio:9000`")
+            Diag::new("bad-place", format!("the endpoint {why}"))
+                .help("write where the server listens, whole: `--endpoint http://minio:9000`")
         }),
         None => endpoint(get),
     };
@@ -229,7 +236,8 @@ fn place_of(get: Get<'_>, place: &str, given: Option<&str>) -> Result<Connection
         Ok(found) => connection.endpoint = found.map(Reference::Text),
         Err(diag) => wrong.push(diag),
     }
-    connection.region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| set(get, name)).map(Reference::Text);
+    connection.region =
+        ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| set(get, name)).map(Reference::Text);
     if wrong.is_empty() && connection.endpoint.is_none() && connection.region.is_none() {
         let message = "nothing says where the bucket's server is".to_owned();
         wrong.push(Diag::new("missing-variable", message).help(

@@ -73,11 +73,8 @@ pub fn embedded(
     values: &Map<String, Value>,
     run: &Map<String, Value>,
 ) -> Result<Plan, Vec<Diag>> {
-    let found = Found {
-        path: name.into(),
-        id: name.trim_end_matches(".yaml").to_owned(),
-        root: PathBuf::new(),
-    };
+    let found =
+        Found { path: name.into(), id: name.trim_end_matches(".yaml").to_owned(), root: PathBuf::new() };
     let source = Arc::new(Source { path: format!("builtin/{name}"), text: text.to_owned() });
     let scenario = read_text(source, &found, Overrides::Values(values), run)?;
     Ok(Plan { scenarios: vec![scenario] })

@@ -80,12 +80,19 @@ fn the_login_of_the_root_user_is_taken_where_there_is_no_other() {
 #[test]
 fn what_is_missing_or_wrong_is_named_all_at_once() {
     let none = both(&[]).unwrap_err();
-    for name in ["DATABASE_URL", "POSTGRES_HOST", "MINIO_BUCKET", "MINIO_ENDPOINT", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"]
-    {
+    for name in [
+        "DATABASE_URL",
+        "POSTGRES_HOST",
+        "MINIO_BUCKET",
+        "MINIO_ENDPOINT",
+        "MINIO_ACCESS_KEY",
+        "MINIO_SECRET_KEY",
+    ] {
         assert!(none.contains(name), "{none}");
     }
     for (name, _) in DATABASE_PARTS {
-        let set: Vec<_> = with(DATABASE_PARTS, STORE_PARTS).into_iter().filter(|(other, _)| other != name).collect();
+        let set: Vec<_> =
+            with(DATABASE_PARTS, STORE_PARTS).into_iter().filter(|(other, _)| other != name).collect();
         let wrong = both(&set).unwrap_err();
         assert!(wrong.contains(&format!("{name} is not set")), "{wrong}");
     }

@@ -4,6 +4,7 @@
 use super::archive::{Decoded, Outcome};
 use super::compare::{Comparison, Depth, compare};
 use super::fetch::{Chosen, Fetched, Which, choose, fetch};
+use super::in_place::{self, Tables};
 use super::restore::{Loaded, restore};
 use super::verify::{ArchiveSeen, as_it_says};
 use super::{Backup, BackupError};
@@ -19,6 +20,13 @@ use std::time::Duration;
 
 /// The most rows that a question may give: more belong into the question.
 const ROWS: usize = 1000;
+
+/// What nobody knows of a backup that another tool made.
+const WITHOUT_MANIFEST: [&str; 3] = [
+    "that what was dumped was whole: there is no manifest, only what the archive says of itself",
+    "that the content of rows is the right one: without a manifest rows are counted, not compared",
+    "how old the data is: the time is that of the file",
+];
 
 /// How deep it looks. Each looks at all that those before it do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +53,18 @@ pub struct Ask<'a> {
     pub jobs: usize,
     /// Questions to the restored database, by name.
     pub queries: &'a BTreeMap<String, String>,
+    /// Tables that are emptied and filled where they are, in place of a scratch database.
+    pub truncate: &'a [String],
+}
+
+/// What has to be put back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Undo {
+    /// The scratch database goes away.
+    Scratch(Scratch),
+    /// The tables hold what they held, or what the backup holds.
+    Tables(Tables),
 }
 
 /// What was seen.
@@ -126,14 +146,14 @@ impl Lap<'_> {
     }
 }
 
-/// Runs it. The scratch database is promised to be dropped.
+/// Runs it. The scratch database is promised to be dropped, tables in place to hold what they held or what the backup holds.
 ///
 /// # Errors
 /// What keeps it from being seen whether the backup can be restored: the store, the server, this machine.
 pub async fn drill(
     ask: &Ask<'_>,
     (store, server): (Wire<'_>, Wire<'_>),
-    promises: &Promises<'_, Scratch>,
+    promises: &Promises<'_, Undo>,
 ) -> Result<Drilled, BackupError> {
     let mut seen = Drilled { began: Some(store.clock.now()), ..Drilled::default() };
     let Some(chosen) = choose(store, &ask.which, ask.prefix).await? else { return Ok(seen) };
@@ -151,46 +171,96 @@ pub async fn drill(
     if !fit {
         return Ok(seen);
     }
-    seen.refused = refused(&chosen, &fetched, server).await?;
+    let on = (&chosen, &fetched);
+    if ask.truncate.is_empty() {
+        into_scratch(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+    } else {
+        into_place(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+    }
+    Ok(seen)
+}
+
+async fn into_scratch(
+    ask: &Ask<'_>,
+    (chosen, fetched): (&Chosen, &Fetched),
+    server: Wire<'_>,
+    seen: &mut Drilled,
+    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
+) -> Result<(), BackupError> {
+    seen.refused = refused(chosen, fetched, server).await?;
     if seen.refused.is_some() {
-        return Ok(seen);
+        return Ok(());
     }
     let scratch = Scratch::new(&promises.mark_of_step());
-    let promise = promises.promise(&scratch)?;
+    let promise = promises.promise(&Undo::Scratch(scratch.clone()))?;
     let like = chosen.manifest.as_ref().map(|manifest| &manifest.source);
     postgres::create(server, &scratch, like, &promise).await?;
     let connection = server.connection.map(|connection| scratch.connection(connection));
     let inside = Wire { connection: connection.as_ref(), ..server };
     postgres::prove(inside, &scratch).await?;
     seen.seconds.create = lap.seconds();
-    let loaded = restore(&fetched, (inside, &scratch.name), ask.jobs, &promise).await?;
+    let loaded = restore(fetched, (inside, &scratch.name), ask.jobs, &promise).await?;
     seen.seconds.restore = lap.seconds();
     let whole = loaded.is_whole();
     seen.restore = Some(loaded);
     if whole {
         postgres::analyze(inside, &promise).await?;
         seen.seconds.analyze = lap.seconds();
-        verify(ask, (&chosen, &fetched), inside, &mut seen, &promise).await?;
+        verify(ask, (chosen, fetched), inside, seen, &promise).await?;
         seen.seconds.verify = lap.seconds();
     }
-    Ok(seen)
+    Ok(())
+}
+
+async fn into_place(
+    ask: &Ask<'_>,
+    (chosen, fetched): (&Chosen, &Fetched),
+    server: Wire<'_>,
+    seen: &mut Drilled,
+    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
+) -> Result<(), BackupError> {
+    seen.unproven.push(
+        "the schema, sequences and every other table: only the rows of some tables were restored".into(),
+    );
+    let target = postgres::named(server, ask.truncate).await?;
+    seen.server = Some(target.source.version.clone());
+    seen.refused = in_place::refused(chosen, &target);
+    let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
+    let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
+    let promise = promises.promise(&Undo::Tables(tables))?;
+    let loaded = in_place::refill(fetched, &target, server, &promise).await?;
+    seen.seconds.restore = lap.seconds();
+    let whole = loaded.is_whole();
+    seen.restore = Some(loaded);
+    if !whole {
+        return Ok(());
+    }
+    let now = postgres::named(server, ask.truncate).await?.tables;
+    let now: Vec<TablePicture> = now.into_iter().map(|table| table.held).collect();
+    let picture = |tables: Vec<TablePicture>| Picture { tables, ..Picture::default() };
+    let depth = Depth::Contents { hashes: manifest.is_comparable() };
+    let expected = picture(in_place::expected(manifest, &now));
+    seen.comparison = Some(compare(&expected, &picture(now), depth));
+    asked(ask, server, seen).await?;
+    seen.seconds.verify = lap.seconds();
+    Ok(())
+}
+
+async fn asked(ask: &Ask<'_>, wire: Wire<'_>, seen: &mut Drilled) -> Result<(), BackupError> {
+    for (name, sql) in ask.queries {
+        let rows = postgres::query(wire, sql, ROWS, false).await?;
+        seen.queries.insert(name.clone(), rows.rows);
+    }
+    Ok(())
 }
 
 fn unproven(chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
     let mut out = vec!["owners, privileges and roles: they are left out of a drill".to_owned()];
-    match &chosen.manifest {
-        Some(manifest) => {
-            let each = manifest.left_out.iter();
-            out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
-        }
-        None => {
-            out.push(
-                "that what was dumped was whole: there is no manifest, only what the archive says of itself"
-                    .into(),
-            );
-            out.push("that the content of rows is the right one: without a manifest rows are counted, not compared".into());
-            out.push("how old the data is: the time is that of the file".into());
-        }
+    if let Some(manifest) = &chosen.manifest {
+        let each = manifest.left_out.iter();
+        out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
+    } else {
+        out.extend(WITHOUT_MANIFEST.map(str::to_owned));
     }
     out.extend(fetched.decoded.unproven.iter().cloned());
     out
@@ -245,10 +315,7 @@ async fn verify(
         }
         None => compare(&as_it_came(&fetched.decoded, &here), &here, Depth::Counts),
     });
-    for (name, sql) in ask.queries {
-        let rows = postgres::query(inside, sql, ROWS, false).await?;
-        seen.queries.insert(name.clone(), rows.rows);
-    }
+    asked(ask, inside, seen).await?;
     if ask.tier == Tier::T4 {
         let pair = postgres::sabotage(inside, &here.tables, leave).await?;
         seen.control = pair.map(|(before, after)| {

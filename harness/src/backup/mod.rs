@@ -12,6 +12,7 @@ pub mod compare;
 pub mod create;
 pub mod drill;
 pub mod fetch;
+pub mod in_place;
 pub mod manifest;
 pub mod name;
 pub mod restore;

@@ -5,7 +5,7 @@ use super::BackupError;
 use super::archive::Format;
 use super::fetch::Fetched;
 use crate::clients::ClientError;
-use crate::clients::command::{Streamed, Streaming};
+use crate::clients::command::{Finished, Streamed, Streaming};
 use crate::clients::http::Wire;
 use crate::clients::postgres::libpq;
 use crate::clients::postgres::programs;
@@ -86,7 +86,12 @@ pub async fn restore(
         drained?;
     }
     let ended = running.end().await?;
+    Ok(loaded(format!("{name} {}", tool.version), &ended))
+}
+
+/// What became of a program that writes.
+pub(super) fn loaded(program: String, ended: &Finished) -> Loaded {
     let said = ended.stderr.trim();
     let from = said.char_indices().rev().nth(SAID).map_or(0, |(at, _)| at);
-    Ok(Loaded { program: format!("{name} {}", tool.version), exit: ended.how, said: said[from..].to_owned() })
+    Loaded { program, exit: ended.how.clone(), said: said[from..].to_owned() }
 }

@@ -77,7 +77,7 @@ impl Remote {
 
     fn late(&self, path: &Path) -> ClientError {
         let (at, after) = (format!("{}{path}", self.shown), self.time.whole);
-        let stage = "the time was over before anything was tried".to_owned();
+        let stage = "it did not come to its end".to_owned();
         self.last.get().unwrap_or(ClientError::Timeout { at, after, stage })
     }
 

@@ -4,6 +4,7 @@
 //! What no transaction can hold back are functions that act outside of it (`dblink`, `pg_terminate_backend`): a role
 //! that may only read is the guard against those.
 
+mod chosen;
 mod connect;
 mod libpq;
 mod picture;
@@ -16,6 +17,7 @@ mod snapshot;
 mod tables;
 mod value;
 
+pub use chosen::{Named, NamedTable, named};
 pub use libpq::{Libpq, libpq};
 pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};

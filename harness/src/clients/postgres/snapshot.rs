@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Values and names are written the same everywhere, and what the role may not see is an error.
-const SETTINGS: &str = "; SET LOCAL row_security = off; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; \
+pub(super) const SETTINGS: &str = "; SET LOCAL row_security = off; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; \
     SET LOCAL quote_all_identifiers = off";
 
 /// The catalogue's row as JSON: its columns have other names in other versions.
@@ -157,7 +157,7 @@ pub(super) fn chosen(relations: Vec<Relation>) -> (Vec<Relation>, Vec<LeftOut>) 
     (rows, left_out)
 }
 
-async fn source(session: &mut Session<'_>, database: Database) -> Result<Source, ClientError> {
+pub(super) async fn source(session: &mut Session<'_>, database: Database) -> Result<Source, ClientError> {
     let rows = session.ask(SOURCE).await?;
     let text = |at: usize| rows.first().and_then(|row| row.try_get(at).ok().flatten()).unwrap_or_default();
     let catalogue: Value = serde_json::from_str(text(3)).unwrap_or_default();

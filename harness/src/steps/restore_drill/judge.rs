@@ -1,6 +1,6 @@
 //! What is judged about a drill. Differences are named one by one, up to a limit: the first few say what to look at.
 
-use super::RestoreDrill;
+use super::{Into, RestoreDrill};
 use crate::backup::compare::{Comparison, Difference, TablePair};
 use crate::backup::drill::{Drilled, Tier};
 use crate::model::{Duration, Finding};
@@ -27,13 +27,16 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
     }
     if let Some(compared) = &seen.comparison {
         findings.push(tables(&compared.tables));
-        if asked.tier >= Tier::T3 {
-            findings.extend(contents(seen, compared));
+        if asked.into == Into::InPlace {
+            findings.push(rows(compared));
+        } else if asked.tier >= Tier::T3 && seen.has_manifest {
+            // Without a manifest there is nothing to compare with, which `unproven` says.
+            findings.extend(contents(compared));
         }
     }
     if seen.comparison.is_some() {
         findings.extend(asked.queries.keys().map(|name| query(name, seen)));
-        if asked.tier >= Tier::T4 {
+        if asked.tier >= Tier::T4 && asked.into == Into::Scratch {
             findings.push(control(seen));
         }
         findings.extend(asked.rto.map(|target| recovery(target, seen)));
@@ -42,13 +45,14 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
     findings
 }
 
-/// From T3 on. Without a manifest there is nothing to compare with, which `unproven` says.
-fn contents(seen: &Drilled, compared: &Comparison) -> Vec<Finding> {
-    if !seen.has_manifest {
-        return vec![];
-    }
+fn rows(compared: &Comparison) -> Finding {
     let what = "every row is the same";
     let hashed = compared.tables.iter().filter(|pair| pair.same.is_some()).count();
+    let whole = format!("{} tables", compared.tables.iter().filter(|pair| pair.expected.is_some()).count());
+    if hashed == 0 {
+        return Finding::undecided(what, whole, "no table could be compared")
+            .with_help("the manifest was written on another kind of machine, or by another version: only rows were counted");
+    }
     let changed = |pair: &&TablePair| pair.same == Some(false) && pair.expected == pair.rows;
     let changed: Vec<String> = compared
         .tables
@@ -56,31 +60,21 @@ fn contents(seen: &Drilled, compared: &Comparison) -> Vec<Finding> {
         .filter(changed)
         .map(|pair| format!("{}.{}: as many rows, and not the same", pair.schema, pair.name))
         .collect();
-    let whole = format!("{} tables", compared.tables.iter().filter(|pair| pair.expected.is_some()).count());
-    let rows = if hashed == 0 && !compared.tables.is_empty() {
-        Finding::undecided(what, whole, "no table could be compared")
-            .with_help("the manifest was written on another kind of machine, or by another version: only rows were counted")
-    } else {
-        let all = compared.tables.iter().filter(|pair| pair.same == Some(true)).count();
-        let ok = changed.is_empty() && all == compared.tables.len();
-        let same = format!("{all} tables");
-        if changed.is_empty() {
-            Finding::judged(what, whole, same, ok)
-        } else {
-            named(what, whole, same, changed)
-        }
-    };
+    let all = compared.tables.iter().filter(|pair| pair.same == Some(true)).count();
+    named(what, whole, format!("{all} tables"), changed)
+}
+
+fn contents(compared: &Comparison) -> Vec<Finding> {
     let differs = |list: &[Difference]| -> Vec<String> {
         list.iter()
             .map(|one| format!("{} {}: {} where {} was", one.class, one.name, one.seen, one.expected))
             .collect()
     };
-    let schema = named(
-        "every object of the schema is the same",
-        format!("{} objects", compared.objects),
-        format!("{} objects", compared.objects),
-        differs(&compared.schema),
-    );
+    let (what, objects) = ("every object of the schema is the same", format!("{} objects", compared.objects));
+    let schema = match compared.objects {
+        0 => Finding::undecided(what, "at least one object", objects),
+        _ => named(what, objects.clone(), objects, differs(&compared.schema)),
+    };
     let mut sequences = differs(&compared.sequences);
     sequences.extend(
         compared.sequences_behind.iter().map(|name| format!("{name}: its next value is in use already")),
@@ -91,7 +85,7 @@ fn contents(seen: &Drilled, compared: &Comparison) -> Vec<Finding> {
     let broken =
         broken.chain(compared.unvalidated.iter().map(|name| format!("constraint {name} is not validated")));
     let valid = named("every index and constraint is valid", "all valid", "all valid", broken.collect());
-    vec![rows, schema, sequences, valid, large_objects(compared)]
+    vec![rows(compared), schema, sequences, valid, large_objects(compared)]
 }
 
 fn large_objects(compared: &Comparison) -> Finding {

@@ -4,9 +4,10 @@
 mod judge;
 
 use super::{Act, Cx, Permission, StepError};
-use crate::backup::drill::{Ask, Drilled, Tier, drill};
+use crate::backup::drill::{Ask, Drilled, Tier, Undo, drill};
 use crate::backup::fetch::Which;
-use crate::clients::postgres::{self, Found, Scratch};
+use crate::backup::in_place::{self, Holds};
+use crate::clients::postgres::{self, Found};
 use crate::model::{Duration, Finding};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
@@ -37,9 +38,13 @@ pub struct RestoreDrill {
     /// Only backups whose names begin with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Into what: `scratch`.
+    /// Into what: `scratch`, or `in-place` with `truncate`, which needs `destroy`.
     #[serde(default)]
     pub into: Into,
+    /// The tables that are emptied and filled where they are: `name` or `schema.name`. The database has to be the very one
+    /// that the backup was made from. What was written since the backup is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub truncate: Vec<String>,
     /// How deep: `T2` counts, `T3` compares every row, the schema and sequences, `T4` also has to notice a row that is
     /// taken away. `T3` if it is not said.
     #[serde(default)]
@@ -66,13 +71,18 @@ pub enum Into {
     /// Into a database that is made for it and dropped again.
     #[default]
     Scratch,
+    /// Into tables of the source itself, in one transaction that empties and fills them.
+    InPlace,
 }
 
-/// What is found under the scratch database's name once it should be gone.
+/// What is found once it should be back.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
-    found: Option<String>,
+pub enum Reverted {
+    /// Under the scratch database's name; `null` for nothing.
+    Scratch(Option<String>),
+    /// In the tables.
+    Tables(Holds),
 }
 
 impl Act for RestoreDrill {
@@ -85,28 +95,35 @@ impl Act for RestoreDrill {
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
     type Done = Drilled;
     type Seen = Drilled;
-    type Undo = Scratch;
+    type Undo = Undo;
     type Reverted = Reverted;
 
     fn needs(&self) -> &'static [Permission] {
-        &[Permission::Change]
+        match self.into {
+            Into::Scratch => &[Permission::Change],
+            Into::InPlace => &[Permission::Destroy],
+        }
     }
 
-    fn roles_back(_owed: &Scratch) -> &'static [&'static str] {
-        &[SERVER]
+    fn roles_back(owed: &Undo) -> &'static [&'static str] {
+        match owed {
+            Undo::Scratch(_) => &[SERVER],
+            Undo::Tables(_) => Self::ROLES,
+        }
     }
 
     fn promises(&self) -> bool {
         true
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Scratch>) -> Result<Drilled, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Drilled, StepError> {
         let ask = Ask {
             which: Which::of(self.backup.as_deref().unwrap_or("newest")),
             prefix: self.prefix.as_deref().unwrap_or_default(),
             tier: self.tier,
             jobs: self.jobs.unwrap_or(JOBS),
             queries: &self.queries,
+            truncate: &self.truncate,
         };
         Ok(drill(&ask, (cx.wire(STORE)?, cx.wire(SERVER)?), promises).await?)
     }
@@ -119,28 +136,70 @@ impl Act for RestoreDrill {
         judge::judge(self, seen)
     }
 
-    async fn revert(owed: &Scratch, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        Ok(postgres::remove(cx.wire(SERVER)?, owed, by).await?)
+    fn patience(owed: &Undo) -> Duration {
+        match owed {
+            Undo::Scratch(_) => Duration::secs(60),
+            // It may have to be restored once more.
+            Undo::Tables(_) => Self::TIMEOUT,
+        }
     }
 
-    async fn observe_reverted(owed: &Scratch, cx: &Cx) -> Result<Reverted, StepError> {
-        let found = postgres::find(cx.wire(SERVER)?, owed).await?;
-        Ok(Reverted {
-            found: match found {
-                Found::Nothing => None,
-                Found::Ours => Some("the scratch database".to_owned()),
-                Found::Other(comment) => Some(format!("another database, with the comment `{comment}`")),
-            },
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+        match owed {
+            Undo::Scratch(scratch) => postgres::remove(cx.wire(SERVER)?, scratch, by).await?,
+            Undo::Tables(tables) => in_place::keep(tables, (cx.wire(STORE)?, cx.wire(SERVER)?), by).await?,
+        }
+        Ok(())
+    }
+
+    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+        Ok(match owed {
+            Undo::Scratch(scratch) => {
+                Reverted::Scratch(match postgres::find(cx.wire(SERVER)?, scratch).await? {
+                    Found::Nothing => None,
+                    Found::Ours => Some("the scratch database".to_owned()),
+                    Found::Other(comment) => Some(format!("another database, with the comment `{comment}`")),
+                })
+            }
+            Undo::Tables(tables) => {
+                Reverted::Tables(in_place::holds(tables, (cx.wire(STORE)?, cx.wire(SERVER)?)).await?)
+            }
         })
     }
 
-    fn judge_reverted(owed: &Scratch, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
-        let what = format!("the scratch database {} is gone", owed.name);
-        let found = seen.found.clone().unwrap_or_else(|| "gone".to_owned());
-        vec![Finding::judged(what, "gone", found, seen.found.is_none())]
+    fn judge_reverted(owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+        vec![match (owed, seen) {
+            (Undo::Scratch(scratch), Reverted::Scratch(found)) => {
+                let what = format!("the scratch database {} is gone", scratch.name);
+                let shown = found.clone().unwrap_or_else(|| "gone".to_owned());
+                Finding::judged(what, "gone", shown, found.is_none())
+            }
+            (Undo::Tables(tables), Reverted::Tables(holds)) => {
+                let what = format!("what the tables hold: {}", tables.names.join(", "));
+                let shown = match holds {
+                    Holds::Backup => "what the backup holds",
+                    Holds::Before => "what they held before",
+                    Holds::Other => "something else",
+                };
+                let expected = "what the backup holds, or what they held before";
+                Finding::judged(what, expected, shown, *holds != Holds::Other)
+            }
+            _ => Finding::undecided("the world is back", "what was promised", "something else was looked at"),
+        }]
     }
 
     fn mistake(&self) -> Option<String> {
-        (self.jobs == Some(0)).then(|| "`jobs: 0` restores nothing; write at least 1".to_owned())
+        if self.jobs == Some(0) {
+            return Some("`jobs: 0` restores nothing; write at least 1".into());
+        }
+        match (self.into, self.truncate.is_empty()) {
+            (Into::InPlace, true) => {
+                Some("`into: in-place` names no table; write which with `truncate: [bookings]`".into())
+            }
+            (Into::Scratch, false) => Some(
+                "`truncate` empties tables of a database that is in use; say so with `into: in-place`".into(),
+            ),
+            _ => None,
+        }
     }
 }

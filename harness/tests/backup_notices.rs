@@ -109,11 +109,12 @@ fn bytes_that_are_not_those_that_were_written_are_noticed_before_a_database_is_m
         change(&mut files);
         files
     };
+    let last = archive(&mut good.clone()).len() - 1;
     let not_its_own = "the archive is the one that the manifest names is failed";
     let not_whole = "the archive decodes to its end is failed";
     let all = [
         ("cut short", changed(&mut |files| archive(files).truncate(3000)), [not_its_own, not_whole]),
-        ("its last byte gone", changed(&mut |files| drop(archive(files).pop())), [not_its_own, not_its_own]),
+        ("its last byte gone", changed(&mut |files| archive(files).truncate(last)), [not_its_own, not_its_own]),
         ("one bit flipped", changed(&mut |files| archive(files)[5000] ^= 4), [not_its_own, not_its_own]),
         ("empty", changed(&mut |files| archive(files).clear()), [not_its_own, not_whole]),
         ("of another database", changed(&mut |files| archive(files).clone_from(archive(&mut other))), [not_its_own, not_its_own]),
@@ -181,8 +182,8 @@ fn a_manifest_that_cannot_be_used_makes_no_backup() {
 
 /// What was changed in the database between the manifest and the archive, the finding that notices it, and its words.
 const OTHERWISE: [(&str, &str, &str); 17] = [
-    ("DELETE FROM bookings WHERE id = 7", "every table has its rows", "public.bookings: 499 rows where 500 were"),
-    ("TRUNCATE changes", "every table has its rows", "public.changes: 0 rows where 9 were"),
+    ("DELETE FROM bookings WHERE id = 7", "every table has its rows", "public.bookings: 499 rows where 500 rows were"),
+    ("TRUNCATE changes", "every table has its rows", "public.changes: 0 rows where 9 rows were"),
     ("CREATE TABLE extra (id int)", "every table has its rows", "public.extra: 0 rows where no such table were"),
     ("DROP TABLE changes", "every table has its rows", "public.changes: no such table where 9 rows were"),
     ("UPDATE bookings SET price = price + 0.01 WHERE id = 7", "every row is the same", "public.bookings: as many rows"),

@@ -5,7 +5,12 @@
 //! The moments are spread over the whole run. `make test` takes some of them; `make torture` takes a hundred of each.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
-#![expect(clippy::disallowed_methods, clippy::disallowed_macros, clippy::print_stdout, reason = "a test waits for a moment to kill at, and tells how far it is")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    reason = "a test waits for a moment to kill at, and tells how far it is"
+)]
 
 #[path = "ground/backups.rs"]
 #[expect(dead_code, reason = "the tests of what is stored use more of it")]
@@ -19,7 +24,7 @@ use fixtures::{Desk, until};
 use postgres::Postgres;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// So many moments in `make test`, and in `make torture`.
 const SOME: u32 = 10;
@@ -131,7 +136,9 @@ fn a_database_that_is_still_being_made_is_not_left() {
     let sleeps = "BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE; SELECT pg_sleep(600)";
     let mut holder = server.psql("postgres").args(["-c", sleeps]).spawn().unwrap();
     let at_work = |what: &str| {
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{what}%' AND state = 'active' AND pid <> pg_backend_pid()");
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{what}%' AND state = 'active' AND pid <> pg_backend_pid()"
+        );
         (server.sql("postgres", &sql) == "1").then_some(())
     };
     until("the list of databases is held", || at_work("pg_sleep"));

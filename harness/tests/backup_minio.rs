@@ -33,10 +33,8 @@ type Test = fn(PathBuf);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 2] = [
-        ("a_store_that_refuses_gets_no_backup", refuses),
-        ("a_store_that_dies_holds_no_backup", dies),
-    ];
+    let tests: [(&str, Test); 2] =
+        [("a_store_that_refuses_gets_no_backup", refuses), ("a_store_that_dies_holds_no_backup", dies)];
     let program = minio::program();
     let trials = tests.into_iter().map(|(name, test)| {
         let program = program.clone();
@@ -53,7 +51,9 @@ fn main() -> ExitCode {
 /// A desk whose store is this place in it.
 fn desk(server: &Postgres, minio: &Minio, place: &str, secret: &str) -> Desk {
     let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
-    for (name, value) in [("DATABASE_URL", server.url("app").as_str()), ("ACCESS", LOGIN.0), ("SECRET", secret)] {
+    for (name, value) in
+        [("DATABASE_URL", server.url("app").as_str()), ("ACCESS", LOGIN.0), ("SECRET", secret)]
+    {
         desk.set(name, value);
     }
     let text = format!(
@@ -74,7 +74,9 @@ fn refuses(program: PathBuf) {
     let minio = runtime.block_on(Minio::start(&program, LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
-    for (place, secret, words) in [("store/a", "another-secret-key", "secret"), ("nothere/a", LOGIN.1, "bucket")] {
+    for (place, secret, words) in
+        [("store/a", "another-secret-key", "secret"), ("nothere/a", LOGIN.1, "bucket")]
+    {
         let desk = desk(&server, &minio, place, secret);
         let ended = desk.run(&["--allow", "change"]);
         assert_eq!(ended.code, Some(1), "{ended:#?}");

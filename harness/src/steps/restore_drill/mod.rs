@@ -190,6 +190,7 @@ impl Act for RestoreDrill {
                 Reverted::Scratch(match postgres::find(cx.wire(SERVER)?, scratch).await? {
                     Found::Nothing => None,
                     Found::Ours => Some("the scratch database".to_owned()),
+                    Found::BeingMade => Some("a server that still makes it".to_owned()),
                     Found::Other(comment) => Some(format!("another database, with the comment `{comment}`")),
                 })
             }

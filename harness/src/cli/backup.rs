@@ -181,7 +181,7 @@ fn listed(seen: &Value, now: Timestamp) -> String {
     let lost: Vec<String> = part(seen, "without-archive").unwrap_or_default();
     let mut all: Vec<(String, &Backup)> =
         counted.iter().chain(&others).map(|one| (line(&one.archive), one)).collect();
-    all.sort_by(|(_, one), (_, other)| other.at.cmp(&one.at));
+    all.sort_by_key(|(_, one)| std::cmp::Reverse(one.at));
     let wide = all.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     let mut out = String::new();
     for (name, Backup { manifest, size, at, .. }) in &all {

@@ -38,7 +38,7 @@
 //! | [`report`] | fold(events) → report; its renderings |
 //! | [`undo`] | leave to change the world: promises, their journal, what is owed |
 //! | [`clients`] | how the world is talked to |
-//! | [`backup`] | what a backup is and what is in it |
+//! | [`backup`] | how a backup is made, found, restored and compared |
 //! | [`steps`] | one file per kind; the two lists |
 //! | [`scenario`] | the scenario file: read, check, plan, judge |
 //! | [`run`] | order, attempts, keeping promises, signals |

@@ -1,7 +1,7 @@
 //! Hashes and judgements made again, offline, from a run's folder alone.
 
-use crate::model::{Event, Exit, Finding, Manifest, StepRecord, Verdict};
-use crate::record::{Run, pretty, sha256};
+use crate::model::{Event, Exit, Finding, Manifest, StepRecord, Verdict, sha256};
+use crate::record::{Run, pretty};
 use crate::report;
 use crate::scenario::{judge, kinds_of};
 use crate::steps::KindInfo;

@@ -5,7 +5,7 @@
 mod ground;
 mod live;
 
-use fixtures::{Answer, Desk, Ended, Server, until};
+use fixtures::{Answer, Desk, Server, until};
 use ground::cx;
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -36,20 +36,6 @@ fn desk(url: &str, act: &str, more: &str) -> Desk {
     let desk = Desk::new(PROGRAM, &[("alertmanager", url)]);
     desk.scenario("one", "", &format!("  - {{ id: quiet, act: {{ alert-silence: {{ {act} }} }} }}\n{more}"));
     desk
-}
-
-fn run(desk: &Desk, code: i32) -> Ended {
-    let ended = desk.run(&["--allow", "change"]);
-    assert_eq!(ended.code, Some(code), "{ended:?}");
-    assert_eq!(desk.call(&["verify"]).code, Some(0));
-    assert_eq!(desk.call(&["report"]).code, Some(code));
-    ended
-}
-
-fn recover(desk: &Desk, code: i32) -> Ended {
-    let ended = desk.call(&["recover", "--env", "environment.yaml"]);
-    assert_eq!(ended.code, Some(code), "{ended:?}");
-    ended
 }
 
 /// The states of the silences that it knows, and who made them.
@@ -85,7 +71,7 @@ async fn alerts_are_silent_until_the_end_of_the_scenario_and_not_longer() {
             .contains("on alertmanager; CHANGES something and promises to put it back; needs --allow change"),
         "{plan:?}"
     );
-    run(&desk, 0);
+    desk.runs("change", 0);
     let kept = desk.kept("one/slow");
     let silence = &kept["observation"]["silence"];
     assert_eq!((&silence["state"], &silence["comment"]), (&json!("active"), &json!("a drill")));
@@ -106,7 +92,7 @@ async fn each_step_ends_its_own_silence_only() {
     let check = "  - { id: still, check: { alertmanager-alerts: { name: Down, labels: { team: a } } }, expect: [ { at: \"$.alerts[0]['silenced-by']\", count: { equals: 1 } } ], within: 20s }\n";
     let short = "  - { id: short, until: step, act: { alert-silence: { name: Down } } }\n";
     let desk = desk(&real.url, "name: Down", &format!("{short}{check}"));
-    run(&desk, 0);
+    desk.runs("change", 0);
     assert_eq!(in_force(&states(&real.url).await), 0);
     real.stop().await;
 }
@@ -161,9 +147,9 @@ async fn kill_9_before_the_answer_leaves_a_silence_that_recover_finds_by_its_mar
     running.signal(Signal::SIGKILL);
     running.wait();
     assert_eq!(in_force(&there()), 1);
-    let recovered = recover(&desk, 0);
+    let recovered = desk.recover(0);
     assert_eq!(in_force(&there()), 0, "{recovered:?}");
-    assert!(recover(&desk, 0).stdout.contains("nothing is owed"));
+    assert!(desk.recover(0).stdout.contains("nothing is owed"));
     assert_eq!(desk.call(&["verify"]).code, Some(0));
     let heard = json!({"alertmanager-alerts": {"name": "Down", "notifying": true}});
     let heard = live::until(&cx(&real.url), heard, Verdict::Passed).await;
@@ -174,9 +160,8 @@ async fn kill_9_before_the_answer_leaves_a_silence_that_recover_finds_by_its_mar
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_changes_nothing_and_one_that_went_away_is_owed() {
     let nowhere = desk("http://127.0.0.1:1", "name: Down", "");
-    run(&nowhere, 3);
-    let journal = nowhere.path(&nowhere.newest()).join("journal.jsonl");
-    assert_eq!(std::fs::read_to_string(journal).unwrap_or_default(), "", "nothing was promised");
+    nowhere.runs("change", 3);
+    assert!(nowhere.journal().is_empty(), "nothing was promised");
 
     let folder = tempfile::tempdir().unwrap();
     let real = firing(&folder).await;
@@ -195,7 +180,7 @@ async fn a_server_that_is_not_there_changes_nothing_and_one_that_went_away_is_ow
         "environment.yaml",
         format!("proofmark: v1\nconnections:\n  alertmanager: {{ url: '{}' }}\n", real.url),
     );
-    recover(&desk, 0);
+    desk.recover(0);
     assert_eq!(in_force(&states(&real.url).await), 0);
     real.stop().await;
 }
@@ -232,7 +217,7 @@ fn a_matcher_that_a_capture_empties_silences_nothing() {
         "  - { id: first, via: api, check: { http: { get: /page } }, capture: { team: $.json.team } }\n";
     let act = "act: { alert-silence: { matchers: ['team=~\"{{ captures.team }}\"'] } }";
     desk.scenario("one", "", &format!("{first}  - {{ id: quiet, {act} }}\n"));
-    run(&desk, 3);
+    desk.runs("change", 3);
     assert!(server.seen().iter().all(|seen| seen.method == "GET"));
 }
 

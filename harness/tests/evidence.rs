@@ -8,7 +8,7 @@ mod program;
 
 use fixtures::{Desk, Server};
 use program::{UP, desk, server};
-use proofmark::record::sha256;
+use proofmark::model::sha256;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

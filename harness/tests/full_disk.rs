@@ -3,12 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[expect(dead_code, reason = "the other tests reach a URL")]
+mod ground;
+#[expect(dead_code, reason = "the other tests do all that a store can")]
+#[path = "ground/objects.rs"]
+mod objects;
 #[path = "ground/program.rs"]
 mod program;
+#[expect(dead_code, reason = "the other tests look through kinds")]
+#[path = "ground/store.rs"]
+mod store;
 
 use fixtures::Desk;
 use libtest_mimic::{Arguments, Trial};
 use program::{UP, desk, server};
+use proofmark::environment::Connection;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -37,6 +46,7 @@ fn main() -> ExitCode {
     let trials = [
         ("evidence_that_finds_no_room_is_said_and_nothing_passes", evidence as fn()),
         ("reports_and_exports_that_find_no_room_are_said", reports),
+        ("objects_that_find_no_room_in_a_folder_are_not_there", folder),
     ];
     let trials = trials.map(|(name, test)| {
         let trial = Trial::test(name, move || {
@@ -94,4 +104,29 @@ fn reports() {
         assert!(ended.stderr.contains(word) && ended.stderr.contains("No space left"), "{flag}: {ended:?}");
         assert_eq!(desk.call(&["verify"]).code, Some(0), "{flag}: the evidence is whole all the same");
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn folder() {
+    let place = tempfile::tempdir().unwrap();
+    let small = Small::mount(place.path(), "12m").unwrap();
+    let url = Some(format!("file://{}", small.0.display()));
+    let cx = store::store(Connection { name: "store".into(), url, ..Connection::default() });
+    let store = objects::open(&cx).await;
+    let full = |error: String| assert!(error.contains("the disk is full"), "{error}");
+    let mut upload = store.begin("a/b.dump", &objects::leave()).await.unwrap();
+    let id = upload.id.clone();
+    let all = objects::bytes(20 << 20);
+    full(upload.write(&all).await.unwrap_err().to_string());
+    let error = upload.write(b"more").await.and(upload.finish().await.map(drop)).unwrap_err();
+    assert!(error.to_string().contains("lacks a part"), "{error}");
+    assert!(objects::names(&cx).await.is_empty());
+    // The disk is full, so a small one finds no room either, and leaves nothing.
+    full(
+        store.create("a/manifest", vec![1; 1 << 20].into(), &objects::leave()).await.unwrap_err().to_string(),
+    );
+    assert!(objects::names(&cx).await.is_empty());
+    store.abort("a/b.dump", Some(&id), &objects::leave()).await.unwrap();
+    assert_eq!(std::fs::read_dir(place.path().join("a")).unwrap().count(), 0, "and all room is back");
+    objects::upload(&store, "a/b.dump", &all[..11 << 20]).await;
 }

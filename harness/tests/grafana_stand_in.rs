@@ -55,7 +55,7 @@ fn lowered(rule: &Rule) -> Rule {
 }
 
 async fn state(cx: &Cx, name: &str) -> RuleState {
-    let mut states = states(cx.wire("prometheus").unwrap(), |rule| rule.name == name).await.unwrap();
+    let mut states = states(cx.wire("prometheus").unwrap(), |rule| rule.name == name).await.unwrap().rules;
     assert_eq!(states.len(), 1, "filtered here, for the server filters nothing");
     states.remove(0)
 }
@@ -120,7 +120,9 @@ async fn a_made_rule_goes_through_its_states_and_away() {
     assert_eq!(alerts(wire, mine).await.unwrap(), [], "a pending one is told to nobody");
     let firing = until(&cx, "LabApi drill", "firing").await;
     assert!(firing.instances[0].fires() && firing.last_evaluation.is_some() && firing.health == "ok");
-    assert_eq!(alerts(wire, mine).await.unwrap().len(), 1);
+    let held = alerts(wire, mine).await.unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].muted_by, Some(vec![]), "its configuration mutes at no time, so nothing is muted");
     delete(wire, "drill-1", &leave()).await.unwrap();
     delete(wire, "drill-1", &leave()).await.unwrap();
     assert_eq!(grafana.rules().len(), 3);
@@ -137,7 +139,7 @@ async fn a_rule_that_only_says_alerting_because_it_cannot_see_does_not_fire() {
     );
     let server = fixtures::Server::start().on("/api/prometheus/grafana/api/v1/rules", recorded);
     let cx = cx(&server.url());
-    let all = states(cx.wire("prometheus").unwrap(), |_| true).await.unwrap();
+    let all = states(cx.wire("prometheus").unwrap(), |_| true).await.unwrap().rules;
     let named = |name: &str| all.iter().find(|rule| rule.name == name).unwrap();
     for blind in ["LabErrAlerting", "LabNoDataAlerting"] {
         let rule = named(blind);

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use fixtures::{Answer, Desk, Ended, Pushgateway, Server, until};
+use fixtures::{Answer, Desk, Pushgateway, Server, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
@@ -26,18 +26,6 @@ fn change(desk: &Desk, act: &str) {
     desk.scenario("one", "", &format!("  - {{ id: change, via: api, act: {{ http: {{ {act} }} }} }}\n"));
 }
 
-fn run(desk: &Desk, code: i32) -> Ended {
-    let ended = desk.run(&["--allow", "change"]);
-    assert_eq!(ended.code, Some(code), "{ended:?}");
-    assert_eq!(desk.call(&["verify"]).code, Some(0));
-    assert_eq!(desk.call(&["report"]).code, Some(code));
-    ended
-}
-
-fn recover(desk: &Desk) -> Ended {
-    desk.call(&["recover", "--env", "environment.yaml"])
-}
-
 /// What the stand-in was asked, as `METHOD path`.
 fn asked(server: &Server) -> Vec<String> {
     server.seen().iter().map(|seen| format!("{} {}", seen.method, seen.target)).collect()
@@ -55,7 +43,7 @@ fn it_needs_leave_and_says_whether_it_is_final() {
     assert!(plan.stdout.contains("final: nothing is put back; needs --allow change"), "{plan:?}");
     assert_eq!(desk.run(&[]).code, Some(2));
     assert!(server.seen().is_empty());
-    run(&desk, 0);
+    desk.runs("change", 0);
     assert_eq!(asked(&server), ["POST /flag"]);
     assert_eq!(server.seen()[0].body, "on");
     let kept = desk.kept("one/change");
@@ -72,7 +60,7 @@ fn what_was_promised_is_put_back_also_after_a_refusal() {
         let undo = "undo: { method: PUT, url: /back, headers: { x-drill: '1' }, body: 'off' }";
         let desk =
             desk(&server.url(), &format!("method: POST, url: /flag, headers: {{ x-mine: '2' }}, {undo}"));
-        run(&desk, code);
+        desk.runs("change", code);
         assert_eq!(asked(&server), ["POST /flag", "PUT /back"]);
         let back = &server.seen()[1];
         assert_eq!((back.body.as_str(), back.headers.get("x-drill").map(String::as_str)), ("off", Some("1")));
@@ -86,7 +74,7 @@ fn what_is_gone_already_was_deleted_and_what_is_refused_was_not() {
         let server =
             Server::start().on("/flag", ok()).on("/thing", Answer::new(status, "text/plain", "so it is"));
         let desk = desk(&server.url(), "method: PUT, url: /flag, undo: { method: DELETE, url: /thing }");
-        let ended = run(&desk, code);
+        let ended = desk.runs("change", code);
         let asked = asked(&server);
         assert_eq!(asked[..2], ["PUT /flag", "DELETE /thing"], "{status}");
         assert!(asked.len() <= if code == 4 { 4 } else { 2 }, "not again and again: {asked:?}");
@@ -96,7 +84,7 @@ fn what_is_gone_already_was_deleted_and_what_is_refused_was_not() {
     for undo in ["{ method: PUT, url: /gone }", "{ method: DELETE, url: /gone, status: 200 }"] {
         let server = Server::start().on("/flag", ok()).on("/gone", ok().status(404));
         let desk = desk(&server.url(), &format!("method: PUT, url: /flag, undo: {undo}"));
-        run(&desk, 4);
+        desk.runs("change", 4);
     }
 }
 
@@ -109,7 +97,7 @@ fn what_may_be_over_soon_is_put_back_once_it_is() {
     server.set("/back", ok());
     let ended = running.wait();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(desk.call(&["verify"]).code, Some(0));
+    desk.sound(&ended);
 }
 
 /// Takes requests and drops the connection without a word; the second of a connection too.
@@ -147,7 +135,7 @@ fn it_is_sent_once_though_the_connection_breaks_off() {
     let get = "  - { id: get, via: api, check: { http: { get: /x } } }\n";
     let post = "  - { id: change, via: api, act: { http: { method: POST, url: /x } } }\n";
     desk.scenario("one", "", &format!("{get}{post}"));
-    run(&desk, 3);
+    desk.runs("change", 3);
     assert_eq!(count.load(Ordering::SeqCst), 1, "nobody knows what the first one did");
 }
 
@@ -157,21 +145,21 @@ fn a_redirect_makes_no_other_request_of_it() {
     for status in [301, 302, 303] {
         let server = Server::start().on("/old", moved(status, "/new")).on("/new", ok());
         let desk = desk(&server.url(), "method: POST, url: /old, body: x");
-        run(&desk, 1);
+        desk.runs("change", 1);
         assert_eq!(asked(&server), ["POST /old"], "a GET would have been answered well");
         change(&desk, &format!("method: POST, url: /old, status: {status}"));
-        run(&desk, 0);
+        desk.runs("change", 0);
     }
     let other = Server::start().on("/new", ok());
     for status in [307, 308] {
         let server = Server::start().on("/old", moved(status, "/new")).on("/new", ok());
         let desk = desk(&server.url(), "method: POST, url: /old, body: x");
-        run(&desk, 0);
+        desk.runs("change", 0);
         assert_eq!(asked(&server), ["POST /old", "POST /new"]);
         assert_eq!(server.seen()[1].body, "x");
         server.set("/old", moved(status, &format!("{}/new", other.url())));
         change(&desk, "method: DELETE, url: /old");
-        run(&desk, 1);
+        desk.runs("change", 1);
         assert!(other.seen().is_empty(), "leave was for one system");
     }
 }
@@ -204,20 +192,14 @@ fn after_kill_9_it_is_put_back_with_the_login_of_the_connection() {
     let run = desk.newest();
     let journal = std::fs::read_to_string(desk.path(&run).join("journal.jsonl")).unwrap();
     assert!(!journal.contains("mine-alone") && !journal.contains("secret-token"), "{journal}");
-    let recovered = recover(&desk);
-    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    desk.recover(0);
     let back = &server.seen()[1];
     assert_eq!((back.method.as_str(), back.target.as_str()), ("DELETE", "/api/secret-token-of-mine"));
     assert_eq!(back.headers["authorization"], "mine-alone", "its own header wins");
     assert_eq!(server.seen()[0].headers["authorization"], "Bearer correct-horse-battery");
-    assert!(recover(&desk).stdout.contains("nothing is owed"));
+    assert!(desk.recover(0).stdout.contains("nothing is owed"));
     assert_eq!(desk.call(&["verify"]).code, Some(0));
-    for (name, bytes) in desk.files("evidence").into_iter().chain(desk.files("reports")) {
-        let text = String::from_utf8_lossy(&bytes);
-        for secret in ["correct-horse", "secret-token", "mine-alone"] {
-            assert!(!text.contains(secret), "{name} holds {secret}");
-        }
-    }
+    desk.tells_none_of(&["correct-horse", "secret-token", "mine-alone"]);
 }
 
 #[test]
@@ -236,8 +218,7 @@ fn the_undo_uses_the_login_that_is_there_when_it_is_put_back() {
     running.kill();
     desk.set("WORD", "second-password-of-it");
     assert_eq!(desk.call(&["recover"]).code, Some(4), "without the environment there is no such connection");
-    let recovered = recover(&desk);
-    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    desk.recover(0);
     assert_eq!(server.seen()[1].headers["authorization"], "Bearer second-password-of-it");
 }
 
@@ -294,5 +275,5 @@ fn a_real_pushgateway_has_the_group_for_the_drill_only() {
         ),
     );
     desk.scenario("two", "needs: [one]", &format!("{before}{}", drill("gone", "0")));
-    run(&desk, 0);
+    desk.runs("change", 0);
 }

@@ -1,11 +1,9 @@
 //! What is changed is put back: at the end of the step or of the scenario, after a failure, a signal, a full disk, and
 //! after `kill -9` by `recover`, from the evidence folder alone.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
-
 use fixtures::{Desk, Ended, until};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -20,24 +18,8 @@ fn desk(more: &str) -> Desk {
     desk
 }
 
-fn journal(desk: &Desk, run: &str) -> Vec<Value> {
-    let text = fs::read_to_string(desk.path(run).join("journal.jsonl")).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Whole, the same when it is judged again, and told as it ended.
-fn sound(desk: &Desk, ended: &Ended) {
-    let verified = desk.call(&["verify"]);
-    assert_eq!(verified.code, Some(0), "{verified:?}\n{ended:?}");
-    assert_eq!(desk.call(&["report"]).code, ended.code);
-}
-
 fn run(desk: &Desk, more: &[&str]) -> Ended {
     desk.run(&[&ALLOW, more].concat())
-}
-
-fn recover(desk: &Desk) -> Ended {
-    desk.call(&["recover", "--env", "environment.yaml"])
 }
 
 fn exists(desk: &Desk, name: &str) -> bool {
@@ -53,8 +35,8 @@ fn a_change_is_promised_first_and_put_back_at_the_end_of_its_step() {
     assert!(!exists(&desk, "evidence"));
     let ended = run(&desk, &[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    sound(&desk, &ended);
-    let journal = journal(&desk, &desk.newest());
+    desk.sound(&ended);
+    let journal = desk.journal();
     assert_eq!(journal.len(), 2, "{journal:?}");
     assert_eq!(journal[0]["promised"]["undo"]["argv"][0], "rm");
     assert_eq!(journal[0]["promised"]["step"], "change");
@@ -79,7 +61,7 @@ fn what_is_until_the_scenario_is_put_back_after_its_last_step_newest_first() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(fs::read_to_string(desk.path("order")).unwrap(), "b\na\n");
     assert!(!exists(&desk, "a") && !exists(&desk, "b"));
-    sound(&desk, &ended);
+    desk.sound(&ended);
 }
 
 #[test]
@@ -90,21 +72,27 @@ fn a_change_that_failed_half_way_is_put_back_too() {
     let ended = run(&desk, &[]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(!exists(&desk, "changed"));
-    sound(&desk, &ended);
+    desk.sound(&ended);
 }
 
 #[test]
 fn what_cannot_be_put_back_is_exit_4_and_stands_in_the_way_until_it_is_recovered() {
     let desk = Desk::new(PROGRAM, &[]);
     // It can be put back once somebody has mended something.
-    let act = "command: { argv: [touch, changed], undo: [sh, -c, 'test -e mended && rm -f changed'] }";
+    let act = "command: { argv: [touch, changed], undo: [sh, -c, 'test -e mended || { echo not yet >&2; exit 7; }; rm -f changed'] }";
     desk.scenario("one", "", &format!("  - {{ id: change, act: {{ {act} }} }}\n"));
     desk.scenario("read", "", "  - { id: here, check: { file: { path: environment.yaml } } }\n");
     let ended = run(&desk, &["--only", "one"]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
     assert!(ended.stdout.contains("proofmark recover"), "{ended:?}");
     assert!(exists(&desk, "changed"));
-    sound(&desk, &ended);
+    let back = &desk.kept("one/change~put-back-1")["findings"][0];
+    assert_eq!(
+        (&back["verdict"], &back["expected"], &back["seen"]),
+        (&json!("failed"), &json!(0), &json!(7))
+    );
+    assert!(back["help"].as_str().unwrap().contains("not yet"), "{back}");
+    desk.sound(&ended);
 
     let refused = run(&desk, &["--only", "one"]);
     assert_eq!(refused.code, Some(4), "{refused:?}");
@@ -118,16 +106,13 @@ fn what_cannot_be_put_back_is_exit_4_and_stands_in_the_way_until_it_is_recovered
     assert_eq!(told.code, Some(0), "{told:?}");
     assert!(told.stderr.contains("has not been put back"), "{told:?}");
 
-    let early = recover(&desk);
-    assert_eq!(early.code, Some(4), "not mended yet: {early:?}");
-    sound(&desk, &early);
+    let early = desk.recover(4);
+    desk.sound(&early);
     desk.write("mended", "");
-    let recovered = recover(&desk);
-    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    let recovered = desk.recover(0);
     assert!(!exists(&desk, "changed"));
-    sound(&desk, &recovered);
-    let again = recover(&desk);
-    assert_eq!(again.code, Some(0));
+    desk.sound(&recovered);
+    let again = desk.recover(0);
     assert!(again.stdout.contains("nothing is owed"), "{again:?}");
     assert_eq!(run(&desk, &["--only", "one"]).code, Some(0), "the way is free again");
 }
@@ -148,19 +133,17 @@ fn kill_9_leaves_a_journal_that_recover_keeps_on_another_machine_too() {
     );
     let second = run(&desk, &["--only", "two"]);
     assert_eq!(second.code, Some(0), "{second:?}");
-    let lives = recover(&desk);
-    assert_eq!(lives.code, Some(4), "{lives:?}");
+    let lives = desk.recover(4);
     assert!(lives.stderr.contains("still lives"), "{lives:?}");
 
     running.signal(Signal::SIGKILL);
     running.wait();
     assert!(exists(&desk, "changed"));
     assert_eq!(run(&desk, &["--only", "two"]).code, Some(4), "now it stands in the way");
-    let recovered = recover(&desk);
-    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    let recovered = desk.recover(0);
     assert!(!exists(&desk, "changed"));
-    sound(&desk, &recovered);
-    assert!(recover(&desk).stdout.contains("nothing is owed"));
+    desk.sound(&recovered);
+    assert!(desk.recover(0).stdout.contains("nothing is owed"));
 }
 
 #[test]
@@ -175,17 +158,12 @@ fn a_signal_waits_for_the_change_and_puts_it_back() {
     let ended = running.wait();
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(!exists(&desk, "changed"));
-    sound(&desk, &ended);
+    desk.sound(&ended);
 }
 
 #[test]
 fn a_way_back_that_holds_a_secret_is_kept_apart_and_deleted_when_it_was_used() {
-    let mut desk = Desk::new(PROGRAM, &[]);
-    desk.set("WORD", "correct-horse-battery");
-    desk.write(
-        "environment.yaml",
-        "proofmark: v1\nconnections:\n  prometheus: { url: 'http://127.0.0.1:1', bearer: { env: WORD } }\n",
-    );
+    let desk = Desk::with_secret(PROGRAM, "correct-horse-battery");
     let act = "command: { script: 'touch changed-correct-horse-battery; until test -e go; do sleep 0.01; done', undo: [rm, changed-correct-horse-battery] }";
     let use_it = "  - { id: asked, check: { prometheus-query: { query: up } } }\n";
     desk.scenario("one", "", &format!("  - {{ id: change, act: {{ {act} }} }}\n{use_it}"));
@@ -199,22 +177,15 @@ fn a_way_back_that_holds_a_secret_is_kept_apart_and_deleted_when_it_was_used() {
     let ended = running.wait();
     assert_eq!(ended.code, Some(3), "the query has no answer: {ended:?}");
     assert!(!private.exists(), "deleted when it was kept");
-    for (name, bytes) in desk.files("evidence").into_iter().chain(desk.files("reports")) {
-        assert!(!String::from_utf8_lossy(&bytes).contains("correct-horse"), "{name} holds the secret");
-    }
-    let journal = journal(&desk, &desk.newest());
+    desk.tells_none_of(&["correct-horse"]);
+    let journal = desk.journal();
     assert_eq!(journal[0]["promised"]["private"], "private/1.json");
-    sound(&desk, &ended);
+    desk.sound(&ended);
 }
 
 #[test]
 fn after_kill_9_the_secret_way_back_is_used_once_and_readable_for_its_owner_only() {
-    let mut desk = Desk::new(PROGRAM, &[]);
-    desk.set("WORD", "correct-horse-battery");
-    desk.write(
-        "environment.yaml",
-        "proofmark: v1\nconnections:\n  prometheus: { url: 'http://127.0.0.1:1', bearer: { env: WORD } }\n",
-    );
+    let desk = Desk::with_secret(PROGRAM, "correct-horse-battery");
     let act = "command: { script: 'touch changed-correct-horse-battery; sleep 600', undo: [rm, changed-correct-horse-battery] }";
     let use_it = "  - { id: asked, check: { prometheus-query: { query: up } } }\n";
     desk.scenario("one", "", &format!("  - {{ id: change, act: {{ {act} }}, timeout: 10m }}\n{use_it}"));
@@ -226,17 +197,13 @@ fn after_kill_9_the_secret_way_back_is_used_once_and_readable_for_its_owner_only
     assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
     let away = private.with_extension("away");
     fs::rename(&private, &away).unwrap();
-    let lost = recover(&desk);
-    assert_eq!(lost.code, Some(4), "{lost:?}");
+    let lost = desk.recover(4);
     assert!(lost.stdout.contains("private/1.json"), "{lost:?}");
     fs::rename(&away, &private).unwrap();
-    let recovered = recover(&desk);
-    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    desk.recover(0);
     assert!(!exists(&desk, "changed-correct-horse-battery") && !private.exists());
     // The recovery uses no connection with that secret, and knows it from the way back.
-    for (name, bytes) in desk.files("evidence").into_iter().chain(desk.files("reports")) {
-        assert!(!String::from_utf8_lossy(&bytes).contains("correct-horse"), "{name} holds the secret");
-    }
+    desk.tells_none_of(&["correct-horse"]);
 }
 
 #[test]
@@ -262,8 +229,8 @@ fn a_disk_that_is_full_after_the_change_does_not_keep_it_from_being_put_back() {
     assert_eq!(ended.code, Some(5), "{ended:?}");
     assert!(exists(&desk, "begun") && !exists(&desk, "changed"), "{ended:?}");
     // Nobody could write down that it was put back, so it is looked at once more.
-    assert_eq!(recover(&desk).code, Some(0));
-    assert!(recover(&desk).stdout.contains("nothing is owed"));
+    desk.recover(0);
+    assert!(desk.recover(0).stdout.contains("nothing is owed"));
 }
 
 #[test]
@@ -277,6 +244,6 @@ fn a_damaged_journal_stops_everything_that_would_change_something() {
     let ended = run(&desk, &[]);
     assert_eq!(ended.code, Some(5), "{ended:?}");
     assert!(ended.stderr.contains("line 1"), "{ended:?}");
-    assert_eq!(recover(&desk).code, Some(5));
+    desk.recover(5);
     assert_eq!(desk.call(&["verify"]).code, Some(5));
 }

@@ -94,17 +94,8 @@ impl Place {
     }
 
     fn run(&self, code: i32) -> Ended {
-        let mut ended = self.desk.run(&["--allow", "change,exec"]);
-        assert_eq!(ended.code, Some(code), "{ended:?}");
+        let mut ended = self.desk.runs("change,exec", code);
         ended.stdout = flowing(&ended.stdout);
-        assert_eq!(self.desk.call(&["verify"]).code, Some(0));
-        assert_eq!(self.desk.call(&["report"]).code, Some(code));
-        ended
-    }
-
-    fn recover(&self, code: i32) -> Ended {
-        let ended = self.desk.call(&["recover", "--env", "environment.yaml"]);
-        assert_eq!(ended.code, Some(code), "{ended:?}");
         ended
     }
 
@@ -289,11 +280,11 @@ fn what_takes_its_time_to_end_is_started_after_its_end() {
     running.signal(Signal::SIGKILL);
     running.wait();
     let first = place.running();
-    place.recover(0);
+    place.desk.recover(0);
     let second = place.running();
     assert_eq!((first.len(), second.len(), place.starts()), (1, 1, 2));
     assert_ne!(first, second, "it did not count as back before it had ended");
-    assert!(place.recover(0).stdout.contains("nothing is owed"));
+    assert!(place.desk.recover(0).stdout.contains("nothing is owed"));
 }
 
 #[test]
@@ -306,9 +297,9 @@ fn kill_9_while_it_is_stopped_leaves_it_to_recover_which_starts_it_once() {
     running.signal(Signal::SIGKILL);
     running.wait();
     place.first.take().unwrap().wait().unwrap();
-    let recovered = place.recover(0);
+    let recovered = place.desk.recover(0);
     assert_eq!((place.running().len(), place.starts()), (1, 2), "{recovered:?}");
-    assert!(place.recover(0).stdout.contains("nothing is owed"));
+    assert!(place.desk.recover(0).stdout.contains("nothing is owed"));
     assert_eq!(place.starts(), 2);
     assert_eq!(place.desk.call(&["verify"]).code, Some(0));
 }
@@ -328,7 +319,7 @@ fn one_that_was_promised_and_not_asked_yet_is_left_alone_and_another_machine_sta
     let way = promised.pointer_mut("/promised/undo/process").unwrap();
     let host = std::mem::replace(&mut way["host"], "elsewhere".into());
     place.desk.write(&name, format!("{promised}\n"));
-    let elsewhere = place.recover(4);
+    let elsewhere = place.desk.recover(4);
     assert!(flowing(&elsewhere.stdout).contains("run `proofmark recover` there"), "{elsewhere:?}");
     assert!(place.running().is_empty());
 
@@ -342,7 +333,7 @@ fn one_that_was_promised_and_not_asked_yet_is_left_alone_and_another_machine_sta
     way["process"]["pid"] = pid.into();
     way["process"]["began"] = began.into();
     place.desk.write(&name, format!("{promised}\n"));
-    place.recover(0);
+    place.desk.recover(0);
     assert_eq!((place.running(), place.starts()), (vec![pid], 2));
 }
 
@@ -367,7 +358,7 @@ fn what_was_started_by_a_recovery_that_was_killed_is_not_started_a_second_time()
     place.first.take().unwrap().wait().unwrap();
     let slow = || fs::read_to_string(place.desk.path("slow")).unwrap_or_default().lines().count();
     for _ in 0..2 {
-        let recovering = place.desk.start(&["recover", "--env", "environment.yaml"]);
+        let recovering = place.desk.start_recover();
         until("it was started", || (slow() == 1).then_some(()));
         // It looks again and again meanwhile.
         until("it has looked again", || {
@@ -378,7 +369,7 @@ fn what_was_started_by_a_recovery_that_was_killed_is_not_started_a_second_time()
     }
     assert_eq!((slow(), place.starts()), (1, 1));
     place.desk.write("now", "");
-    place.recover(0);
+    place.desk.recover(0);
     assert_eq!((slow(), place.starts(), place.running().len()), (1, 2, 1));
 }
 
@@ -409,7 +400,7 @@ fn what_cannot_be_started_is_owed_and_command_lines_are_not_kept() {
     let running = place.desk.start_run(&["--allow", "change,exec"]);
     place.first.take().unwrap().wait().unwrap();
     running.kill();
-    let recovering = place.desk.start(&["recover", "--env", "environment.yaml"]);
+    let recovering = place.desk.start_recover();
     let told = until("it was tried", || {
         let newest = place.desk.path(&place.desk.newest()).join("events.jsonl");
         fs::read_to_string(newest).ok().filter(|text| text.contains("exit status: 7"))
@@ -418,9 +409,7 @@ fn what_cannot_be_started_is_owed_and_command_lines_are_not_kept() {
     // Somebody mends it while it is tried.
     place.desk.write("broken", format!("exec sh '{name}' --password=hunter2-of-the-service"));
     assert_eq!(recovering.wait().code, Some(0));
-    for (file, bytes) in place.desk.files("evidence").into_iter().chain(place.desk.files("reports")) {
-        assert!(!String::from_utf8_lossy(&bytes).contains("hunter2"), "{file}");
-    }
+    place.desk.tells_none_of(&["hunter2"]);
     let pid: i32 = fs::read_to_string(place.desk.path("pid")).unwrap().trim().parse().unwrap();
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
 }

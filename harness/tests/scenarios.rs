@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use tokio::runtime::Runtime;
 
 /// What a test of a scenario asks of its file; the program reads the rest.
@@ -21,6 +21,8 @@ use tokio::runtime::Runtime;
 struct Shipped {
     claim: String,
     does_not_prove: Option<String>,
+    #[serde(default)]
+    needs: Vec<String>,
 }
 
 /// A scenario or a twin: its id, its folder below the root, its text.
@@ -30,11 +32,17 @@ struct Found {
     text: String,
 }
 
+/// A world where all is well, which the scenarios of a folder share. One that changes it has it for itself.
+struct Well {
+    world: World,
+    turn: RwLock<()>,
+}
+
 /// A world as far as it can be had here.
 struct Prepared {
     spec: WorldSpec,
     /// What cannot be had: connection and package.
-    missing: Vec<(&'static str, &'static str)>,
+    missing: Vec<(String, String)>,
 }
 
 impl Prepared {
@@ -43,12 +51,16 @@ impl Prepared {
         Self { spec, missing }
     }
 
-    /// Why this scenario cannot be run here. A kind that asks a system has the name of it before its own.
+    /// Why this scenario cannot be run here. A kind that asks a system has the name of it before its own; what is watched
+    /// is named by its job.
     fn reason(&self, scenario: &str) -> Option<String> {
-        let uses =
-            |name: &str| ["{}-", "via: {}"].iter().any(|it| scenario.contains(&it.replace("{}", name)));
-        let missing =
-            self.missing.iter().filter(|(connection, _)| uses(connection)).map(|(_, package)| *package);
+        let forms = ["{}-", "via: {}", "job: {}"];
+        let uses = |name: &str| forms.iter().any(|it| scenario.contains(&it.replace("{}", name)));
+        let missing = self
+            .missing
+            .iter()
+            .filter(|(connection, _)| uses(connection))
+            .map(|(_, package)| package.as_str());
         let prometheus = (!lab::has("prometheus")).then_some("prometheus");
         let all: Vec<&str> = prometheus.into_iter().chain(missing).collect();
         (!all.is_empty()).then(|| format!("ignored: not installed, see make setup: {}", all.join(", ")))
@@ -77,11 +89,15 @@ fn main() -> ExitCode {
 
     let mut trials: Vec<Trial> = scenarios.iter().map(|found| shipped(found, &twins)).collect();
     // Started here and not in a test, because every scenario of a folder shares it.
-    let wells: BTreeMap<&String, Option<Arc<World>>> = specs
+    let wells: BTreeMap<&String, Option<Arc<Well>>> = specs
         .iter()
         .map(|(folder, prepared)| {
             let wanted = prepared.reason("").is_none() && !arguments.list;
-            (folder, wanted.then(|| Arc::new(runtime.block_on(World::start(&prepared.spec)).unwrap())))
+            let well = || {
+                let world = runtime.block_on(World::start(&prepared.spec)).unwrap();
+                Arc::new(Well { world, turn: RwLock::default() })
+            };
+            (folder, wanted.then(well))
         })
         .collect();
     for found in &scenarios {
@@ -89,7 +105,8 @@ fn main() -> ExitCode {
             None => Some("ignored: its systems cannot be had here".into()),
             Some(prepared) => prepared.reason(&found.text),
         };
-        trials.push(passes(found, wells.get(&found.folder).cloned().flatten(), reason));
+        let well = wells.get(&found.folder).cloned().flatten();
+        trials.push(passes(found, changes(found, &scenarios), well, reason));
     }
     for (found, twin) in twins {
         let prepared = specs.get(&found.folder);
@@ -101,8 +118,8 @@ fn main() -> ExitCode {
         trials.push(leaves_nothing(folder, prepared.spec.clone(), prepared.reason(""), &runtime));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    for world in wells.into_values().flatten().filter_map(Arc::into_inner) {
-        runtime.block_on(world.stop());
+    for well in wells.into_values().flatten().filter_map(Arc::into_inner) {
+        runtime.block_on(well.world.stop());
     }
     conclusion.exit_code()
 }
@@ -121,12 +138,23 @@ fn shipped(found: &Found, twins: &[(Found, Twin)]) -> Trial {
     })
 }
 
+/// Does it change its world, or does one that it needs?
+fn changes(found: &Found, all: &[Found]) -> bool {
+    let needs =
+        serde_saphyr::from_str::<Shipped>(&found.text).map(|shipped| shipped.needs).unwrap_or_default();
+    let needed = all.iter().filter(|other| needs.contains(&other.id));
+    found.text.contains(" act:") || needed.into_iter().any(|other| changes(other, all))
+}
+
 /// In a world where all is well it passes, and its evidence judges the same again.
-fn passes(found: &Found, world: Option<Arc<World>>, reason: Option<String>) -> Trial {
+fn passes(found: &Found, changes: bool, well: Option<Arc<Well>>, reason: Option<String>) -> Trial {
     let (id, folder) = (found.id.clone(), found.folder.clone());
     let trial = Trial::test(format!("passes {id}"), move || {
-        let world = world.ok_or("its world was not started")?;
-        let (code, outcome) = run(&world, &folder, &id, "30s")?;
+        let well = well.ok_or("its world was not started")?;
+        let alone = changes.then(|| well.turn.write());
+        let beside = (!changes).then(|| well.turn.read());
+        let (code, outcome) = run(&well.world, &folder, &id, "30s")?;
+        drop((alone, beside));
         let wrong = outcome.not_passed(&[id]);
         ensure(code == 0 && wrong.is_empty(), || format!("exit {code}; {}", wrong.join("; ")))
     });
@@ -207,13 +235,12 @@ fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Ou
     let (evidence, reports) = (kept.path().join("evidence"), kept.path().join("reports"));
     let text = fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?;
     let patient = text.contains("vars.patience");
-    // A drill goes through several hops, and changes the file of the world's first rules.
-    let ruled = text.contains("vars.rule-file");
-    let patience = if ruled { "20s" } else { patience };
+    // A drill goes through several hops.
+    let patience = if text.contains("vars.rule-file") { "20s" } else { patience };
     let ran = proofmark()
         .arg("run")
         .args(patient.then(|| format!("--var=patience={patience}")))
-        .args(ruled.then_some(["--var=rule-file=rules-0.yml", "--var=wait=1s"]).into_iter().flatten())
+        .args(world.vars().iter().map(|(name, value)| format!("--var={name}={value}")))
         .arg(root().canonicalize()?.join("scenarios").join(folder))
         // Relative paths of a scenario are the world's.
         .current_dir(world.folder())

@@ -1,3 +1,49 @@
-//! Backups of databases: what they are, what is in them, and what they are worth. Used by steps and by the command line.
+//! Backups of PostgreSQL that are proven: how one is made, where it stands, and how it is held against what it was made of.
+//! Steps and commands use this; what is judged about it is theirs.
+//!
+//! A backup is an archive of pg_dump and a manifest beside it, written last. The manifest says what the database held at
+//! the very snapshot that was dumped: rows and hashes of every table, sequences, the whole schema.
 
+pub mod abandon;
 pub mod archive;
+
+pub mod catalogue;
+pub mod compare;
+pub mod create;
+pub mod drill;
+pub mod fetch;
+pub mod in_place;
+pub mod manifest;
+pub mod name;
+pub mod restore;
+pub mod verify;
+
+pub use catalogue::{Backup, Catalogue};
+pub use manifest::Manifest;
+
+use crate::clients::ClientError;
+use crate::record::RecordError;
+use archive::DecodeError;
+
+/// Why something about a backup could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// A system gave no usable answer.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    /// A promise could not be written down, so nothing was changed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// What was expected, what was seen, and what to do.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl<E: Into<Self>> From<DecodeError<E>> for BackupError {
+    fn from(error: DecodeError<E>) -> Self {
+        match error {
+            DecodeError::Source(error) => error.into(),
+            DecodeError::Program(error) => error.into(),
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::report::{opened, told};
 use super::{Chosen, allowed, give, refuse, run_scope, say, tell};
+use crate::clients::processes::host;
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, Systems};
@@ -174,7 +175,7 @@ pub(super) fn asked(
         vars: BTreeMap::new(),
         allow: vec![],
         commit: None,
-        host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        host: host(),
         operator: operator.to_owned(),
     }
 }

@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 /// What the API answers with, in words.
 const EXPECTED: &str = "the JSON of the Alertmanager API (v2)";
 
+/// What a route says that is muted at certain times.
+const MUTES: [&str; 2] = ["mute_time_intervals", "active_time_intervals"];
+
 /// An alert that Alertmanager knows. Resolved ones are gone at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -50,8 +53,6 @@ pub struct Status {
     pub started_at: Timestamp,
     /// Its peers.
     pub cluster: Cluster,
-    /// Does its configuration mute routes at certain times?
-    mutes: bool,
 }
 
 /// The peers that share silences and notifications.
@@ -101,12 +102,10 @@ struct Named {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StatusBody<'a> {
+struct StatusBody {
     cluster: ClusterBody,
     version_info: Version,
     uptime: Timestamp,
-    #[serde(borrow)]
-    config: Config<'a>,
 }
 
 #[derive(Deserialize)]
@@ -119,12 +118,6 @@ struct ClusterBody {
 #[derive(Deserialize)]
 struct Version {
     version: String,
-}
-
-#[derive(Deserialize)]
-struct Config<'a> {
-    #[serde(borrow)]
-    original: Cow<'a, str>,
 }
 
 /// Every alert of these, sorted by labels.
@@ -159,8 +152,8 @@ pub async fn alerts_of(
 
 /// An old server does not say what is muted. Where its configuration mutes nothing, nothing is.
 async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(), ClientError> {
-    let mutes = match status_of(wire, below, true).await {
-        Ok(status) => status.mutes,
+    let mutes = match mutes(wire, below).await {
+        Ok(mutes) => mutes,
         Err(error) if error.is_transient() => return Err(error),
         Err(_) => true,
     };
@@ -170,6 +163,19 @@ async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Does the configuration mute routes at certain times? Grafana's own Alertmanager tells nothing else of itself, and gives
+/// it as JSON.
+async fn mutes(wire: Wire<'_>, below: &str) -> Result<bool, ClientError> {
+    let answer = fetch(wire, &Call { aside: true, ..Call::get(format!("{below}/api/v2/status")) }).await?;
+    let body: serde_json::Value = read(&answer)?;
+    let config = match &body["config"] {
+        config if config["original"].is_string() => config["original"].as_str().map(str::to_owned),
+        config if config["route"].is_object() => Some(config["route"].to_string()),
+        _ => None,
+    };
+    Ok(config.is_none_or(|config| MUTES.iter().any(|key| config.contains(key))))
 }
 
 fn alert(entry: Entry<'_>) -> Result<Alert, String> {
@@ -192,20 +198,14 @@ fn alert(entry: Entry<'_>) -> Result<Alert, String> {
 /// # Errors
 /// When the server cannot be reached or says no.
 pub async fn status(wire: Wire<'_>, aside: bool) -> Result<Status, ClientError> {
-    status_of(wire, "", aside).await
-}
-
-async fn status_of(wire: Wire<'_>, below: &str, aside: bool) -> Result<Status, ClientError> {
-    let answer = fetch(wire, &Call { aside, ..Call::get(format!("{below}/api/v2/status")) }).await?;
-    let body: StatusBody<'_> = read(&answer)?;
+    let answer = fetch(wire, &Call { aside, ..Call::get("/api/v2/status") }).await?;
+    let body: StatusBody = read(&answer)?;
     let mut peers = body.cluster.peers;
     peers.sort();
-    let mutes = ["mute_time_intervals:", "active_time_intervals:"];
     Ok(Status {
         version: body.version_info.version,
         started_at: body.uptime,
         cluster: Cluster { status: body.cluster.status, peers },
-        mutes: mutes.iter().any(|key| body.config.original.contains(key)),
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod replace;
 
+pub(super) use replace::unwritten;
 pub use replace::{clear, replace};
 
 use super::ClientError;
@@ -11,7 +12,6 @@ use memchr::memchr;
 use nix::libc::O_NONBLOCK;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -137,12 +137,12 @@ pub fn read(path: &Path, limit: usize, given_up: &GivenUp) -> Result<Content, Cl
     }
     let whole = bytes.len() <= limit;
     bytes.truncate(limit);
-    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let sha256 = crate::model::sha256(&bytes);
     Ok(Content { bytes: Arc::new(bytes), whole, sha256 })
 }
 
 /// Opens a regular file, and never waits for someone to open the other end of a pipe.
-fn open(path: &Path) -> Result<File, ClientError> {
+pub(super) fn open(path: &Path) -> Result<File, ClientError> {
     let kind = Kind::of(&path.metadata().map_err(|error| unread(path, &error))?);
     if kind != Kind::File {
         return Err(unread(path, &io::Error::other(format!("it is {}, not a file", kind.words()))));

@@ -49,7 +49,8 @@ impl Rule {
         self.text("ruleGroup")
     }
 
-    fn text(&self, key: &str) -> &str {
+    /// A value of it that is text; empty where there is none.
+    pub fn text(&self, key: &str) -> &str {
         self.0.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
@@ -62,14 +63,21 @@ impl Rule {
         }
     }
 
-    /// The same rule? When it was written last says nothing.
+    /// When it was written last, by the server's clock.
+    pub fn updated(&self) -> Option<Timestamp> {
+        self.text("updated").parse().ok()
+    }
+
+    /// The rule but for when it was written last, which says nothing and cannot be put back.
+    #[must_use]
+    pub fn timeless(mut self) -> Self {
+        self.0.remove("updated");
+        self
+    }
+
+    /// The same rule, but for when it was written?
     pub fn same_as(&self, other: &Rule) -> bool {
-        let plain = |rule: &Rule| {
-            let mut map = rule.0.clone();
-            map.remove("updated");
-            map
-        };
-        plain(self) == plain(other)
+        self.clone().timeless() == other.clone().timeless()
     }
 }
 
@@ -225,14 +233,20 @@ struct EntryAlert {
     active_at: Timestamp,
 }
 
-/// The states of the rules that are wanted, in the order in which they are evaluated.
+/// States of rules, and when the server said so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct States {
+    /// In the order in which the server gives them.
+    pub rules: Vec<RuleState>,
+    /// The server's own time of the answer, to the second; `None` where it does not tell.
+    pub server_time: Option<Timestamp>,
+}
+
+/// The states of the rules that are wanted. A rule that the login may not see is left out without a word.
 ///
 /// # Errors
 /// When the server cannot be reached or says no.
-pub async fn states(
-    wire: Wire<'_>,
-    wanted: impl Fn(&RuleState) -> bool,
-) -> Result<Vec<RuleState>, ClientError> {
+pub async fn states(wire: Wire<'_>, wanted: impl Fn(&RuleState) -> bool) -> Result<States, ClientError> {
     let answer = fetch(wire, &Call::get("/api/prometheus/grafana/api/v1/rules")).await?;
     let envelope: Envelope = read(&answer)?;
     let groups = envelope.data.groups.into_iter();
@@ -240,7 +254,7 @@ pub async fn states(
         let (name, folder, interval) = (group.name, group.file, group.interval);
         group.rules.into_iter().map(move |entry| state(entry, (&name, &folder), interval))
     });
-    Ok(all.filter(wanted).collect())
+    Ok(States { rules: all.filter(wanted).collect(), server_time: answer.date() })
 }
 
 fn state(entry: Entry, (group, folder): (&str, &str), interval: f64) -> RuleState {

@@ -5,7 +5,7 @@
 use super::{ClientError, Log, tls};
 use crate::clock::Clock;
 use crate::environment::{Connection, Systems, Tls};
-use crate::model::Exchange;
+use crate::model::{Exchange, sha256};
 use crate::redact::Redactor;
 use crate::undo::Leave;
 use base64::Engine as _;
@@ -15,7 +15,6 @@ use jiff::fmt::rfc2822;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -304,7 +303,7 @@ async fn send<M: Sync>(
         }
         body.extend_from_slice(&chunk);
     }
-    taken.sha256 = Some(hex::encode(Sha256::digest(&body)));
+    taken.sha256 = Some(sha256(&body));
     Ok(Answer {
         url,
         status,

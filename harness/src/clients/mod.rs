@@ -69,6 +69,11 @@ impl Log {
         self.entries().done.contains(what)
     }
 
+    /// What an earlier look of the same step remembered that begins so: the rest of it.
+    pub fn recall(&self, beginning: &str) -> Option<String> {
+        self.entries().done.iter().find_map(|what| what.strip_prefix(beginning).map(str::to_owned))
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

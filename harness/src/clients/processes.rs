@@ -97,6 +97,11 @@ impl Signal {
     }
 }
 
+/// The name of this machine; empty where it has none.
+pub fn host() -> String {
+    nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// The processes that are meant, in order of their numbers; never this one, one above it, or the first of all.
 ///
 /// # Errors

@@ -41,7 +41,20 @@ pub(super) enum Trust {
     Name,
 }
 
+/// A client of its own that hands over every byte as it came: what was stored packed is not unpacked.
+pub(super) fn raw_client(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
+    finished(builder(tls)?.no_gzip())
+}
+
 fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
+    finished(builder(tls)?)
+}
+
+fn finished(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ClientError> {
+    builder.build().map_err(|error| unusable("the HTTP client", &error))
+}
+
+fn builder(tls: Option<&Tls>) -> Result<reqwest::ClientBuilder, ClientError> {
     let config = match tls {
         // Plain HTTP trusts nobody: reading the machine's certificates takes time and is not needed.
         None => versions(&Arc::new(ring::default_provider()))?
@@ -49,7 +62,7 @@ fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
             .with_no_client_auth(),
         Some(tls) => config(tls, if tls.insecure { Trust::Anyone } else { Trust::Name })?,
     };
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .user_agent(concat!("proofmark/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -58,9 +71,7 @@ fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
         .tcp_nodelay(true)
         // Packing costs a server more than a near network gives back; who packs all the same is understood.
         .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
-        .connect_timeout(CONNECT)
-        .build()
-        .map_err(|error| unusable("the HTTP client", &error))
+        .connect_timeout(CONNECT))
 }
 
 fn versions(

@@ -6,12 +6,11 @@ use super::role::Uses;
 use super::secret::{Reference, SecretReference};
 use crate::diag::Diag;
 use crate::document::{self, Document, Form, Kind, Node};
-use crate::model::{FORMAT, FileHash, Permission};
+use crate::model::{FORMAT, FileHash, Permission, sha256};
 use crate::redact::Redactor;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -153,7 +152,7 @@ impl Environment {
     /// The file's path and hash.
     pub fn file(&self) -> Option<FileHash> {
         let source = &self.document.as_ref()?.source;
-        Some(FileHash { path: source.path.clone(), sha256: hex::encode(Sha256::digest(&source.text)) })
+        Some(FileHash { path: source.path.clone(), sha256: sha256(&source.text) })
     }
 
     /// The connections as they are written: references, never values.

@@ -12,6 +12,7 @@ mod postgres;
 mod process;
 mod prometheus;
 mod rules;
+mod service;
 mod twin;
 mod world;
 
@@ -20,6 +21,7 @@ pub use app::{AppSpec, Metric};
 pub use postgres::{Cluster, Postgres, PostgresSpec};
 pub use process::{Process, has};
 pub use prometheus::{Prometheus, Watches};
+pub use service::ServiceSpec;
 pub use twin::{Break, Failure, Outcome, Twin};
 pub use world::{FileSpec, World, WorldSpec};
 

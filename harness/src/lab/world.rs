@@ -4,6 +4,7 @@
 use super::app::App;
 use super::process::free_address;
 use super::rules::Rules;
+use super::service::{Service, ServiceSpec};
 use super::{
     Alertmanager, AppSpec, Break, Cluster, LabError, Postgres, PostgresSpec, Prometheus, Watches,
     alertmanager, daemon, has, postgres,
@@ -45,6 +46,12 @@ pub struct WorldSpec {
     /// The applications by name; each becomes a connection of that name.
     #[serde(default)]
     pub apps: BTreeMap<String, AppSpec>,
+    /// Programs that a scenario may stop; each becomes a connection of its name.
+    #[serde(default)]
+    pub services: BTreeMap<String, ServiceSpec>,
+    /// What stands here in the place of the same `vars` of scenarios.
+    #[serde(default)]
+    pub vars: BTreeMap<String, String>,
     /// Files by their path below the world's folder, in which scenarios are run.
     #[serde(default)]
     pub files: BTreeMap<String, FileSpec>,
@@ -93,14 +100,23 @@ impl WorldSpec {
 
     /// The same without the systems that cannot be had on this machine, and those: connection and package.
     #[must_use]
-    pub fn without_missing(mut self) -> (Self, Vec<(&'static str, &'static str)>) {
+    pub fn without_missing(mut self) -> (Self, Vec<(String, String)>) {
         let mut missing = Vec::new();
+        let mut lacks =
+            |connection: &str, package: &str| missing.push((connection.to_owned(), package.to_owned()));
+        self.services.retain(|name, service| {
+            let there = has(&service.program);
+            if !there {
+                lacks(name, &service.program);
+            }
+            there
+        });
         let program = alertmanager::FAMILY.program;
         if !has(program) && self.alertmanager.take().is_some() {
-            missing.push((ALERTMANAGER, program));
+            lacks(ALERTMANAGER, program);
         }
         if !Cluster::installed() && self.postgres.take().is_some() {
-            missing.push((POSTGRES, postgres::PACKAGE));
+            lacks(POSTGRES, postgres::PACKAGE);
         }
         (self, missing)
     }
@@ -115,6 +131,8 @@ pub struct World {
     postgres: Option<Postgres>,
     rules: Rules,
     apps: BTreeMap<String, App>,
+    services: BTreeMap<String, Service>,
+    vars: BTreeMap<String, String>,
     addresses: BTreeMap<String, String>,
     receiver: String,
     folder: TempDir,
@@ -133,15 +151,15 @@ impl World {
         for (path, file) in &spec.files {
             write(&place.join(path), file).await?;
         }
-        let mut apps = BTreeMap::new();
-        let mut jobs: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, spec) in &spec.apps {
-            let app = App::start(spec.clone()).await?;
-            jobs.entry(spec.job.clone()).or_default().push(app.address.clone());
-            apps.insert(name.clone(), app);
+        let clock = Clock::real();
+        let (apps, services) = started(spec, place, &clock).await?;
+        let (mut jobs, mut addresses) = (BTreeMap::<String, Vec<String>>::new(), BTreeMap::new());
+        let of_apps = apps.iter().map(|(name, app)| (name, &spec.apps[name].job, &app.address));
+        let of_services = services.iter().map(|(name, one)| (name, &spec.services[name].job, &one.address));
+        for (name, job, address) in of_apps.chain(of_services) {
+            jobs.entry(job.clone()).or_default().push(address.clone());
+            addresses.insert(name.clone(), format!("http://{address}"));
         }
-        let addresses = apps.iter().map(|(name, app)| (name.clone(), format!("http://{}", app.address)));
-        let mut addresses: BTreeMap<String, String> = addresses.collect();
         let receiver = free_address()?;
         let alertmanager = match &spec.alertmanager {
             // As JSON, which is YAML too.
@@ -167,9 +185,20 @@ impl World {
         let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
         let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
-        let clock = Clock::real();
-        let world =
-            Self { prometheus, alertmanager, postgres, rules, apps, addresses, receiver, folder, clock };
+        let vars = spec.vars.clone();
+        let world = Self {
+            prometheus,
+            alertmanager,
+            postgres,
+            rules,
+            apps,
+            services,
+            vars,
+            addresses,
+            receiver,
+            folder,
+            clock,
+        };
         world.write_environment().await?;
         Ok(world)
     }
@@ -177,6 +206,11 @@ impl World {
     /// Its files of rules, which Prometheus reads.
     pub fn rules(&self) -> &[PathBuf] {
         self.rules.files()
+    }
+
+    /// What stands here in the place of the same `vars` of scenarios.
+    pub fn vars(&self) -> &BTreeMap<String, String> {
+        &self.vars
     }
 
     /// The environment file that reaches this world.
@@ -286,6 +320,7 @@ impl World {
     /// Ends everything, in order.
     pub async fn stop(self) {
         drop(self.apps);
+        drop(self.services);
         self.prometheus.stop().await;
         if let Some(alertmanager) = self.alertmanager {
             alertmanager.stop().await;
@@ -308,6 +343,22 @@ impl World {
         let text = json!({ "proofmark": crate::model::FORMAT, "connections": connections });
         daemon::write(&self.environment(), &text.to_string()).await
     }
+}
+
+/// The applications and the services of a world, by name.
+async fn started(
+    spec: &WorldSpec,
+    folder: &Path,
+    clock: &Clock,
+) -> Result<(BTreeMap<String, App>, BTreeMap<String, Service>), LabError> {
+    let (mut apps, mut services) = (BTreeMap::new(), BTreeMap::new());
+    for (name, spec) in &spec.apps {
+        apps.insert(name.clone(), App::start(spec.clone()).await?);
+    }
+    for name in spec.services.keys() {
+        services.insert(name.clone(), Service::start(folder, name, clock).await?);
+    }
+    Ok((apps, services))
 }
 
 /// `host:port` of a base URL.

@@ -10,5 +10,12 @@ pub use event::{Event, FileHash, Line, Manifest, RunInfo, ScenarioInfo};
 pub use step::{Attempt, Duration, Exchange, OwedChange, StepRecord, sampled};
 pub use verdict::{Exit, Finding, Permission, Verdict};
 
+use sha2::{Digest, Sha256};
+
 /// The version of every format that Proofmark reads and writes.
 pub const FORMAT: &str = "v1";
+
+/// SHA-256 in lower-case hex, as every hash that is written down.
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex::encode(Sha256::digest(bytes))
+}

@@ -1,6 +1,6 @@
 //! The record of one step: `<scenario>/<step>.json`, readable by itself.
 
-use super::{Finding, Verdict};
+use super::{FORMAT, Finding, Verdict};
 use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -64,6 +64,35 @@ pub struct StepRecord {
     pub owed: Option<OwedChange>,
     /// Every look, oldest first; the deciding one is the last of its candidate.
     pub attempts: Vec<Attempt>,
+}
+
+impl StepRecord {
+    /// Of a step that begins now, and of which nothing else is known yet.
+    pub fn begun(scenario: &str, step: &str, kind: String, now: Timestamp) -> Self {
+        Self {
+            proofmark: FORMAT.into(),
+            scenario: scenario.to_owned(),
+            step: step.to_owned(),
+            title: None,
+            kind,
+            acts: false,
+            rules: BTreeMap::new(),
+            settings: Value::Null,
+            expect: vec![],
+            capture: BTreeMap::new(),
+            control: None,
+            hold: None,
+            started: now,
+            ended: now,
+            chosen: None,
+            observation: Value::Null,
+            findings: vec![],
+            verdict: Verdict::Unverified,
+            reason: None,
+            owed: None,
+            attempts: vec![],
+        }
+    }
 }
 
 /// A change that is put back.

@@ -12,17 +12,16 @@ pub use reader::{ReadError, Run, find, read};
 pub use writer::{Tell, forget};
 
 use crate::clock::Clock;
-use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict};
+use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict, sha256};
 use crate::redact::{Clean, Framed, Redactor};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use writer::Writer;
+use writer::{Writer, sync};
 
 /// A top-level part of an observation larger than this is kept as a blob, in bytes of JSON.
 const INLINE: usize = 16 * 1024 * 1024;
@@ -61,11 +60,6 @@ pub struct Recorder {
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError {
     move |source| RecordError::Io { path: path.to_owned(), source }
-}
-
-/// SHA-256 in lower-case hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }
 
 impl Recorder {
@@ -162,8 +156,8 @@ impl Recorder {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn journal(&mut self, line: &impl Framed, open: &[String]) -> Result<(), RecordError> {
-        let mut bytes = serde_json::to_vec(self.clean(line, open)?.get())?;
+    pub fn journal(&mut self, line: &impl Framed) -> Result<(), RecordError> {
+        let mut bytes = serde_json::to_vec(self.clean(line, &[])?.get())?;
         bytes.push(b'\n');
         self.writer.journal(bytes)
     }
@@ -210,8 +204,7 @@ impl Recorder {
             exit,
             files: BTreeMap::new(),
         })?;
-        let sync = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        sync.map_err(io_error(&self.folder))?;
+        sync(&self.folder)?;
         Ok(self.folder.clone())
     }
 

@@ -1,8 +1,8 @@
 //! Writes behind: what is recorded reaches the disk in the order in which it was given, on a thread of its own, while the
 //! run waits for its systems. Whoever listens hears of an event when it is written.
 
-use super::{RecordError, io_error, pretty, sha256};
-use crate::model::{Line, Manifest};
+use super::{RecordError, io_error, pretty};
+use crate::model::{Line, Manifest, sha256};
 use crate::redact::Clean;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -238,7 +238,7 @@ fn own(path: &Path, mode: u32) -> Result<File, RecordError> {
     OpenOptions::new().create_new(true).append(true).mode(mode).open(path).map_err(io_error(path))
 }
 
-fn sync(folder: &Path) -> Result<(), RecordError> {
+pub(super) fn sync(folder: &Path) -> Result<(), RecordError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error(folder))
 }
 

@@ -61,12 +61,12 @@ impl Runner {
         mut deed: Deed<'_>,
         record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
-        let mut cx = self.context(pace);
+        let cx = self.context(pace);
         let began = self.world.clock.elapsed();
         let mut holding: Option<Timestamp> = None;
         loop {
             let round = record.attempts.last().map_or(0, |attempt| attempt.round) + 1;
-            let looks = self.round(pace, &mut deed, &mut cx, round).await?;
+            let looks = self.round(pace, &mut deed, &cx, round).await?;
             let lasting = looks.iter().any(|look| look.lasting);
             let mut attempts: Vec<Attempt> = looks.into_iter().map(|look| look.attempt).collect();
             let judged = self.judge_round(record, pace, &deed, &mut attempts)?;
@@ -125,7 +125,7 @@ impl Runner {
         &self,
         pace: &Pace<'_>,
         deed: &mut Deed<'_>,
-        cx: &mut Cx,
+        cx: &Cx,
         round: u32,
     ) -> Result<Vec<Look>, RecordError> {
         let Deed::Check { checks, first_of } = *deed else {
@@ -196,7 +196,7 @@ impl Runner {
         &self,
         pace: &Pace<'_>,
         deed: &mut Deed<'_>,
-        cx: &mut Cx,
+        cx: &Cx,
         (round, candidate): (u32, Option<usize>),
     ) -> Result<Look, RecordError> {
         let (at, began) = (self.world.clock.now(), self.world.clock.elapsed());

@@ -4,12 +4,12 @@ use super::attempt::{Deed, Pace};
 use super::{Runner, rounded};
 use crate::clients::Log;
 use crate::document::Scope;
-use crate::model::{Attempt, Event, FORMAT, StepRecord, Verdict};
+use crate::model::{Attempt, Event, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::scenario::{Doing, Filled, Judged, Scenario, Step};
 use crate::steps::Cx;
 use crate::undo::By;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Why a step is not run.
@@ -114,11 +114,12 @@ impl Runner {
         filled: &Filled,
         record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
+        let timeout = step.timeout.unwrap_or(filled.doing.timeout());
         let mut pace = Pace {
             within: step.within,
             hold: step.hold,
             every: step.every,
-            timeout: step.timeout,
+            timeout,
             via: step.named(&filled.doing.kinds()),
             evidence: step.evidence.as_deref(),
             not_secret: &step.not_secret,
@@ -134,7 +135,7 @@ impl Runner {
                     step: step.id.clone(),
                     kind: act.info().name,
                     via: pace.via.clone(),
-                    timeout: step.timeout,
+                    timeout,
                     until: step.until.unwrap_or(act.until()),
                 };
                 self.look(&pace, Deed::Act { act, by: &by, done: None }, record).await
@@ -149,30 +150,14 @@ impl Runner {
         before: &BTreeMap<&str, Verdict>,
         kind: String,
     ) -> StepRecord {
-        let now = self.world.clock.now();
         let control = step.control.as_ref();
         StepRecord {
-            proofmark: FORMAT.into(),
-            scenario: scenario.id.clone(),
-            step: step.id.clone(),
             title: step.title.clone(),
-            kind,
             acts: step.acts,
-            rules: BTreeMap::new(),
-            settings: Value::Null,
-            expect: vec![],
             capture: step.capture.iter().map(|(name, path)| (name.clone(), path.to_string())).collect(),
             control: control.and_then(|id| before.get(id.as_str()).map(|verdict| (id.clone(), *verdict))),
             hold: step.hold,
-            started: now,
-            ended: now,
-            chosen: None,
-            observation: Value::Null,
-            findings: vec![],
-            verdict: Verdict::Unverified,
-            reason: None,
-            owed: None,
-            attempts: vec![],
+            ..StepRecord::begun(&scenario.id, &step.id, kind, self.world.clock.now())
         }
     }
 

@@ -5,11 +5,10 @@ use super::attempt::{Deed, Pace};
 use super::order::Outcome;
 use super::step::took;
 use super::{Runner, rounded};
-use crate::model::{Duration, Event, FORMAT, OwedChange, ScenarioInfo, StepRecord, Verdict};
+use crate::model::{Duration, Event, OwedChange, ScenarioInfo, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::steps::{AnyAct, KindInfo};
 use crate::undo::Debt;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -127,27 +126,10 @@ impl Runner {
         let kinds = AnyAct::KINDS.iter().filter(|kind| kind.name == promised.kind);
         let undo = debt.undo.clone().unwrap_or_else(|| promised.undo.clone());
         StepRecord {
-            proofmark: FORMAT.into(),
-            scenario: promised.scenario.clone(),
-            step: promised.step.clone(),
-            title: None,
-            kind: promised.kind.clone(),
             acts: true,
             rules: kinds.map(|kind: &KindInfo| (kind.name.to_owned(), kind.rules)).collect(),
-            settings: Value::Null,
-            expect: vec![],
-            capture: BTreeMap::new(),
-            control: None,
-            hold: None,
-            started: now,
-            ended: now,
-            chosen: None,
-            observation: Value::Null,
-            findings: vec![],
-            verdict: Verdict::Unverified,
-            reason: None,
             owed: Some(OwedChange { run: debt.run.clone(), promise: promised.promise, undo }),
-            attempts: vec![],
+            ..StepRecord::begun(&promised.scenario, &promised.step, promised.kind.clone(), now)
         }
     }
 }

@@ -5,8 +5,7 @@ use super::step::{self, Doing, Filled, Step, Via};
 use crate::diag::{Diag, near_miss, parted};
 use crate::document::{self, Document, Form, Kind, Late, Node, Scope};
 use crate::expect::Expect;
-use crate::model::Duration;
-use crate::record::sha256;
+use crate::model::{Duration, sha256};
 use crate::steps::KindInfo;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -292,7 +291,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node, scope: &Scope, id: String) -> 
         within,
         every: every.unwrap_or(Duration::secs(1)),
         hold,
-        timeout: timeout.unwrap_or(Duration::secs(30)),
+        timeout,
         until: reader.optional(node, "until"),
         promises: false,
         via: reader.optional::<Via>(node, "via").map(|via| via.0).unwrap_or_default(),

@@ -35,8 +35,8 @@ pub struct Step {
     pub every: Duration,
     /// Has to stay true for so long.
     pub hold: Option<Duration>,
-    /// Bounds one attempt.
-    pub timeout: Duration,
+    /// Bounds one attempt, where the step says.
+    pub timeout: Option<Duration>,
     /// When its promises are kept, where the step says.
     pub until: Option<Until>,
     /// Do its settings promise to put the change back?
@@ -287,6 +287,11 @@ impl Doing {
             Self::Check(checks) => checks.iter().map(AnyCheck::info).collect(),
             Self::Act(act) => vec![act.used()],
         }
+    }
+
+    /// Bounds one attempt where the step does not say it: what the slowest of the kinds takes.
+    pub fn timeout(&self) -> Duration {
+        self.kinds().iter().map(|kind| kind.timeout).max().unwrap_or_default()
     }
 
     /// What is wrong with the step's `via`; `named` says whether it names a connection for one of these roles.

@@ -94,6 +94,9 @@ impl From<ClientError> for StepError {
     }
 }
 
+/// Enough for a question and its answer. What moves whole databases takes more.
+const TIMEOUT: Duration = Duration::secs(30);
+
 /// Reads. Cannot change anything: it has no way to obtain a `Promise` or a `Final`.
 pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     /// The kind's name in scenario files, kebab-case.
@@ -106,6 +109,8 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     const RULES: u32;
     /// The roles it uses.
     const ROLES: &'static [&'static str];
+    /// Bounds one look, and each exchange of a change, unless the step says otherwise with `timeout`.
+    const TIMEOUT: Duration = TIMEOUT;
     /// What it sees.
     type Seen: Serialize + DeserializeOwned + JsonSchema + Send;
     /// Looks at the world, once.
@@ -139,6 +144,8 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     const RULES: u32;
     /// The roles it uses.
     const ROLES: &'static [&'static str];
+    /// Bounds one look, and each exchange of a change, unless the step says otherwise with `timeout`.
+    const TIMEOUT: Duration = TIMEOUT;
     /// For how long it looks unless the step says otherwise with `within`; `None`: one look says everything.
     const WITHIN: Option<Duration> = None;
     /// When its promises are kept unless the step says otherwise with `until`.
@@ -226,6 +233,8 @@ pub struct KindInfo {
     pub rules: u32,
     /// The roles it uses.
     pub roles: &'static [&'static str],
+    /// Bounds one attempt unless the step says otherwise.
+    pub timeout: Duration,
     /// Does it change the world?
     pub acts: bool,
     /// JSON Schema of its settings; the description is what the kind is for.
@@ -257,7 +266,7 @@ macro_rules! kinds {
             /// Every kind of the list.
             pub const KINDS: &'static [KindInfo] = &[$(KindInfo {
                 name: <$spec as $tr>::NAME, example: <$spec as $tr>::EXAMPLE,
-                judges: <$spec as $tr>::JUDGES, rules: <$spec as $tr>::RULES, roles: <$spec as $tr>::ROLES, acts: $acts,
+                judges: <$spec as $tr>::JUDGES, rules: <$spec as $tr>::RULES, roles: <$spec as $tr>::ROLES, timeout: <$spec as $tr>::TIMEOUT, acts: $acts,
                 settings: schema_of::<$spec>, seen: schema_of::<<$spec as $tr>::Seen>,
             }),+];
             /// What is known of the kind.
@@ -404,6 +413,10 @@ mod alert_drill;
 mod alert_silence;
 mod alertmanager_alerts;
 mod alertmanager_status;
+mod archive;
+mod backup;
+mod backup_catalogue;
+mod backup_verify;
 mod command;
 mod file;
 mod http;
@@ -418,6 +431,7 @@ mod prometheus_rules;
 mod prometheus_series;
 mod prometheus_status;
 mod prometheus_targets;
+mod restore_drill;
 mod s3_bucket;
 mod s3_objects;
 mod target;
@@ -425,6 +439,8 @@ mod target;
 checks! {
     AlertmanagerAlerts => alertmanager_alerts::AlertmanagerAlerts,
     AlertmanagerStatus => alertmanager_status::AlertmanagerStatus,
+    BackupCatalogue => backup_catalogue::BackupCatalogue,
+    BackupVerify => backup_verify::BackupVerify,
     File => file::File,
     Http => http::Http,
     LogLines => log_lines::LogLines,
@@ -444,7 +460,9 @@ checks! {
 acts! {
     AlertDrill => alert_drill::AlertDrill,
     AlertSilence => alert_silence::AlertSilence,
+    Backup => backup::Backup,
     Command => command::Command,
     Http => http::change::HttpChange,
     ProcessStop => process_stop::ProcessStop,
+    RestoreDrill => restore_drill::RestoreDrill,
 }

@@ -6,7 +6,9 @@
 //! beside [`Undo::Process`], without changing what is here.
 
 use super::{Act, Cx, Permission, StepError};
-use crate::clients::processes::{Found, Signal, Wanted, find, hold, lives, marked, start, startable, stop};
+use crate::clients::processes::{
+    Found, Signal, Wanted, find, hold, host, lives, marked, start, startable, stop,
+};
 use crate::expect::Pattern;
 use crate::model::{Duration, Finding};
 use crate::undo::{Owed, Promises, Until};
@@ -294,11 +296,6 @@ fn wanted(pid_file: Option<&String>, matches: Option<&Pattern>, stopped: &Found)
         pid_file: pid_file.cloned(),
         program: pid_file.map(|_| stopped.program.clone()),
     }
-}
-
-fn host() -> String {
-    let name = nix::unistd::gethostname().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 /// Processes in words.

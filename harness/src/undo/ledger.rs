@@ -84,7 +84,7 @@ impl Ledger {
         let promise = debt.promised.promise;
         self.open().retain(|open| (&open.run, open.promised.promise) != (&debt.run, promise));
         let kept = Kept { run: debt.run.clone(), promise, at: self.clock.now() };
-        self.recorder().journal(&Entry::Kept(kept), &[])?;
+        self.recorder().journal(&Entry::Kept(kept))?;
         match &debt.promised.private {
             Some(name) => forget(&debt.folder, name),
             None => Ok(()),
@@ -115,7 +115,7 @@ impl Ledger {
             recorder.private(&name, &json!({ "proofmark": FORMAT, "undo": undo }))?;
             promised.private = Some(name);
         }
-        recorder.journal(&Entry::Promised(promised.clone()), &[])?;
+        recorder.journal(&Entry::Promised(promised.clone()))?;
         let (run, folder) = (recorder.run.clone(), recorder.folder().to_owned());
         self.open().push(Debt { run, folder, promised, undo: Some(undo) });
         Ok(())

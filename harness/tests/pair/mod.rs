@@ -2,13 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use fixtures::{Desk, Ended, Running, until};
+use fixtures::{Desk, Ended, Running, get, until};
 use proofmark::lab::{Alertmanager, Prometheus, Watches};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -160,14 +159,11 @@ impl Pair {
     }
 
     pub fn recover(&self) -> Ended {
-        self.desk.call(&["recover", "--env", "environment.yaml"])
+        self.desk.start_recover().wait()
     }
 
-    /// Whole, the same when it is judged again, and told as it ended.
     pub fn sound(&self, ended: &Ended) {
-        let verified = self.desk.call(&["verify"]);
-        assert_eq!(verified.code, Some(0), "{verified:#?}\n{ended:#?}");
-        assert_eq!(self.desk.call(&["report"]).code, ended.code);
+        self.desk.sound(ended);
     }
 
     /// The file is as it was, nothing is beside it, and neither system knows of a drill.
@@ -190,9 +186,7 @@ impl Pair {
     }
 
     pub fn journal(&self) -> Vec<Value> {
-        let file = self.desk.path(&self.desk.newest()).join("journal.jsonl");
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.desk.journal()
     }
 
     pub fn prometheus_says(&self, path: &str) -> String {
@@ -202,12 +196,4 @@ impl Pair {
     pub fn alertmanager_says(&self, path: &str) -> String {
         get(&self.addresses[1], path)
     }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-    let mut said = String::new();
-    stream.read_to_string(&mut said).unwrap();
-    said
 }

@@ -1,6 +1,6 @@
 //! What a dump holds, as far as its own text says it; and what of that says that it is not whole.
 
-use crate::clients::postgres::Table;
+use crate::clients::postgres::{Sequence, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,20 +64,6 @@ pub struct Held {
     pub large_objects_filled: u64,
     /// The extensions that it creates, sorted.
     pub extensions: Vec<String>,
-}
-
-/// What a sequence is set to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Sequence {
-    /// Its schema.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-    /// The last value, or the first where it was never called.
-    pub last_value: i64,
-    /// Was it called?
-    pub is_called: bool,
 }
 
 /// The COPY in which a dump ends.

@@ -1,11 +1,11 @@
 //! Counts what is in a dump from its SQL, which is pushed in pieces: rows of each COPY and INSERT, sequences, large
 //! objects, extensions, databases, and how it ends.
 
-use super::contents::{Contents, Cut, Held, Restricted, Sequence};
+use super::contents::{Contents, Cut, Held, Restricted};
 use super::lexer::{End, Lexer, Reader, Token};
 use super::name;
 use super::statement::{Insert, Statement};
-use crate::clients::postgres::Table;
+use crate::clients::postgres::{Sequence, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many doubts are kept: more say no more.

@@ -6,6 +6,7 @@ use super::format::{Format, HEAD};
 use super::pieces::Pieces;
 use super::restore::{End, Restored, STUCK, restore};
 use super::unpack::{Fault, Noticed, Packing};
+use crate::clients::command::Input;
 use crate::clients::postgres::programs::Programs;
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
@@ -129,22 +130,60 @@ struct Read {
     ran: Option<End>,
 }
 
-async fn read(mut from: Pieces, programs: &Programs, with: (&Clock, &Log)) -> Result<Read, ClientError> {
-    let mut formats = vec![];
-    let mut threads: Vec<JoinHandle<Result<Noticed, Fault>>> = vec![];
-    loop {
-        let format = Format::of(from.peek(HEAD).await);
-        let packing = match format {
-            Format::Gzip => Some(Packing::Gzip),
-            Format::Zstd => Some(Packing::Zstd),
-            _ => None,
-        };
-        formats.push(format);
-        let Some(packing) = packing.filter(|_| formats.len() <= LAYERS) else { break };
-        let (to, inside) = Pieces::way();
-        let packed = std::mem::replace(&mut from, inside);
-        threads.push(spawn_blocking(move || packing.unpack(packed, &to)));
+/// What is packed, unpacked layer by layer.
+struct Unpacking {
+    formats: Vec<Format>,
+    threads: Vec<JoinHandle<Result<Noticed, Fault>>>,
+    /// The innermost bytes.
+    inside: Pieces,
+}
+
+impl Unpacking {
+    async fn of(mut from: Pieces) -> Self {
+        let (mut formats, mut threads) = (vec![], vec![]);
+        loop {
+            let format = Format::of(from.peek(HEAD).await);
+            let packing = match format {
+                Format::Gzip => Some(Packing::Gzip),
+                Format::Zstd => Some(Packing::Zstd),
+                _ => None,
+            };
+            formats.push(format);
+            let Some(packing) = packing.filter(|_| formats.len() <= LAYERS) else {
+                return Self { formats, threads, inside: from };
+            };
+            let (to, inside) = Pieces::way();
+            let packed = std::mem::replace(&mut from, inside);
+            threads.push(spawn_blocking(move || packing.unpack(packed, &to)));
+        }
     }
+}
+
+/// Unpacks a backup that was decoded before into a program's input, until that takes no more.
+///
+/// # Errors
+/// Its bytes could not be had to the end, or the program's input is broken.
+pub async fn unpacked<E>(
+    stream: impl Stream<Item = Result<Bytes, E>>,
+    input: &mut Input,
+) -> Result<(), DecodeError<E>> {
+    let (to, from) = Pieces::way();
+    let feed = async {
+        let mut inside = Unpacking::of(from).await.inside;
+        while let Some(piece) = inside.next().await {
+            if !input.write(&piece).await? {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let (source, fed) = tokio::join!(pump(stream, to), feed);
+    source.map_err(DecodeError::Source)?;
+    fed.map_err(DecodeError::Program)
+}
+
+async fn read(from: Pieces, programs: &Programs, with: (&Clock, &Log)) -> Result<Read, ClientError> {
+    let Unpacking { formats, threads, inside: mut from } = Unpacking::of(from).await;
     let (mut contents, mut ran) = (None, None);
     match formats.last() {
         Some(Format::Sql | Format::Cluster | Format::OtherSql) => contents = Some(count(&mut from).await),

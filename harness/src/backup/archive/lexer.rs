@@ -199,7 +199,7 @@ impl Lexer {
             return length;
         }
         if bytes[0] == b'\'' && self.text.eq_ignore_ascii_case(b"e") {
-            return self.open(byte, true);
+            return self.open(bytes[0], true);
         }
         self.body.word(&self.text, self.depth);
         self.tell(|text| Token::Word(text), reader);

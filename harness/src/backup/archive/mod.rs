@@ -27,9 +27,9 @@ mod tar;
 mod tests;
 mod unpack;
 
-pub use contents::{Contents, Cut, Held, Restricted, Sequence};
+pub use contents::{Contents, Cut, Held, Restricted};
 pub use count::Counter;
-pub use decode::{DecodeError, Decoded, Outcome, decode};
+pub use decode::{DecodeError, Decoded, Outcome, decode, unpacked};
 pub use format::{Format, HEAD};
 pub use header::Header;
 pub use restore::Restored;

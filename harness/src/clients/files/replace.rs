@@ -46,11 +46,12 @@ fn put(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-fn unwritten(path: &Path, error: &io::Error) -> ClientError {
+/// What is wrong with a place that is written to.
+pub(in crate::clients) fn unwritten(path: &Path, error: &io::Error) -> ClientError {
     let hint = match error.kind() {
         ErrorKind::PermissionDenied => "; the user that runs Proofmark may not write there",
         ErrorKind::ReadOnlyFilesystem => "; it is mounted for reading only",
-        ErrorKind::StorageFull => "; the disk is full",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; the disk is full",
         _ => "",
     };
     ClientError::Unusable(format!("expected to write {}, but: {error}{hint}", shown(path)))

@@ -4,11 +4,13 @@
 use super::xml;
 use super::{list, place};
 use crate::clients::ClientError;
-use crate::clients::http::{Answer, Call, Wire, fetch};
+use crate::clients::http::{Answer, Call, Changing, Wire, change, fetch};
 use crate::environment::{StorePlace, Tls};
+use crate::undo::Leave;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,9 @@ pub(super) const EXPECTED: &str = "the XML of an S3 server";
 
 /// What a signature leaves as it is.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The same in a path.
+const PATH: &AsciiSet = &STRICT.remove(b'/');
 
 /// Most servers do not look at it.
 const REGION: &str = "us-east-1";
@@ -27,10 +32,14 @@ pub(super) struct Bucket {
     pub(super) name: String,
     /// What stands before every object of the store: empty, or with a slash at its end.
     pub(super) prefix: String,
-    address: String,
-    region: String,
-    credential: AwsCredential,
-    tls: Tls,
+    /// The server, without a slash at its end.
+    pub(super) endpoint: String,
+    /// What requests are signed for.
+    pub(super) region: String,
+    /// With what they are signed.
+    pub(super) credential: AwsCredential,
+    /// How the server is trusted.
+    pub(super) tls: Tls,
 }
 
 impl Bucket {
@@ -57,7 +66,7 @@ impl Bucket {
         let key_id = access.expose().trim().to_owned();
         let secret_key = secret.expose().trim().to_owned();
         Ok(Self {
-            address: format!("{endpoint}/{bucket}"),
+            endpoint,
             name: bucket,
             prefix,
             region: connection.region.clone().unwrap_or_else(|| REGION.to_owned()),
@@ -73,19 +82,39 @@ impl Bucket {
         query: &[(&str, &str)],
         signed: bool,
     ) -> Result<Answer, ClientError> {
-        let pairs = query.iter().map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, STRICT)));
-        let target = format!("{}?{}", self.address, pairs.collect::<Vec<_>>().join("&"));
+        let target = format!("{}/{}{}", self.endpoint, self.name, asked(query));
         let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..Call::get(target) };
         if signed {
-            self.sign(&mut call)?;
+            self.sign(&mut call, Method::GET)?;
         }
         fetch(Wire { connection: None, ..wire }, &call).await
     }
 
-    fn sign(&self, call: &mut Call) -> Result<(), ClientError> {
+    /// Deletes an object, a version or an upload, by its whole key. That there was none is no error to most servers.
+    pub(super) async fn remove(
+        &self,
+        wire: Wire<'_>,
+        key: &str,
+        query: &[(&str, &str)],
+        leave: &impl Leave,
+    ) -> Result<(), ClientError> {
+        let target = format!("{}{}", self.address(key), asked(query));
+        let call = Call::change(Changing::DELETE, target);
+        let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..call };
+        self.sign(&mut call, Method::DELETE)?;
+        let answer = change(Wire { connection: None, ..wire }, &call, leave).await?;
+        if answer.is_success() { Ok(()) } else { Err(refusal(&answer)) }
+    }
+
+    /// Where an object is, by its whole key.
+    pub(super) fn address(&self, key: &str) -> String {
+        format!("{}/{}/{}", self.endpoint, self.name, utf8_percent_encode(key, PATH))
+    }
+
+    fn sign<M>(&self, call: &mut Call<M>, method: Method) -> Result<(), ClientError> {
         let wrong = |why: String| ClientError::Unusable(format!("the request cannot be signed: {why}"));
-        // A `GET`, as every call that only reads.
         let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.method_mut() = method;
         *request.uri_mut() = call.target.parse().map_err(|_| wrong("its address is no URL".into()))?;
         let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
         // An access key with a line break in it would not come back as an error.
@@ -99,6 +128,13 @@ impl Bucket {
         }
         Ok(())
     }
+}
+
+/// A query as it stands in a target, with its question mark.
+fn asked(query: &[(&str, &str)]) -> String {
+    let pairs = query.iter().map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, STRICT)));
+    let pairs = pairs.collect::<Vec<_>>().join("&");
+    if pairs.is_empty() { pairs } else { format!("?{pairs}") }
 }
 
 /// Can the bucket be listed with this login?
@@ -231,15 +267,44 @@ pub(super) fn open<T: for<'de> Deserialize<'de>>(answer: &Answer, root: &str) ->
     if answer.is_success() {
         return xml::read(&answer.body, root).map_err(|why| ClientError::of_shape(answer, EXPECTED, &why));
     }
-    let Ok(refusal) = xml::read::<RefusalXml>(&answer.body, "Error") else {
-        return Err(answer.refused(EXPECTED));
-    };
-    let (at, status, hint) = (answer.url.clone(), answer.status, hint(&refusal.code));
-    Err(ClientError::Api { at, status, kind: refusal.code, message: refusal.message, hint })
+    Err(refusal(answer))
 }
 
-fn hint(code: &str) -> &'static str {
+/// What the server says why it refuses.
+pub(super) fn refusal(answer: &Answer) -> ClientError {
+    let named = error_in(answer).or_else(|| {
+        // An answer to `HEAD` has no body. Only MinIO says it all the same.
+        let said = |name: &str| Some(answer.headers.get(name)?.to_str().ok()?.trim_matches('"').to_owned());
+        let code = said("x-minio-error-code")?;
+        Some(refused(answer, code, said("x-minio-error-desc").unwrap_or_default()))
+    });
+    named.unwrap_or_else(|| answer.refused(EXPECTED))
+}
+
+/// The error that an answer is, whatever its status says: some servers say 200 before they know.
+pub(super) fn error_in(answer: &Answer) -> Option<ClientError> {
+    let read = xml::read::<RefusalXml>(&answer.body, "Error").ok()?;
+    Some(refused(answer, read.code, read.message))
+}
+
+fn refused(answer: &Answer, kind: String, message: String) -> ClientError {
+    let (at, status, hint) = (answer.url.clone(), answer.status, hint(&kind, &message));
+    ClientError::Api { at, status, kind, message, hint }
+}
+
+/// Has the store no room for what is written?
+pub(super) fn is_full(code: &str, message: &str) -> bool {
+    code == "XMinioStorageFull" || code.contains("QuotaExceeded") || message.contains("no space left")
+}
+
+fn hint(code: &str, message: &str) -> &'static str {
     match code {
+        _ if is_full(code, message) => {
+            "; is the store full? What is deleted on it is often given back only minutes later"
+        }
+        "PreconditionFailed" => "; an object of this name is there already, and it is left as it is",
+        "InvalidRange" => "; the object was replaced by a shorter one while it was read",
+        "NoSuchUpload" => "; the upload was completed or aborted meanwhile",
         "InvalidAccessKeyId" => {
             "; the server does not know this `access-key`, or its account is disabled: was it rotated, or is it another server's?"
         }

@@ -143,7 +143,7 @@ fn read(answer: &Answer, bucket: &Bucket, prefix: &str) -> Result<Page, ClientEr
 }
 
 /// As forms are encoded: a plus is a space.
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

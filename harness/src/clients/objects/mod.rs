@@ -1,15 +1,26 @@
-//! A store of objects, only to be read: a bucket of an S3 server, or a folder of this machine.
+//! A store of objects: a bucket of an S3 server, or a folder of this machine.
 //!
 //! Lists are asked for and read here, not by `object_store`, which takes any XML with status 200 for an empty list,
 //! stops where a server says that there is more and not how to go on, and refuses a whole list for one odd name.
-//! Requests are signed by it, and travel as all others do: one attempt, within the step's time, taken down.
+//! Such requests are signed by it, and travel as all others do: one attempt, within the step's time, taken down.
+//!
+//! Whole objects are read and written through a [`Store`], by `object_store` over our own HTTP client, with many tries.
+//! Nothing that stands there is written over, and what is read is whole or an error.
 
 mod bucket;
 mod folder;
 mod list;
+mod remote;
+mod store;
+mod transport;
+mod upload;
+mod versions;
 mod xml;
 
 pub use bucket::{Lock, Versioning, lock, needs_no_login, probe, versioning};
+pub use store::{Created, Finished, Head, Store, Stream};
+pub use upload::Upload;
+pub use versions::{Removed, Version};
 
 use super::ClientError;
 use super::http::Wire;

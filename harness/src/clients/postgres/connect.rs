@@ -129,7 +129,7 @@ pub(super) fn said_no(at: String, said: &tokio_postgres::error::DbError) -> Clie
     ClientError::Sql { at, code, message, hint }
 }
 
-fn dsn(connection: Option<&Connection>) -> Result<(&Connection, &Dsn), ClientError> {
+pub(super) fn dsn(connection: Option<&Connection>) -> Result<(&Connection, &Dsn), ClientError> {
     let connection = connection.ok_or_else(|| ClientError::Unusable("there is no connection".into()))?;
     let missing = || {
         let name = &connection.name;
@@ -149,7 +149,7 @@ fn address(dsn: &Dsn) -> String {
 
 /// What the DSN's `sslmode` and the connection's `tls` mean together. Settings that would check nothing are refused: who
 /// wrote them believes that they do.
-fn mode(dsn: &Dsn, tls: &Tls) -> Result<(config::SslMode, Trust), String> {
+pub(super) fn mode(dsn: &Dsn, tls: &Tls) -> Result<(config::SslMode, Trust), String> {
     use config::SslMode::{Disable, Prefer, Require};
     let checks = tls.ca.is_some() || tls.server_name.is_some();
     let system = dsn.files.get("sslrootcert").is_some_and(|path| path.as_os_str() == "system");

@@ -4,14 +4,26 @@
 //! What no transaction can hold back are functions that act outside of it (`dblink`, `pg_terminate_backend`): a role
 //! that may only read is the guard against those.
 
+mod chosen;
 mod connect;
+mod libpq;
+mod picture;
 pub mod programs;
 mod query;
+mod sabotage;
+mod scratch;
 mod session;
+mod snapshot;
 mod tables;
 mod value;
 
+pub use chosen::{Named, NamedTable, named};
+pub use libpq::{Libpq, libpq};
+pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};
+pub use sabotage::sabotage;
+pub use scratch::{Found, Scratch, analyze, create, find, lacking, prove, remove};
+pub use snapshot::{Extension, Snapshot, Source};
 pub use tables::{Choice, LeftOut, Table, Tables, tables};
 
 use schemars::JsonSchema;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio_postgres::SimpleQueryRow;
 
 /// How often tables may come or go between the list and the locks before that is an error.
-const TRIES: usize = 3;
+pub(super) const TRIES: usize = 3;
 
 /// Every relation that may be asked for. What belongs to the server, and what is temporary, is nobody's data.
 const LIST: &str = "SELECT n.nspname, c.relname, c.relkind, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relispartition, c.oid, \
@@ -61,16 +61,16 @@ pub struct Tables {
 
 /// A relation of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Relation {
-    schema: String,
-    name: String,
-    kind: String,
+pub(super) struct Relation {
+    pub(super) schema: String,
+    pub(super) name: String,
+    pub(super) kind: String,
     /// As SQL names it.
-    quoted: String,
+    pub(super) quoted: String,
     partition: bool,
-    oid: String,
+    pub(super) oid: String,
     /// Why it is left out unless it is asked for by name; empty for what is counted anyway.
-    special: String,
+    pub(super) special: String,
 }
 
 /// Which relations to count.
@@ -112,12 +112,17 @@ pub async fn tables(wire: Wire<'_>, choice: &impl Choice) -> Result<Tables, Clie
         }
         session.rollback().await?;
     }
-    Err(ClientError::Sql {
-        at: session.at().to_owned(),
+    Err(came_and_went(session.at()))
+}
+
+/// Tables are made or dropped faster than they can be locked.
+pub(super) fn came_and_went(at: &str) -> ClientError {
+    ClientError::Sql {
+        at: at.to_owned(),
         code: "40001".into(),
         message: format!("tables came or went {TRIES} times while they were to be counted"),
         hint: "; is a migration or a restore under way?",
-    })
+    }
 }
 
 const SETTINGS: &str =
@@ -126,7 +131,7 @@ const SETTINGS: &str =
 /// So many tables in one statement.
 const AT_ONCE: usize = 500;
 
-fn locks(relations: &[Relation]) -> Vec<String> {
+pub(super) fn locks(relations: &[Relation]) -> Vec<String> {
     let lockable: Vec<String> = relations
         .iter()
         .filter_map(|relation| match relation.kind.as_str() {
@@ -139,7 +144,7 @@ fn locks(relations: &[Relation]) -> Vec<String> {
     lockable.chunks(AT_ONCE).map(lock).collect()
 }
 
-async fn list(session: &mut Session<'_>) -> Result<Vec<Relation>, ClientError> {
+pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<Relation>, ClientError> {
     let rows = session.ask(LIST).await?;
     let text = |row: &SimpleQueryRow, at: usize| -> Result<String, ClientError> {
         let text = row.try_get(at).ok().flatten().map(str::to_owned);
@@ -161,7 +166,7 @@ async fn list(session: &mut Session<'_>) -> Result<Vec<Relation>, ClientError> {
 }
 
 /// What is counted, and what is left out.
-fn split(relations: Vec<Relation>, choice: &impl Choice) -> (Vec<Relation>, Vec<LeftOut>) {
+pub(super) fn split(relations: Vec<Relation>, choice: &impl Choice) -> (Vec<Relation>, Vec<LeftOut>) {
     let (mut chosen, mut left_out) = (vec![], vec![]);
     for relation in relations.into_iter().filter(|relation| choice.schema(&relation.schema)) {
         let countable =

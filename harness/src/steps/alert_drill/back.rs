@@ -2,18 +2,18 @@
 //! is told and keeps no ghost of it. Where Prometheus cannot be asked the file is put back at once.
 
 use super::edit::NEVER;
-use super::file::{RuleFile, State, hash, text};
-use super::{Mark, Undo, alerts, has, is_meant, run};
+use super::file::{RuleFile, State, text};
+use super::{Mark, Undo, alerts, grafana, has, is_meant, run};
 use crate::clients::prometheus::{self, Reloaded, Rule};
 use crate::clients::{alertmanager, files};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, sha256};
 use crate::steps::{Cx, StepError};
 use crate::undo::Owed;
 use serde::{Deserialize, Serialize};
 use std::time::Duration as Std;
 
 /// How long a clone that is false may take to be resolved, beside two evaluations; then it goes all the same.
-const RESOLVES: Std = Std::from_secs(10);
+pub(super) const RESOLVES: Std = Std::from_secs(10);
 
 /// How long a Prometheus that cannot be asked is waited for once the file is back.
 const ANSWERS: Std = Std::from_secs(20);
@@ -32,6 +32,8 @@ pub(super) enum Way {
     RuleFile(RuleFile),
     /// By this program, in this folder.
     Command { revert: Vec<String>, cwd: Option<String> },
+    /// In Grafana.
+    Grafana(grafana::Way),
 }
 
 /// What is seen once it was put back.
@@ -44,10 +46,13 @@ pub struct Reverted {
     rules: Vec<String>,
     /// The expression of the rule itself; `null` where it is not loaded.
     query: Option<String>,
-    /// Alerts of the drill in Prometheus.
+    /// Alerts of the drill in Prometheus, or in Grafana.
     alerts: usize,
-    /// Alerts of the drill in Alertmanager.
+    /// Alerts of the drill in Alertmanager, or in Grafana's own.
     held: usize,
+    /// The rule in Grafana, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grafana: Option<grafana::Back>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,6 +85,7 @@ pub(super) async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepEr
             cx.log.done(revert.join(" "));
             Ok(())
         }
+        Way::Grafana(way) => grafana::revert(owed, way, cx, by).await,
     }
 }
 
@@ -167,10 +173,21 @@ async fn left(owed: &Undo, cx: &Cx) -> Result<(usize, usize), StepError> {
 
 pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
     let file = match &owed.way {
+        Way::Grafana(way) => {
+            let (back, alerts, held) = grafana::look_back(way, cx).await?;
+            return Ok(Reverted {
+                file: None,
+                rules: vec![],
+                query: None,
+                alerts,
+                held,
+                grafana: Some(back),
+            });
+        }
         Way::RuleFile(file) => {
             let now = text(&file.path)?;
             let ours = file.holds_ours(&now, owed.mark.as_deref()) || file.beside.exists();
-            Some(FileSeen { sha256: hash(&now), ours })
+            Some(FileSeen { sha256: sha256(&now), ours })
         }
         Way::Command { .. } => None,
     };
@@ -182,10 +199,14 @@ pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
         query: own.map(|rule| rule.query),
         alerts,
         held,
+        grafana: None,
     })
 }
 
 pub(super) fn judge(owed: &Undo, seen: &Reverted) -> Vec<Finding> {
+    if let (Way::Grafana(way), Some(back)) = (&owed.way, &seen.grafana) {
+        return grafana::judge_back(owed, way, back, (seen.alerts, seen.held));
+    }
     let mut findings = vec![];
     let mut foreign = false;
     if let (Way::RuleFile(file), Some(now)) = (&owed.way, &seen.file) {

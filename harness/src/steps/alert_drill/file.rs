@@ -2,10 +2,10 @@
 
 use super::edit::{Edit, has_mark, without};
 use crate::clients::files;
+use crate::model::sha256;
 use crate::steps::{Cx, StepError};
 use crate::undo::Leave;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// The largest rule file, in bytes.
@@ -57,7 +57,7 @@ impl RuleFile {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         // It has no ending by which Prometheus would take it for rules.
         let beside = path.with_file_name(format!(".{name}.proofmark-{run}"));
-        Self { path, beside, sha256: hash(&original), original, armed, disarmed }
+        Self { path, beside, sha256: sha256(&original), original, armed, disarmed }
     }
 
     /// Makes the drill's change, unless someone else was faster.
@@ -128,8 +128,4 @@ pub(super) fn text(path: &Path) -> Result<String, StepError> {
         return Err(wrong("it is larger than a rule file may be (16 MiB)"));
     }
     String::from_utf8(content.bytes.to_vec()).map_err(|_| wrong("it is not UTF-8"))
-}
-
-pub(super) fn hash(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
 }

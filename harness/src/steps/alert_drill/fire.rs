@@ -48,7 +48,7 @@ pub(super) async fn fire(
     };
     let other_than = match drill.through {
         Through::Command(_) => Some((undo.query.clone(), expression(drill, &undo.query)?)),
-        Through::RuleFile(_) => None,
+        Through::RuleFile(_) | Through::Grafana(_) => None,
     };
     let promise = promises.promise(&undo)?;
     let reloaded = match (&undo.way, &drill.through) {
@@ -60,7 +60,7 @@ pub(super) async fn fire(
             run(apply, cwd.as_deref(), cx, &promise).await?;
             None
         }
-        (Way::Command { .. }, Through::RuleFile(_)) => None,
+        _ => None,
     };
     let (loaded, not_taken) = match reloaded {
         Some(Reloaded::Taken(at)) => (Some(at), None),
@@ -69,11 +69,12 @@ pub(super) async fn fire(
     };
     let changed = before.runtime.server_time.or(Some(cx.clock.now()));
     let (refused, mark, counters) = (None, undo.mark, counted);
-    Ok(Done { refused, mark, not_taken, loaded, changed, interval, counters, other_than })
+    let grafana = None;
+    Ok(Done { refused, mark, not_taken, loaded, changed, interval, counters, other_than, grafana })
 }
 
 impl Done {
-    fn refused(refused: Refused) -> Self {
+    pub(super) fn refused(refused: Refused) -> Self {
         Self {
             refused: Some(refused),
             mark: None,
@@ -83,6 +84,7 @@ impl Done {
             interval: Duration::default(),
             counters: std::collections::BTreeMap::new(),
             other_than: None,
+            grafana: None,
         }
     }
 }
@@ -130,6 +132,7 @@ fn way(drill: &AlertDrill, rule: &Rule, mark: &str) -> Result<Way, StepError> {
             let cwd = std::env::current_dir().ok().map(|path| path.display().to_string());
             Way::Command { revert: revert.clone(), cwd }
         }
+        Through::Grafana(_) => return Err(StepError::lasting("no rule of Prometheus stands in Grafana")),
     })
 }
 

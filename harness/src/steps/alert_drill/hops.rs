@@ -14,20 +14,28 @@ use std::collections::BTreeMap;
 const TRIED: &str = "alertmanager_notification_requests_total";
 const FAILED: &str = "alertmanager_notification_requests_failed_total";
 
+impl Seen {
+    /// What is known before anybody looks.
+    pub(super) fn begun(done: &Done) -> Self {
+        Self {
+            refused: done.refused.clone(),
+            mark: done.mark.clone(),
+            not_taken: done.not_taken.clone(),
+            rule: None,
+            grafana: None,
+            alerts: vec![],
+            held: vec![],
+            posts: vec![],
+            counters: BTreeMap::new(),
+            hops: Hops { changed: done.changed, loaded: done.loaded, ..Hops::default() },
+            precision: done.interval,
+        }
+    }
+}
+
 pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<Seen, StepError> {
     let mark = Mark::of(done.mark.as_deref(), done.other_than.is_some());
-    let mut seen = Seen {
-        refused: done.refused.clone(),
-        mark: done.mark.clone(),
-        not_taken: done.not_taken.clone(),
-        rule: None,
-        alerts: vec![],
-        held: vec![],
-        posts: vec![],
-        counters: BTreeMap::new(),
-        hops: Hops { changed: done.changed, loaded: done.loaded, ..Hops::default() },
-        precision: done.interval,
-    };
+    let mut seen = Seen::begun(done);
     let (Some(changed), None, None) = (done.changed, &done.refused, &done.not_taken) else { return Ok(seen) };
     let loaded = prometheus::rules(cx.wire("prometheus")?).await?;
     let now = loaded.server_time.unwrap_or_else(|| cx.clock.now());

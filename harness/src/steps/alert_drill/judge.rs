@@ -1,6 +1,6 @@
 //! What is concluded from how far the alert has come: the first hop that it did not make fails, by its name.
 
-use super::{AlertDrill, Delivered, How, Refused, Seen, Through};
+use super::{AlertDrill, Delivered, How, Refused, Seen, Through, grafana};
 use crate::clients::alertmanager::Alert as Held;
 use crate::clients::prometheus::Rule;
 use crate::model::{Duration, Finding, Verdict};
@@ -8,8 +8,14 @@ use jiff::Timestamp;
 
 pub(super) fn judge(drill: &AlertDrill, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
     let mut findings = vec![];
-    let hops: [fn(&AlertDrill, &Seen) -> Vec<Finding>; 7] =
-        [before, taken, evaluated, fires, arrives, not_held_back, delivered];
+    let hops: [fn(&AlertDrill, &Seen) -> Vec<Finding>; 7] = match drill.through {
+        Through::Grafana(_) => {
+            [before, grafana::taken, grafana::evaluated, grafana::fires, arrives, not_held_back, delivered]
+        }
+        Through::RuleFile(_) | Through::Command(_) => {
+            [before, taken, evaluated, fires, arrives, not_held_back, delivered]
+        }
+    };
     for hop in hops {
         findings.extend(hop(drill, seen));
         if findings.iter().any(|finding| finding.verdict != Verdict::Passed) {
@@ -53,9 +59,13 @@ fn before(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
         Some(Refused::RuleBroken(why)) => failed(
             "the rule is evaluated without error",
             "health ok",
-            format!("health err: {why}"),
+            format!("health {}: {why}", if drill.in_grafana() { "error" } else { "err" }),
             "mend the rule: it cannot fire by itself",
         ),
+        Some(Refused::InGrafana(why)) => {
+            let (what, expected, seen, help) = grafana::refused(why);
+            failed(what, expected, seen, help)
+        }
         Some(Refused::ActiveBefore(state)) => failed(
             "the alert was not active before",
             "neither pending nor firing",
@@ -141,11 +151,20 @@ fn fires(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     vec![Finding::judged(what, expected, said, false).with_help(help)]
 }
 
-fn arrives(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
-    let (what, expected) = ("Alertmanager has the alert", "at least one");
+fn arrives(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+    let (what, expected) = (format!("{} has the alert", drill.holder()), "at least one");
     if seen.held.is_empty() {
-        let help = "does Prometheus know this Alertmanager (`/api/v1/alertmanagers`), can it reach it, and does no `alert_relabel_configs` drop or rename it?";
-        let said = "it fires in Prometheus but is not in Alertmanager";
+        let (said, help) = if drill.in_grafana() {
+            (
+                "it fires in Grafana but is not in its Alertmanager",
+                "does Grafana send its alerts to an Alertmanager elsewhere, and to that alone?",
+            )
+        } else {
+            (
+                "it fires in Prometheus but is not in Alertmanager",
+                "does Prometheus know this Alertmanager (`/api/v1/alertmanagers`), can it reach it, and does no `alert_relabel_configs` drop or rename it?",
+            )
+        };
         return vec![Finding::judged(what, expected, said, false).with_help(help)];
     }
     let mut routes: Vec<&str> =
@@ -215,13 +234,13 @@ fn not_held_back(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
 }
 
 fn delivered(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
-    let never = "it is in Alertmanager but was never delivered";
+    let never = format!("it is in {} but was never delivered", drill.holder());
     match drill.delivered {
         Delivered::No => vec![],
         Delivered::Receiver => {
             let (what, expected) = ("a message was delivered to the receiver", "at least one");
             let Some(first) = seen.posts.first() else {
-                let help = "does its route lead to a receiver that posts to the `url` of the connection `receiver`, can Alertmanager reach that, and is `group_wait` (or `group_interval`, where its group is known already) over?";
+                let help = "does its route lead to a receiver that posts to the `url` of the connection `receiver`, can it be reached from there, and is `group_wait` (or `group_interval`, where its group is known already) over?";
                 return vec![Finding::judged(what, expected, never, false).with_help(help)];
             };
             let said = format!(
@@ -247,12 +266,12 @@ fn delivered(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     }
 }
 
-fn time(at: Option<Timestamp>) -> String {
+pub(super) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string())
 }
 
 /// How long after the change, and when.
-fn after(seen: &Seen, at: Option<Timestamp>) -> String {
+pub(super) fn after(seen: &Seen, at: Option<Timestamp>) -> String {
     match (seen.hops.changed, at) {
         (Some(changed), Some(at)) => {
             let length = at.duration_since(changed).unsigned_abs();

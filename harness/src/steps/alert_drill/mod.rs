@@ -6,6 +6,7 @@ mod back;
 mod edit;
 mod file;
 mod fire;
+mod grafana;
 mod hops;
 mod judge;
 
@@ -32,6 +33,13 @@ use std::collections::BTreeMap;
 ///
 /// Proofmark writes the rule file where it stands, beside a temporary one in the same folder, and asks Prometheus to
 /// reload, which takes `--web.enable-lifecycle`. A file that someone else changes meanwhile is not overwritten.
+///
+/// A rule of Grafana's own alerting is drilled in Grafana, with its own Alertmanager; no Prometheus is asked. `alert` is its
+/// title. `threshold` is the number that its condition compares with; where the condition is a formula or a query, `expr`
+/// gives the whole of it. `change-threshold` writes the rule as whoever made it, so that it can be edited as before; a rule
+/// from a file cannot be changed. `temporary-rule` makes a clone in a group of its own, which Grafana evaluates once a
+/// minute; its title, and so its `alertname`, ends with the run's id, so that a route or a silence by `alertname` does not
+/// meet it. Only `Alerting` counts, not `Alerting (NoData)` or `Alerting (Error)`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlertDrill {
@@ -42,7 +50,8 @@ pub struct AlertDrill {
     pub labels: BTreeMap<String, String>,
     /// `temporary-rule` or `change-threshold`.
     pub how: How,
-    /// The number on the right of the outermost comparison, for the drill.
+    /// The number on the right of the outermost comparison, for the drill; in Grafana the one that the condition compares
+    /// with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
     /// The whole expression for the drill, where there is no such number or more than one.
@@ -55,12 +64,21 @@ pub struct AlertDrill {
     /// `command: { apply: [PROGRAM, …], revert: [PROGRAM, …] }`: by programs of yours, which do all of it and may run more
     /// than once; needs `exec` too. The drilled rule is then the one of this name and these labels that has another
     /// expression than before: the one that `threshold` or `expr` says, or any where neither is given.
+    /// `grafana: { rule: UID }`: by Grafana's provisioning API, where the rule is one of Grafana's own.
     pub through: Through,
     /// How it is seen that a message was delivered: `receiver` (the alerting system posts to the connection `receiver`,
     /// where Proofmark listens), `counters` (those of Alertmanager, which do not say whose message it was), `no` (not
     /// looked at, as if it is not said).
     #[serde(default)]
     pub delivered: Delivered,
+}
+
+/// A rule of Grafana's own alerting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OfGrafana {
+    /// Its uid, as it stands in the address of its page.
+    pub rule: String,
 }
 
 /// What becomes of the rule.
@@ -81,6 +99,8 @@ pub enum Through {
     RuleFile(String),
     /// By programs of the user's.
     Command(Programs),
+    /// By the provisioning API of Grafana, where the rule is one of Grafana's own.
+    Grafana(OfGrafana),
 }
 
 /// Programs with their arguments, which no shell reads. They run in the folder that Proofmark runs in.
@@ -116,11 +136,14 @@ pub struct Seen {
     pub mark: Option<String>,
     /// Why Prometheus did not take the changed rules, in its words; `null` where it took them.
     pub not_taken: Option<String>,
-    /// The drilled rule as Prometheus has it.
+    /// The drilled rule as Prometheus has it; `null` in a drill through Grafana.
     pub rule: Option<Rule>,
-    /// Its alerts in Prometheus.
+    /// The drilled rule as Grafana has it, in a drill through Grafana.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grafana: Option<grafana::InGrafana>,
+    /// Its alerts in Prometheus; in a drill through Grafana they stand in `grafana.state.instances`.
     pub alerts: Vec<Alert>,
-    /// Its alerts in Alertmanager.
+    /// Its alerts in Alertmanager, or in Grafana's own.
     pub held: Vec<Held>,
     /// The messages about it that came to the receiver.
     pub posts: Vec<Post>,
@@ -128,7 +151,7 @@ pub struct Seen {
     pub counters: BTreeMap<String, Counter>,
     /// When it came how far.
     pub hops: Hops,
-    /// Prometheus looks at the rule so often: its times may be late by as much.
+    /// The server looks at the rule so often: its times may be late by as much.
     pub precision: Duration,
 }
 
@@ -136,16 +159,17 @@ pub struct Seen {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Hops {
-    /// The change was about to be made, by Prometheus' clock to the second.
+    /// The change was about to be made, by the server's clock to the second.
     #[schemars(with = "Option<String>")]
     pub changed: Option<Timestamp>,
-    /// Prometheus had loaded it, by its own word.
+    /// Prometheus had loaded it, or Grafana had written it down, by its own word.
     #[schemars(with = "Option<String>")]
     pub loaded: Option<Timestamp>,
-    /// The first sample of `ALERTS` that is pending. An alert without `for` is never pending.
+    /// The first sample of `ALERTS` that is pending; in Grafana since when it was pending, if a look found it so. An alert
+    /// without `for` is never pending.
     #[schemars(with = "Option<String>")]
     pub pending: Option<Timestamp>,
-    /// The first sample of `ALERTS` that is firing.
+    /// The first sample of `ALERTS` that is firing; in Grafana since when it is `Alerting`.
     #[schemars(with = "Option<String>")]
     pub firing: Option<Timestamp>,
     /// Proofmark saw it in Alertmanager; it may have been there for as long as from one look to the next.
@@ -176,6 +200,8 @@ pub enum Refused {
     RuleBroken(String),
     /// The alert was active already, in this state.
     ActiveBefore(String),
+    /// It is no rule of Grafana's that can be drilled.
+    InGrafana(grafana::Refused),
     /// The last reload had failed, and these rules are of that time.
     ReloadFailedBefore(#[schemars(with = "Option<String>")] Option<Timestamp>),
 }
@@ -194,6 +220,8 @@ pub struct Done {
     /// The rule's own expression, where the drilled rule is known by having another: the one that it should have, if that
     /// was said.
     other_than: Option<(String, Option<String>)>,
+    /// The drilled rule, in a drill through Grafana.
+    grafana: Option<grafana::Drilled>,
 }
 
 /// The way back.
@@ -204,22 +232,24 @@ pub struct Undo {
     labels: BTreeMap<String, String>,
     /// The mark, where something was added.
     mark: Option<String>,
-    /// The rule's own expression.
+    /// The rule's own expression; empty in Grafana, which has more than one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     query: String,
-    /// How often Prometheus looks at it.
+    /// How often the server looks at it.
     interval: Duration,
     /// How long Alertmanager may keep an alert that is not resolved.
     ghost: Duration,
     way: back::Way,
 }
 
-const ALL: &[&str] = &["prometheus", "alertmanager", "receiver"];
+const ALL: &[&str] = &["prometheus", "alertmanager", "grafana", "receiver"];
+const WITH_RECEIVER: &[&str] = &["prometheus", "alertmanager", "receiver"];
 const WITHOUT_RECEIVER: &[&str] = &["prometheus", "alertmanager"];
 
 impl Act for AlertDrill {
     const NAME: &'static str = "alert-drill";
     const EXAMPLE: &'static str = "alert-drill: { alert: VeleroBackupTooOld, how: temporary-rule, threshold: 0, through: { rule-file: /etc/prometheus/rules/velero.yml }, delivered: receiver }";
-    const JUDGES: &'static str = "Nothing of that name was firing before; Prometheus took the changed rule and evaluates it; the alert fires, is in Alertmanager, and is neither silenced, inhibited nor muted; with `delivered`, a message came. Afterwards that the file is byte for byte as before, and that rule and alert are gone.";
+    const JUDGES: &'static str = "Nothing of that name was firing before; Prometheus (or Grafana) took the changed rule and evaluates it; the alert fires, is in Alertmanager, and is neither silenced, inhibited nor muted; with `delivered`, a message came. Afterwards that the file is byte for byte as before (in Grafana the rule, but for when it was written), and that the drill's rule and alert are gone.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = ALL;
     const WITHIN: Option<Duration> = Some(Duration::secs(300));
@@ -229,16 +259,21 @@ impl Act for AlertDrill {
     type Reverted = back::Reverted;
 
     fn roles(&self) -> &'static [&'static str] {
-        if self.delivered == Delivered::Receiver { ALL } else { WITHOUT_RECEIVER }
+        match (self.in_grafana(), self.delivered == Delivered::Receiver) {
+            (false, true) => WITH_RECEIVER,
+            (false, false) => WITHOUT_RECEIVER,
+            (true, true) => &["grafana", "receiver"],
+            (true, false) => &["grafana"],
+        }
     }
 
-    fn roles_back(_owed: &Undo) -> &'static [&'static str] {
-        WITHOUT_RECEIVER
+    fn roles_back(owed: &Undo) -> &'static [&'static str] {
+        if matches!(owed.way, back::Way::Grafana(_)) { &["grafana"] } else { WITHOUT_RECEIVER }
     }
 
     fn needs(&self) -> &'static [Permission] {
         match self.through {
-            Through::RuleFile(_) => &[Permission::Change],
+            Through::RuleFile(_) | Through::Grafana(_) => &[Permission::Change],
             Through::Command(_) => &[Permission::Exec, Permission::Change],
         }
     }
@@ -248,11 +283,14 @@ impl Act for AlertDrill {
     }
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Done, StepError> {
-        fire::fire(self, cx, promises).await
+        match &self.through {
+            Through::Grafana(OfGrafana { rule }) => grafana::fire(self, rule, cx, promises).await,
+            Through::RuleFile(_) | Through::Command(_) => fire::fire(self, cx, promises).await,
+        }
     }
 
     async fn observe(&self, done: &Done, cx: &Cx) -> Result<Seen, StepError> {
-        hops::look(self, done, cx).await
+        if self.in_grafana() { grafana::look(self, done, cx).await } else { hops::look(self, done, cx).await }
     }
 
     fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
@@ -280,20 +318,44 @@ impl Act for AlertDrill {
     }
 
     fn mistake(&self) -> Option<String> {
+        let silent = !matches!(self.through, Through::Command(_));
         match (self.threshold, &self.expr) {
             (Some(_), Some(_)) => Some("`threshold` and `expr` both say what the drill asks; take one out".into()),
-            (None, None) if matches!(self.through, Through::RuleFile(_)) => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
+            (None, None) if silent => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
             _ if self.alert.trim().is_empty() => Some("`alert` is empty; write the name of the alert".into()),
-            _ => match &self.through {
-                Through::Command(Programs { apply, revert }) => {
-                    let none = |argv: &[String]| argv.first().is_none_or(String::is_empty);
-                    (none(apply) || none(revert)).then(|| {
-                        "`command` needs a program in `apply` and one in `revert`; the first entry is the program: `[make, drill]`".into()
-                    })
-                }
-                Through::RuleFile(_) => None,
-            },
+            _ => self.through.mistake(self.delivered),
         }
+    }
+}
+
+impl AlertDrill {
+    fn in_grafana(&self) -> bool {
+        matches!(self.through, Through::Grafana(_))
+    }
+
+    /// Who has the alerts that fire.
+    fn holder(&self) -> &'static str {
+        if self.in_grafana() { "Grafana's Alertmanager" } else { "Alertmanager" }
+    }
+}
+
+impl Through {
+    fn mistake(&self, delivered: Delivered) -> Option<String> {
+        let said = match self {
+            Self::Command(Programs { apply, revert })
+                if [apply, revert].iter().any(|argv| argv.first().is_none_or(String::is_empty)) =>
+            {
+                "`command` needs a program in `apply` and one in `revert`; the first entry is the program: `[make, drill]`"
+            }
+            Self::Grafana(OfGrafana { rule }) if rule.trim().is_empty() => {
+                "`rule` is empty; write the rule's uid, which stands in the address of its page in Grafana"
+            }
+            Self::Grafana(_) if delivered == Delivered::Counters => {
+                "`delivered: counters` reads those of an Alertmanager, and Grafana's own has none; write `delivered: receiver`, or leave `delivered` out"
+            }
+            Self::Command(_) | Self::Grafana(_) | Self::RuleFile(_) => return None,
+        };
+        Some(said.into())
     }
 }
 

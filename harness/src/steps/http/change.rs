@@ -67,10 +67,10 @@ pub struct Back {
     pub status: Option<Statuses>,
 }
 
-/// What puts it back. The connection's login is no part of it.
+/// One request, as it is written down where it puts a change back. The connection's login is no part of it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Undo {
+pub struct Request {
     method: String,
     url: String,
     headers: BTreeMap<String, String>,
@@ -97,7 +97,7 @@ impl Act for HttpChange {
     const ROLES: &'static [&'static str] = &[];
     type Done = Seen;
     type Seen = Seen;
-    type Undo = Undo;
+    type Undo = Request;
     type Reverted = Reverted;
 
     fn needs(&self) -> &'static [Permission] {
@@ -108,23 +108,16 @@ impl Act for HttpChange {
         self.undo.is_some()
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Seen, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Request>) -> Result<Seen, StepError> {
         if let Some(mistake) = self.mistake() {
             return Err(StepError::lasting(mistake));
         }
-        let request = Request {
-            method: &self.method,
-            url: &self.url,
-            headers: &self.headers,
-            body: self.body.as_ref(),
-            tls: self.tls.as_ref(),
-            max_bytes: self.max_bytes.unwrap_or(MAX_BYTES),
-        };
+        let (request, most) = (self.request(), self.max_bytes.unwrap_or(MAX_BYTES));
         // What cannot be sent is known before anything is promised.
         target::wire(cx, Self::NAME, &self.url)?;
         let answer = match self.back() {
-            Some(undo) => request.send(cx, &promises.promise(&undo)?).await?,
-            None => request.send(cx, &promises.declare_final()).await?,
+            Some(undo) => request.send(cx, most, &promises.promise(&undo)?).await?,
+            None => request.send(cx, most, &promises.declare_final()).await?,
         };
         Ok(seen(&answer))
     }
@@ -146,16 +139,8 @@ impl Act for HttpChange {
         vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        let request = Request {
-            method: &owed.method,
-            url: &owed.url,
-            headers: &owed.headers,
-            body: owed.body.as_ref(),
-            tls: owed.tls.as_ref(),
-            max_bytes: MAX_BYTES,
-        };
-        let answer = request.send(cx, by).await?;
+    async fn revert(owed: &Request, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+        let answer = owed.send(cx, MAX_BYTES, by).await?;
         let (expected, ok) = owed.holds(answer.status);
         if ok {
             return Ok(());
@@ -171,11 +156,11 @@ impl Act for HttpChange {
         Err(StepError { message, transient: passing })
     }
 
-    async fn observe_reverted(_owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(_owed: &Request, cx: &Cx) -> Result<Reverted, StepError> {
         Ok(Reverted { status: cx.log.last_status().and_then(|status| u16::try_from(status).ok()) })
     }
 
-    fn judge_reverted(owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(owed: &Request, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
         let (expected, ok) = seen.status.map_or_else(|| owed.holds(0), |status| owed.holds(status));
         vec![Finding::judged("the request that puts it back was answered well", expected, seen.status, ok)]
     }
@@ -199,20 +184,28 @@ impl Act for HttpChange {
 }
 
 impl HttpChange {
-    fn back(&self) -> Option<Undo> {
+    fn request(&self) -> Request {
+        let Self { method, url, headers, body, tls, status, .. } = self.clone();
+        Request { method, url, headers, body, tls, status }
+    }
+
+    fn back(&self) -> Option<Request> {
         let Back { method, url, headers, body, status } = self.undo.clone()?;
-        Some(Undo {
-            method,
-            url: url.unwrap_or_else(|| self.url.clone()),
-            headers,
-            body,
-            tls: self.tls.clone(),
-            status,
-        })
+        let url = url.unwrap_or_else(|| self.url.clone());
+        Some(Request { method, url, headers, body, tls: self.tls.clone(), status })
     }
 }
 
-impl Undo {
+impl Request {
+    async fn send(&self, cx: &Cx, max_bytes: u64, leave: &impl Leave) -> Result<Answer, StepError> {
+        let method = changing(&self.method).map_err(StepError::lasting)?;
+        let wire = target::wire(cx, HttpChange::NAME, &self.url)?;
+        let (headers, body) = (self.headers.clone(), self.body.clone());
+        let tls = self.tls.as_ref().map(Tls::of_connection);
+        let call = Call { headers, body, tls, max_bytes, ..Call::change(method, &self.url) };
+        Ok(change(wire, &call, leave).await?)
+    }
+
     /// The statuses that say that it is back, in words, and whether this one does.
     fn holds(&self, status: u16) -> (String, bool) {
         let (expected, ok) = Statuses::holds(self.status.as_ref(), status);
@@ -230,25 +223,4 @@ fn changing(name: &str) -> Result<Changing, String> {
         reads @ ("GET" | "HEAD" | "OPTIONS") => format!("`{reads}` only reads and changes nothing; for what reads there is a check of this name, below `check:`"),
         _ => format!("`{name}` is no method for an act; write one in capitals: POST, PUT, PATCH, DELETE"),
     })
-}
-
-/// One request.
-struct Request<'a> {
-    method: &'a str,
-    url: &'a str,
-    headers: &'a BTreeMap<String, String>,
-    body: Option<&'a String>,
-    tls: Option<&'a Tls>,
-    max_bytes: u64,
-}
-
-impl Request<'_> {
-    async fn send(&self, cx: &Cx, leave: &impl Leave) -> Result<Answer, StepError> {
-        let method = changing(self.method).map_err(StepError::lasting)?;
-        let wire = target::wire(cx, HttpChange::NAME, self.url)?;
-        let (headers, body, max_bytes) = (self.headers.clone(), self.body.cloned(), self.max_bytes);
-        let tls = self.tls.map(Tls::of_connection);
-        let call = Call { headers, body, tls, max_bytes, ..Call::change(method, self.url) };
-        Ok(change(wire, &call, leave).await?)
-    }
 }

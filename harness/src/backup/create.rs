@@ -1,0 +1,346 @@
+//! Makes a backup. The moment is held: tables locked, snapshot exported. At it the database is dumped and, at the same time,
+//! counted and hashed. The dump goes as it comes into the store and, if asked, a folder; on the way it is decoded and its
+//! rows are counted. What was stored is read back. Only when all of that agrees the manifest is written, as the last thing.
+//!
+//! Whatever fails before leaves no backup: every upload is promised to be taken away again, and an archive without its
+//! manifest too.
+
+use super::archive::{self, Decoded, Outcome};
+use super::fetch::digest;
+use super::manifest::{Archive, method};
+use super::{BackupError, Manifest, name};
+use crate::clients::ClientError;
+use crate::clients::command::{Streamed, Streaming};
+use crate::clients::http::Wire;
+use crate::clients::objects::{Created, Store, Upload};
+use crate::clients::postgres::programs::{self, Programs};
+use crate::clients::postgres::{Picture, Snapshot, TablePicture, libpq};
+use crate::environment::Connection;
+use crate::model::FORMAT;
+use crate::undo::{Leave, Promises};
+use bytes::Bytes;
+use futures_util::stream::poll_fn;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use url::Url;
+
+/// So many bytes of the dump at once.
+const CHUNK: usize = 256 << 10;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The name's template.
+    pub template: &'a str,
+    /// A folder of this machine that gets a copy.
+    pub local: Option<&'a Path>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// How what is unfinished is found again, and known as ours.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Undo {
+    /// The folder of the copy; `None` for the store.
+    pub folder: Option<String>,
+    /// The archive's name.
+    pub archive: String,
+    /// The manifest's name.
+    pub manifest: String,
+    /// What the manifest says if it is ours.
+    pub made_by: String,
+    /// The upload, once it has begun.
+    pub upload: Option<String>,
+    /// The archive's bytes and their SHA-256, once it is about to be put together.
+    pub whole: Option<(u64, String)>,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Made {
+    /// The archive's name below the store's `url`.
+    pub archive: String,
+    /// The manifest's name.
+    pub manifest: String,
+    /// The folder that holds a copy.
+    pub local: Option<String>,
+    /// Was it only said what would be done?
+    pub dry_run: bool,
+    /// The database.
+    pub database: String,
+    /// The server's version.
+    pub server: String,
+    /// The version of pg_dump.
+    pub pg_dump: String,
+    /// When the snapshot was taken, by the server's clock.
+    #[schemars(with = "String")]
+    pub taken_at: Timestamp,
+    /// Bytes of the archive.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Tables and their rows.
+    pub tables: Vec<Counted>,
+    /// All rows at the snapshot.
+    pub rows: u64,
+    /// Bytes that the store gave back.
+    pub stored_bytes: u64,
+    /// SHA-256 of these.
+    pub stored_sha256: String,
+    /// Seconds until the snapshot was there.
+    pub seconds_snapshot: f64,
+    /// Seconds of the dump, with all that is done at the same time.
+    pub seconds_dump: f64,
+    /// Seconds of reading it back.
+    pub seconds_read_back: f64,
+}
+
+/// A table, counted on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counted {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Rows in the database, at the snapshot.
+    pub rows: u64,
+    /// Rows in the archive.
+    pub archived: u64,
+}
+
+/// Where the archive goes: the store, and the folder of the copy.
+struct Place<'a> {
+    folder: Option<String>,
+    store: Store<'a>,
+}
+
+/// Makes it.
+///
+/// # Errors
+/// Whatever kept it from being made. Nothing that looks like a backup is there once the promises are kept.
+pub async fn create(
+    order: &Order<'_>,
+    (source, store): (Wire<'_>, Wire<'_>),
+    promises: &Promises<'_, Undo>,
+) -> Result<Made, BackupError> {
+    let began = source.clock.elapsed();
+    let mut snapshot = Snapshot::take(source).await?;
+    let dump = programs::find("pg_dump", Some(snapshot.source.major)).await?;
+    let stem =
+        name::of(order.template, &snapshot.source.database, source.clock.now(), source.clock.elapsed());
+    let undo = Undo {
+        folder: None,
+        archive: format!("{stem}{}", name::ARCHIVE),
+        manifest: format!("{stem}{}", name::MANIFEST),
+        made_by: promises.mark_of_step(),
+        upload: None,
+        whole: None,
+    };
+    let local = order.local.map(folder).transpose()?;
+    let mut made = Made {
+        archive: undo.archive.clone(),
+        manifest: undo.manifest.clone(),
+        local: local.as_ref().and_then(|local| local.url.clone()),
+        dry_run: order.dry_run,
+        database: snapshot.source.database.clone(),
+        server: snapshot.source.version.clone(),
+        pg_dump: dump.version.clone(),
+        taken_at: snapshot.taken_at,
+        bytes: 0,
+        sha256: String::new(),
+        tables: vec![],
+        rows: 0,
+        stored_bytes: 0,
+        stored_sha256: String::new(),
+        seconds_snapshot: seconds(source, began),
+        seconds_dump: 0.0,
+        seconds_read_back: 0.0,
+    };
+    let places = open(store, local.as_ref()).await?;
+    if order.dry_run {
+        snapshot.close().await?;
+        return Ok(made);
+    }
+    let began = source.clock.elapsed();
+    let mut uploads = vec![];
+    for place in &places {
+        let mut undo = Undo { folder: place.folder.clone(), ..undo.clone() };
+        let upload = place.store.begin(&undo.archive, &promises.promise(&undo)?).await?;
+        // It outlives this process, and nobody else can list it.
+        undo.upload = Some(upload.id.clone());
+        let promise = promises.promise(&undo)?;
+        uploads.push((undo, upload, promise));
+    }
+    let id = snapshot.id.clone();
+    let (decoded, picture) = tokio::try_join!(dumped(source, (&id, &dump.path), &mut uploads), async {
+        snapshot.picture().await.map_err(BackupError::from)
+    },)?;
+    made.seconds_dump = seconds(source, began);
+    (made.bytes, made.sha256) = (decoded.bytes, decoded.sha256.clone());
+    made.tables = agree(&picture, &decoded)?;
+    made.rows = made.tables.iter().map(|table| table.rows).sum();
+    let mut manifest = manifest(&undo, (&snapshot, picture), (&decoded, &dump.version));
+    snapshot.close().await?;
+    let began = source.clock.elapsed();
+    for (place, (undo, upload, _)) in places.iter().zip(uploads) {
+        let whole = Some((decoded.bytes, decoded.sha256.clone()));
+        let promise = promises.promise(&Undo { whole, ..undo })?;
+        manifest.archive.version = upload.finish().await?.version;
+        (made.stored_bytes, made.stored_sha256) = read_back(&place.store, &manifest).await?;
+        publish(&place.store, &made.manifest, &manifest, &promise).await?;
+    }
+    made.seconds_read_back = seconds(source, began);
+    Ok(made)
+}
+
+fn seconds(wire: Wire<'_>, since: Duration) -> f64 {
+    wire.clock.elapsed().saturating_sub(since).as_secs_f64()
+}
+
+/// A folder of this machine as a store.
+pub(super) fn folder(path: &Path) -> Result<Connection, BackupError> {
+    let told = |why: String| BackupError::Failed(format!("the folder {}: {why}", path.display()));
+    std::fs::create_dir_all(path).map_err(|error| told(error.to_string()))?;
+    let whole = path.canonicalize().map_err(|error| told(error.to_string()))?;
+    let url = Url::from_file_path(&whole).map_err(|()| told("its path is no URL".into()))?;
+    Ok(Connection { name: "local".into(), url: Some(url.into()), ..Connection::default() })
+}
+
+async fn open<'a>(store: Wire<'a>, local: Option<&'a Connection>) -> Result<Vec<Place<'a>>, BackupError> {
+    let mut places = vec![Place { folder: None, store: Store::open(store).await? }];
+    if let Some(connection) = local {
+        let wire = Wire { connection: Some(connection), ..store };
+        places.push(Place { folder: connection.url.clone(), store: Store::open(wire).await? });
+    }
+    Ok(places)
+}
+
+/// Dumps at the snapshot into every upload, decoding on the way.
+async fn dumped<P>(
+    source: Wire<'_>,
+    (snapshot, program): (&str, &Path),
+    uploads: &mut [(Undo, Upload<'_>, P)],
+) -> Result<Decoded, BackupError> {
+    let way = libpq(source, None)?;
+    let words = ["--format=custom", "--compress=1", "--no-password", "--lock-wait-timeout=30s"];
+    let mut argv = vec![program.display().to_string(), format!("--snapshot={snapshot}")];
+    argv.extend(words.map(str::to_owned));
+    let started = Streamed { argv: &argv, env: &way.variables, input: false };
+    let mut dump = Streaming::reading(started, (source.clock, source.log))?;
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
+    let stream = poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Ok::<Bytes, ClientError>)));
+    let pump = async {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = dump.stdout.read(&mut chunk).await?;
+            if read == 0 {
+                break;
+            }
+            chunk.truncate(read);
+            for (_, upload, _) in uploads.iter_mut() {
+                upload.write(&chunk).await?;
+            }
+            // Who decodes may have seen enough to say no; that is told when it ends.
+            sender.send(Bytes::from(chunk)).await.ok();
+        }
+        drop(sender);
+        let ended = dump.end().await?;
+        if ended.exit != Some(0) {
+            let said = ended.stderr.trim();
+            return Err(BackupError::Failed(format!("pg_dump ended with {}: {said}", ended.how)));
+        }
+        Ok(())
+    };
+    let programs = Programs::of_this_machine();
+    let decode = async {
+        archive::decode(stream, &programs, (source.clock, source.log)).await.map_err(BackupError::from)
+    };
+    let ((), decoded) = tokio::try_join!(pump, decode)?;
+    match &decoded.outcome {
+        Outcome::Sound => Ok(decoded),
+        Outcome::Broken { why, .. } | Outcome::Undecided { why } => Err(BackupError::Failed(format!(
+            "pg_dump reported success, but what it wrote is not sound: {why}"
+        ))),
+    }
+}
+
+/// Every table has as many rows in the archive as the database had at the snapshot.
+fn agree(picture: &Picture, decoded: &Decoded) -> Result<Vec<Counted>, BackupError> {
+    let held = decoded.contents.iter().flat_map(|held| &held.databases).next();
+    let held = held.map(|held| held.tables.as_slice()).unwrap_or_default();
+    let count = |table: &TablePicture| {
+        let TablePicture { schema, name, rows, .. } = table;
+        let there = held.iter().find(|other| (&other.schema, &other.name) == (schema, name));
+        let archived = there.map(|there| there.rows).filter(|archived| archived == rows).ok_or_else(|| {
+            let seen = there.map_or_else(|| "no such table".to_owned(), |there| format!("{} rows", there.rows));
+            BackupError::Failed(format!(
+                "expected {rows} rows of {schema}.{name} in the archive, as the database had at the snapshot, but it holds {seen}"
+            ))
+        })?;
+        Ok(Counted { schema: schema.clone(), name: name.clone(), rows: *rows, archived })
+    };
+    picture.tables.iter().map(count).collect()
+}
+
+fn manifest(
+    undo: &Undo,
+    (snapshot, mut picture): (&Snapshot<'_>, Picture),
+    (decoded, pg_dump): (&Decoded, &str),
+) -> Manifest {
+    // Sequences are not bound to a snapshot: what counts is what the dump took of them.
+    let held = decoded.contents.iter().flat_map(|held| &held.databases).next();
+    picture.sequences = held.map(|held| held.sequences.clone()).unwrap_or_default();
+    Manifest {
+        proofmark: FORMAT.into(),
+        made_by: undo.made_by.clone(),
+        program: env!("CARGO_PKG_VERSION").into(),
+        archive: Archive {
+            key: undo.archive.clone(),
+            bytes: decoded.bytes,
+            sha256: decoded.sha256.clone(),
+            pg_dump: pg_dump.to_owned(),
+            version: None,
+        },
+        source: snapshot.source.clone(),
+        taken_at: snapshot.taken_at,
+        method: method(),
+        picture,
+        left_out: snapshot.left_out.clone(),
+    }
+}
+
+/// What the store gives back is what was sent.
+async fn read_back(store: &Store<'_>, manifest: &Manifest) -> Result<(u64, String), BackupError> {
+    let Archive { key, bytes, sha256, .. } = &manifest.archive;
+    let seen = digest(store, key).await?;
+    let seen = match seen {
+        Some((seen, digest)) if (seen, &digest) == (*bytes, sha256) => return Ok((seen, digest)),
+        Some((bytes, sha256)) => format!("{bytes} bytes with SHA-256 {sha256}"),
+        None => "nothing".to_owned(),
+    };
+    Err(BackupError::Failed(format!(
+        "expected the store to give back the {bytes} bytes of `{key}` with SHA-256 {sha256}, but it gave {seen}"
+    )))
+}
+
+async fn publish(
+    store: &Store<'_>,
+    key: &str,
+    manifest: &Manifest,
+    leave: &impl Leave,
+) -> Result<(), BackupError> {
+    let text = serde_json::to_vec_pretty(manifest).map_err(|error| BackupError::Failed(error.to_string()))?;
+    match store.create(key, Bytes::from(text), leave).await? {
+        Created::Now | Created::AlreadyOurs => Ok(()),
+        Created::TakenBy(_) => Err(BackupError::Failed(format!(
+            "expected no manifest under the name `{key}`, but another one is there: two backups had one name; add {{micros}} and {{pid}} to `name`"
+        ))),
+    }
+}

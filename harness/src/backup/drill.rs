@@ -1,0 +1,344 @@
+//! Restores a backup into a scratch database and holds what came back against what was there. Nothing is judged here: what
+//! was seen is handed back, however bad it is. Only what could not be seen is an error.
+
+use super::archive::{Decoded, Outcome};
+use super::compare::{Comparison, Depth, compare};
+use super::fetch::{Chosen, Fetched, Which, choose, fetch};
+use super::in_place::{self, Tables};
+use super::restore::{Loaded, restore};
+use super::verify::{ArchiveSeen, as_it_says};
+use super::{Backup, BackupError};
+use crate::clients::http::Wire;
+use crate::clients::postgres::{self, Picture, Scratch, Snapshot, TablePicture};
+use crate::undo::{Leave, Promises};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The most rows that a question may give: more belong into the question.
+const ROWS: usize = 1000;
+
+/// How deep it looks. Each looks at all that those before it do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Tier {
+    /// Restores, and counts every table.
+    T2,
+    /// Compares every row, the schema, sequences, indexes and large objects too.
+    #[default]
+    T3,
+    /// Takes a row away where nobody else sees it, and has to notice that.
+    T4,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// Which backup.
+    pub which: Which,
+    /// Below which prefix of the store.
+    pub prefix: &'a str,
+    /// How deep it looks.
+    pub tier: Tier,
+    /// How many sessions restore.
+    pub jobs: usize,
+    /// Questions to the restored database, by name.
+    pub queries: &'a BTreeMap<String, String>,
+    /// Tables that are emptied and filled where they are, in place of a scratch database.
+    pub truncate: &'a [String],
+}
+
+/// What has to be put back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Undo {
+    /// The scratch database goes away.
+    Scratch(Scratch),
+    /// The tables hold what they held, or what the backup holds.
+    Tables(Tables),
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Drilled {
+    /// The backup; `null` where the store has none.
+    pub backup: Option<Backup>,
+    /// Was a manifest beside it?
+    pub has_manifest: bool,
+    /// When what is in it was true, or, without a manifest, when it was written. RFC 3339 in UTC.
+    #[schemars(with = "Option<String>")]
+    pub taken_at: Option<Timestamp>,
+    /// When the drill began.
+    #[schemars(with = "Option<String>")]
+    pub began: Option<Timestamp>,
+    /// What the archive is.
+    pub archive: Option<ArchiveSeen>,
+    /// Why it was not restored here, which says nothing about the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The version of the server that it was restored into.
+    pub server: Option<String>,
+    /// How the restore ended.
+    pub restore: Option<Loaded>,
+    /// What came back beside what was there.
+    pub comparison: Option<Comparison>,
+    /// Rows that the questions gave, by name.
+    pub queries: BTreeMap<String, Vec<Map<String, Value>>>,
+    /// What became of the negative control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
+    /// What this drill does not prove, in words.
+    pub unproven: Vec<String>,
+    /// Seconds of each phase.
+    pub seconds: Phases,
+}
+
+/// A row was taken away, or could not be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Control {
+    /// The table.
+    pub table: String,
+    /// Was it noticed that the row was gone?
+    pub noticed: bool,
+}
+
+/// Seconds of each phase. Those up to `analyze` make the recovery time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Phases {
+    /// Bringing it here, hashed and decoded on the way.
+    pub download: f64,
+    /// Making the scratch database.
+    pub create: f64,
+    /// Restoring.
+    pub restore: f64,
+    /// The planner's statistics.
+    pub analyze: f64,
+    /// Counting, hashing and comparing.
+    pub verify: f64,
+}
+
+impl Phases {
+    /// Seconds until the database could be used.
+    pub fn recovery(&self) -> f64 {
+        self.download + self.create + self.restore + self.analyze
+    }
+}
+
+/// A clock for phases.
+struct Lap<'a>(Wire<'a>, Duration);
+
+impl Lap<'_> {
+    fn seconds(&mut self) -> f64 {
+        let before = std::mem::replace(&mut self.1, self.0.clock.elapsed());
+        self.1.saturating_sub(before).as_secs_f64()
+    }
+}
+
+/// Runs it. The scratch database is promised to be dropped, tables in place to hold what they held or what the backup holds.
+///
+/// # Errors
+/// What keeps it from being seen whether the backup can be restored: the store, the server, this machine.
+pub async fn drill(
+    ask: &Ask<'_>,
+    (store, server): (Wire<'_>, Wire<'_>),
+    promises: &Promises<'_, Undo>,
+) -> Result<Drilled, BackupError> {
+    let mut seen = Drilled { began: Some(store.clock.now()), ..Drilled::default() };
+    let Some(chosen) = choose(store, &ask.which, ask.prefix).await? else { return Ok(seen) };
+    seen.backup = Some(chosen.backup.clone());
+    seen.has_manifest = chosen.manifest.is_some();
+    seen.taken_at = Some(chosen.manifest.as_ref().map_or(chosen.backup.at, |manifest| manifest.taken_at));
+    let mut lap = Lap(store, store.clock.elapsed());
+    let fetched = fetch(store, &chosen.backup.archive).await?;
+    seen.seconds.download = lap.seconds();
+    let archive = ArchiveSeen::of(&chosen, &fetched.decoded);
+    let fit = archive.outcome == Some(Outcome::Sound)
+        && archive.expected_sha256.as_ref().is_none_or(|expected| *expected == archive.sha256);
+    seen.archive = Some(archive);
+    seen.unproven = unproven(&chosen, &fetched);
+    if !fit {
+        return Ok(seen);
+    }
+    let on = (&chosen, &fetched);
+    if ask.truncate.is_empty() {
+        into_scratch(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+    } else {
+        into_place(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+    }
+    Ok(seen)
+}
+
+async fn into_scratch(
+    ask: &Ask<'_>,
+    (chosen, fetched): (&Chosen, &Fetched),
+    server: Wire<'_>,
+    seen: &mut Drilled,
+    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
+) -> Result<(), BackupError> {
+    seen.refused = refused(chosen, fetched, server).await?;
+    if seen.refused.is_some() {
+        return Ok(());
+    }
+    let scratch = Scratch::new(&promises.mark_of_step());
+    let promise = promises.promise(&Undo::Scratch(scratch.clone()))?;
+    let like = chosen.manifest.as_ref().map(|manifest| &manifest.source);
+    postgres::create(server, &scratch, like, &promise).await?;
+    let connection = server.connection.map(|connection| scratch.connection(connection));
+    let inside = Wire { connection: connection.as_ref(), ..server };
+    postgres::prove(inside, &scratch).await?;
+    seen.seconds.create = lap.seconds();
+    let loaded = restore(fetched, (inside, &scratch.name), ask.jobs, &promise).await?;
+    seen.seconds.restore = lap.seconds();
+    let whole = loaded.is_whole();
+    seen.restore = Some(loaded);
+    if whole {
+        postgres::analyze(inside, &promise).await?;
+        seen.seconds.analyze = lap.seconds();
+        verify(ask, (chosen, fetched), inside, seen, &promise).await?;
+        seen.seconds.verify = lap.seconds();
+    }
+    Ok(())
+}
+
+async fn into_place(
+    ask: &Ask<'_>,
+    (chosen, fetched): (&Chosen, &Fetched),
+    server: Wire<'_>,
+    seen: &mut Drilled,
+    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
+) -> Result<(), BackupError> {
+    seen.unproven.push(
+        "the schema, sequences and every other table: only the rows of some tables were restored".into(),
+    );
+    let target = postgres::named(server, ask.truncate).await?;
+    seen.server = Some(target.source.version.clone());
+    seen.refused = in_place::refused(chosen, &target);
+    let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
+    let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
+    let promise = promises.promise(&Undo::Tables(tables))?;
+    let loaded = in_place::refill(fetched, &target, server, &promise).await?;
+    seen.seconds.restore = lap.seconds();
+    let whole = loaded.is_whole();
+    seen.restore = Some(loaded);
+    if !whole {
+        return Ok(());
+    }
+    let now = postgres::named(server, ask.truncate).await?.tables;
+    let now: Vec<TablePicture> = now.into_iter().map(|table| table.held).collect();
+    let picture = |tables: Vec<TablePicture>| Picture { tables, ..Picture::default() };
+    let depth = Depth::Contents { hashes: manifest.is_comparable() };
+    let expected = picture(in_place::expected(manifest, &now));
+    seen.comparison = Some(compare(&expected, &picture(now), depth));
+    asked(ask, server, seen).await?;
+    seen.seconds.verify = lap.seconds();
+    Ok(())
+}
+
+async fn asked(ask: &Ask<'_>, wire: Wire<'_>, seen: &mut Drilled) -> Result<(), BackupError> {
+    for (name, sql) in ask.queries {
+        let rows = postgres::query(wire, sql, ROWS, false).await?;
+        seen.queries.insert(name.clone(), rows.rows);
+    }
+    Ok(())
+}
+
+fn unproven(chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
+    let mut out = vec!["owners, privileges and roles: they are left out of a drill".to_owned()];
+    match &chosen.manifest {
+        Some(manifest) => {
+            let each = manifest.left_out.iter();
+            out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
+        }
+        None => {
+            out.push(
+                "that what was dumped was whole: there is no manifest, only what the archive says of itself"
+                    .into(),
+            );
+            out.push("that the content of rows is the right one: without a manifest rows are counted, not compared".into());
+            out.push("how old the data is: the time is that of the file".into());
+        }
+    }
+    out.extend(fetched.decoded.unproven.iter().cloned());
+    out
+}
+
+/// Why it cannot be restored on this server, whatever the backup is worth.
+async fn refused(
+    chosen: &Chosen,
+    fetched: &Fetched,
+    server: Wire<'_>,
+) -> Result<Option<String>, BackupError> {
+    let contents = fetched.decoded.contents.as_ref();
+    if contents.is_some_and(|held| held.cluster || held.databases.len() > 1) {
+        return Ok(Some("it holds several databases (pg_dumpall), of which none can be restored alone: drill it by hand, or dump each database by itself".into()));
+    }
+    let held: Vec<&str> = contents
+        .iter()
+        .flat_map(|held| &held.databases)
+        .flat_map(|held| &held.extensions)
+        .map(String::as_str)
+        .collect();
+    let (lacking, major) = postgres::lacking(server, &held).await?;
+    let dumped =
+        contents.and_then(|held| held.server_version.as_deref()?.split('.').next()?.parse::<u32>().ok());
+    let dumped = chosen.manifest.as_ref().map(|manifest| manifest.source.major).or(dumped);
+    if let Some(dumped) = dumped.filter(|dumped| *dumped > major) {
+        return Ok(Some(format!(
+            "it is of PostgreSQL {dumped} and this server is {major}: a dump is restored into its own version or a newer one"
+        )));
+    }
+    Ok((!lacking.is_empty()).then(|| {
+        format!("the server lacks extensions that it needs: {}; install them there", lacking.join(", "))
+    }))
+}
+
+async fn verify(
+    ask: &Ask<'_>,
+    (chosen, fetched): (&Chosen, &Fetched),
+    inside: Wire<'_>,
+    seen: &mut Drilled,
+    leave: &impl Leave,
+) -> Result<(), BackupError> {
+    let mut snapshot = Snapshot::take(inside).await?;
+    let here = snapshot.picture().await?;
+    seen.server = Some(snapshot.source.version.clone());
+    snapshot.close().await?;
+    seen.comparison = Some(match &chosen.manifest {
+        Some(manifest) => {
+            let hashes = manifest.is_comparable();
+            let depth = if ask.tier == Tier::T2 { Depth::Counts } else { Depth::Contents { hashes } };
+            compare(&manifest.picture, &here, depth)
+        }
+        None => compare(&as_it_came(&fetched.decoded, &here), &here, Depth::Counts),
+    });
+    asked(ask, inside, seen).await?;
+    if ask.tier == Tier::T4 {
+        let pair = postgres::sabotage(inside, &here.tables, leave).await?;
+        seen.control = pair.map(|(before, after)| {
+            let table = format!("{}.{}", before.schema, before.name);
+            let [before, after] =
+                [before, after].map(|table| Picture { tables: vec![table], ..Picture::default() });
+            let held = compare(&before, &after, Depth::Contents { hashes: true });
+            let noticed =
+                held.tables.iter().any(|pair| pair.same == Some(false) && pair.expected != pair.rows);
+            Control { table, noticed }
+        });
+    }
+    Ok(())
+}
+
+/// What an archive without a manifest says that it holds. A table that it holds no data of is expected as it came.
+fn as_it_came(decoded: &Decoded, here: &Picture) -> Picture {
+    let mut tables = as_it_says(decoded);
+    let known = |table: &&TablePicture| {
+        !tables.iter().any(|one| (&one.schema, &one.name) == (&table.schema, &table.name))
+    };
+    let empty: Vec<_> = here.tables.iter().filter(known).filter(|table| table.rows == 0).cloned().collect();
+    tables.extend(empty);
+    Picture { tables, ..Picture::default() }
+}

@@ -1,0 +1,211 @@
+//! Empties tables of a database that is in use and fills them again from its own backup. Both happen in one transaction: a
+//! restore that breaks off leaves the tables as they were.
+
+use super::fetch::{Chosen, Fetched, fetch, read_manifest};
+use super::restore::{Loaded, loaded};
+use super::{Backup, BackupError, Manifest};
+use crate::clients::ClientError;
+use crate::clients::command::{Input, Streamed, Streaming};
+use crate::clients::http::Wire;
+use crate::clients::postgres::{Named, TablePicture, libpq, named, programs};
+use crate::undo::Leave;
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::os::fd::AsRawFd;
+
+/// The promise: these tables hold what they held before, or what this backup holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Tables {
+    /// The archive's name.
+    pub archive: String,
+    /// The manifest's name.
+    pub manifest: String,
+    /// The tables, as they were named.
+    pub names: Vec<String>,
+    /// What they held before.
+    pub before: Vec<TablePicture>,
+}
+
+/// What such tables hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holds {
+    /// What the backup holds.
+    Backup,
+    /// What they held before anything was done.
+    Before,
+    /// Something else.
+    Other,
+}
+
+/// What the backup holds of these tables.
+pub fn expected(manifest: &Manifest, tables: &[TablePicture]) -> Vec<TablePicture> {
+    let same = |one: &&TablePicture| {
+        tables.iter().any(|table| (&table.schema, &table.name) == (&one.schema, &one.name))
+    };
+    manifest.picture.tables.iter().filter(same).cloned().collect()
+}
+
+/// Why it may not be done here. Nothing was written when this is asked.
+pub fn refused(chosen: &Chosen, target: &Named) -> Option<String> {
+    let Some(manifest) = &chosen.manifest else {
+        return Some("the backup has no manifest, so nobody knows which database it is of: only its own source may be written in place".into());
+    };
+    let (is, of) = (&target.source, &manifest.source);
+    if (&is.system_identifier, &is.database_oid) != (&of.system_identifier, &of.database_oid) {
+        return Some(format!(
+            "the backup is of the database {} (system {}, database {}), and this is {} (system {}, database {}): only its own source may be written in place",
+            of.database,
+            of.system_identifier,
+            of.database_oid,
+            is.database,
+            is.system_identifier,
+            is.database_oid
+        ));
+    }
+    let held: Vec<TablePicture> = target.tables.iter().map(|table| table.held.clone()).collect();
+    let missing = held.len() - expected(manifest, &held).len();
+    (missing > 0).then(|| {
+        format!("the backup does not hold {missing} of the {} tables: they were made later", held.len())
+    })
+}
+
+/// What the tables hold now.
+///
+/// # Errors
+/// When the database or the manifest cannot be read.
+pub async fn holds(owed: &Tables, (store, target): (Wire<'_>, Wire<'_>)) -> Result<Holds, BackupError> {
+    let now = sorted(named(target, &owed.names).await?.tables.into_iter().map(|table| table.held));
+    if now == sorted(owed.before.iter().cloned()) {
+        return Ok(Holds::Before);
+    }
+    let manifest = read_manifest(store, &owed.manifest).await?;
+    let wanted = sorted(expected(&manifest, &now).into_iter());
+    Ok(if now == wanted && manifest.is_comparable() { Holds::Backup } else { Holds::Other })
+}
+
+fn sorted(tables: impl Iterator<Item = TablePicture>) -> Vec<TablePicture> {
+    let mut tables: Vec<_> = tables.collect();
+    tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    tables
+}
+
+/// Keeps the promise: what is back already is left alone.
+///
+/// # Errors
+/// When the tables cannot be looked at or filled.
+pub async fn keep(
+    owed: &Tables,
+    (store, target): (Wire<'_>, Wire<'_>),
+    leave: &impl Leave,
+) -> Result<(), BackupError> {
+    if holds(owed, (store, target)).await? != Holds::Other {
+        return Ok(());
+    }
+    let manifest = read_manifest(store, &owed.manifest).await?;
+    let fetched = fetch(store, &owed.archive).await?;
+    if fetched.decoded.sha256 != manifest.archive.sha256 {
+        return Err(BackupError::Failed(format!(
+            "the archive {} is not the one that its manifest names any more; nothing was written",
+            owed.archive
+        )));
+    }
+    let target_now = named(target, &owed.names).await?;
+    let ended = refill(&fetched, &target_now, target, leave).await?;
+    if ended.is_whole() {
+        return Ok(());
+    }
+    Err(BackupError::Failed(format!("{} ended with {}: {}", ended.program, ended.exit, ended.said)))
+}
+
+/// Empties the tables and fills them, or does neither.
+///
+/// # Errors
+/// When the programs are not there, or the archive does not name a table. That the restore fails is no error.
+pub async fn refill(
+    fetched: &Fetched,
+    target: &Named,
+    wire: Wire<'_>,
+    leave: &impl Leave,
+) -> Result<Loaded, BackupError> {
+    let restore = programs::find("pg_restore", None).await?;
+    let psql = programs::find("psql", None).await?;
+    let restore = restore.path.display().to_string();
+    let path = fetched.path().display().to_string();
+    let mut list =
+        tempfile::tempfile().map_err(|error| BackupError::Failed(format!("a temporary file: {error}")))?;
+    list.write_all(lines(&restore, &path, target, wire).await?.as_bytes())
+        .map_err(|error| BackupError::Failed(format!("a temporary file: {error}")))?;
+    let list = format!("--use-list=/proc/{}/fd/{}", std::process::id(), list.as_raw_fd());
+    let argv = [&restore, "--data-only", &list, "--file=-", &path].map(str::to_owned);
+    let mut from =
+        Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
+    let way = libpq(wire, None)?;
+    let words = ["--no-password", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"];
+    let argv = [&[psql.path.display().to_string()][..], &words.map(str::to_owned)].concat();
+    let started = Streamed { argv: &argv, env: &way.variables, input: true };
+    let mut into = Streaming::changing(started, (wire.clock, wire.log), leave)?;
+    let sent = send(&mut from, &mut into.stdin, target).await?;
+    let read = from.end().await?;
+    // Without the last words nothing of it stays.
+    if sent && read.exit == Some(0) {
+        into.stdin.write(target.after().as_bytes()).await?;
+    }
+    into.stdin.close();
+    let written = into.end().await?;
+    Ok(if read.exit == Some(0) || !sent {
+        loaded(format!("psql {}", psql.version), &written)
+    } else {
+        loaded("pg_restore".to_owned(), &read)
+    })
+}
+
+/// `false`: whoever writes them has ended.
+async fn send(from: &mut Streaming, to: &mut Input, target: &Named) -> Result<bool, ClientError> {
+    let mut going = to.write(target.before().as_bytes()).await?;
+    let mut room = vec![0; 256 << 10];
+    loop {
+        match from.stdout.read(&mut room).await? {
+            0 => return Ok(going),
+            read => going = going && to.write(&room[..read]).await?,
+        }
+    }
+}
+
+/// The lines of the archive's list that are the data of these tables, in their order.
+async fn lines(restore: &str, path: &str, target: &Named, wire: Wire<'_>) -> Result<String, BackupError> {
+    let argv = [restore, "--list", path].map(str::to_owned);
+    let mut list =
+        Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
+    let (mut text, mut room) = (vec![], vec![0; 64 << 10]);
+    loop {
+        match list.stdout.read(&mut room).await? {
+            0 => break,
+            read => text.extend_from_slice(&room[..read]),
+        }
+    }
+    list.end().await?;
+    let text = String::from_utf8_lossy(&text);
+    let mut chosen = String::new();
+    for table in &target.tables {
+        let words = format!(" TABLE DATA {} {} ", table.held.schema, table.held.name);
+        let line = text.lines().find(|line| !line.starts_with(';') && line.contains(&words));
+        let line = line.ok_or_else(|| {
+            BackupError::Failed(format!("the archive has no data of {}: nothing was written", table.quoted))
+        })?;
+        chosen.push_str(line);
+        chosen.push('\n');
+    }
+    Ok(chosen)
+}
+
+/// The promise for this backup and these tables.
+pub fn promise(backup: &Backup, names: &[String], target: &Named) -> Option<Tables> {
+    Some(Tables {
+        archive: backup.archive.clone(),
+        manifest: backup.manifest.clone()?,
+        names: names.to_vec(),
+        before: target.tables.iter().map(|table| table.held.clone()).collect(),
+    })
+}

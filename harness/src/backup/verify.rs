@@ -1,0 +1,98 @@
+//! Looks at archives where they are, without a database: are their bytes those that were written, are they whole, and do
+//! they hold as many rows of every table as the manifest says?
+
+use super::archive::{self, Decoded, Outcome};
+use super::compare::{Depth, TablePair, compare};
+use super::fetch::{Chosen, digest};
+use super::{Backup, BackupError};
+use crate::clients::http::Wire;
+use crate::clients::objects::Store;
+use crate::clients::postgres::programs::Programs;
+use crate::clients::postgres::{Picture, TablePicture};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the archive was seen to be.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ArchiveSeen {
+    /// Outermost first: `gzip`, `plain SQL`.
+    pub formats: Vec<String>,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// What the manifest says; `null` without one.
+    pub expected_sha256: Option<String>,
+    /// Was it decoded to its end? `null` where it was not decoded.
+    pub outcome: Option<Outcome>,
+}
+
+/// A backup that was looked at.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verified {
+    /// Where it is.
+    pub backup: Backup,
+    /// What its archive was seen to be.
+    pub archive: ArchiveSeen,
+    /// Rows in the archive beside those that the manifest says; empty where it was not decoded.
+    pub tables: Vec<TablePair>,
+    /// What this does not prove, in words.
+    pub unproven: Vec<String>,
+}
+
+impl ArchiveSeen {
+    /// Of an archive that was decoded.
+    pub(super) fn of(chosen: &Chosen, decoded: &Decoded) -> Self {
+        Self {
+            formats: decoded.formats.iter().map(ToString::to_string).collect(),
+            bytes: decoded.bytes,
+            sha256: decoded.sha256.clone(),
+            expected_sha256: chosen.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone()),
+            outcome: Some(decoded.outcome.clone()),
+        }
+    }
+}
+
+/// Looks at one backup, to its last byte. With `decode` it is decoded too.
+///
+/// # Errors
+/// When the store cannot be read, or this machine cannot decode it.
+pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Verified, BackupError> {
+    let (backup, key) = (chosen.backup.clone(), &chosen.backup.archive);
+    let opened = Store::open(store).await?;
+    let gone = || BackupError::Failed(format!("`{key}` was listed and is not there any more"));
+    if !decode {
+        let (bytes, sha256) = digest(&opened, key).await?.ok_or_else(gone)?;
+        let expected_sha256 = chosen.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone());
+        let archive = ArchiveSeen { formats: vec![], bytes, sha256, expected_sha256, outcome: None };
+        let unproven = vec!["that it can be decoded or restored: only its bytes were looked at".to_owned()];
+        return Ok(Verified { backup, archive, tables: vec![], unproven });
+    }
+    let (_, stream) = opened.read(key).await?.ok_or_else(gone)?;
+    let decoded = archive::decode(stream, &Programs::of_this_machine(), (store.clock, store.log)).await?;
+    let held = Picture { tables: as_it_says(&decoded), ..Picture::default() };
+    let expected = chosen.manifest.as_ref().map_or(&held, |manifest| &manifest.picture);
+    let mut unproven = vec!["that it can be restored: no database was asked".to_owned()];
+    unproven.extend(decoded.unproven.iter().cloned());
+    Ok(Verified {
+        backup,
+        archive: ArchiveSeen::of(chosen, &decoded),
+        tables: compare(expected, &held, Depth::Counts).tables,
+        unproven,
+    })
+}
+
+/// What an archive says that it holds.
+pub(super) fn as_it_says(decoded: &Decoded) -> Vec<TablePicture> {
+    let held = decoded.contents.iter().flat_map(|held| &held.databases).next();
+    held.iter()
+        .flat_map(|held| &held.tables)
+        .map(|table| {
+            // SQL of other tools names tables without their schema.
+            let schema = if table.schema.is_empty() { "public".to_owned() } else { table.schema.clone() };
+            TablePicture { schema, name: table.name.clone(), rows: table.rows, hash: String::new() }
+        })
+        .collect()
+}

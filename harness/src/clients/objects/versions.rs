@@ -1,0 +1,202 @@
+//! The versions of a bucket's objects, page by page to their end, and the end of one of them; a lock is told from a refusal.
+
+use super::Object;
+use super::bucket::{Bucket, EXPECTED, open};
+use super::list::decoded;
+use super::store::whole;
+use crate::clients::ClientError;
+use crate::clients::http::{Answer, Wire};
+use crate::undo::Leave;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+/// The id of the only version of an object.
+pub(super) const ONLY: &str = "null";
+
+/// One version of an object, or a delete marker, which hides those before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Version {
+    /// The object's name below the store's `url`.
+    pub key: String,
+    /// Its id; `null` in words where the bucket keeps none.
+    pub id: String,
+    /// Is it what is read without an id?
+    pub latest: bool,
+    /// Is it a delete marker?
+    pub marker: bool,
+    /// Bytes; 0 for a marker.
+    pub size: u64,
+    /// When it was written, RFC 3339 in UTC.
+    #[schemars(with = "String")]
+    pub modified: Timestamp,
+}
+
+impl Version {
+    /// The only version of an object.
+    pub(super) fn only(object: Object) -> Self {
+        let Object { key, size, modified } = object;
+        Self { key, id: ONLY.to_owned(), latest: true, marker: false, size, modified }
+    }
+}
+
+/// What became of a version that was to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Deleted,
+    /// A lock keeps it: the server's words.
+    Locked(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PageXml {
+    name: String,
+    #[serde(default)]
+    prefix: String,
+    is_truncated: bool,
+    #[serde(default)]
+    next_key_marker: Option<String>,
+    #[serde(default)]
+    next_version_id_marker: Option<String>,
+    #[serde(default)]
+    encoding_type: Option<String>,
+    // Known, so that nothing but versions is left for `entries`.
+    #[serde(default, rename = "KeyMarker")]
+    _key_marker: Option<IgnoredAny>,
+    #[serde(default, rename = "VersionIdMarker")]
+    _version_id_marker: Option<IgnoredAny>,
+    #[serde(default, rename = "MaxKeys")]
+    _max_keys: Option<IgnoredAny>,
+    #[serde(default, rename = "Delimiter")]
+    _delimiter: Option<IgnoredAny>,
+    #[serde(default, rename = "$value")]
+    entries: Vec<EntryXml>,
+}
+
+#[derive(Deserialize)]
+enum EntryXml {
+    Version(VersionXml),
+    DeleteMarker(VersionXml),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct VersionXml {
+    key: String,
+    version_id: String,
+    is_latest: bool,
+    last_modified: String,
+    #[serde(default)]
+    size: u64,
+}
+
+/// Where a list goes on.
+type Next = (String, String);
+
+/// All versions below the store's own prefix whose key begins with `prefix`.
+pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Vec<Version>, ClientError> {
+    let started = wire.clock.elapsed();
+    let whole = format!("{}{prefix}", bucket.prefix);
+    let (mut all, mut next) = (vec![], None::<Next>);
+    loop {
+        let mut query = vec![("versions", ""), ("encoding-type", "url"), ("max-keys", "1000")];
+        query.push(("prefix", &whole));
+        if let Some((key, version)) = &next {
+            query.extend([("key-marker", key.as_str()), ("version-id-marker", version.as_str())]);
+        }
+        let answer = bucket.ask(wire.since(started), &query, true).await?;
+        let (versions, on) = read(&answer, bucket, &whole)?;
+        if on.is_some() && on == next {
+            let why = "it says to go on where it stands already: the list has no end";
+            return Err(ClientError::of_shape(&answer, EXPECTED, why));
+        }
+        all.extend(versions);
+        next = on;
+        if next.is_none() {
+            break;
+        }
+    }
+    for version in &mut all {
+        version.key.drain(..bucket.prefix.len());
+    }
+    // Those of one key stay as they come: the newest first.
+    all.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(all)
+}
+
+fn read(answer: &Answer, bucket: &Bucket, prefix: &str) -> Result<(Vec<Version>, Option<Next>), ClientError> {
+    let page: PageXml = open(answer, "ListVersionsResult")?;
+    let wrong = |why: &str| ClientError::of_shape(answer, EXPECTED, why);
+    let encoded = page.encoding_type.as_deref() == Some("url");
+    let plain = |text: &str| if encoded { decoded(text) } else { Some(text.to_owned()) };
+    if page.name != bucket.name {
+        return Err(wrong(&format!("it is the list of another bucket, `{}`", page.name)));
+    }
+    if plain(&page.prefix).as_deref() != Some(prefix) {
+        return Err(wrong(&format!("it is the list of another prefix, `{}`", page.prefix)));
+    }
+    let marker = page.next_key_marker.filter(|marker| !marker.is_empty());
+    let next = match (page.is_truncated, marker.as_deref().and_then(plain)) {
+        (false, _) => None,
+        (true, Some(key)) => Some((key, page.next_version_id_marker.unwrap_or_default())),
+        (true, None) => return Err(wrong("it says that there is more and not how to go on")),
+    };
+    let mut versions = Vec::with_capacity(page.entries.len());
+    for entry in page.entries {
+        let (marker, xml) = match entry {
+            EntryXml::Version(xml) => (false, xml),
+            EntryXml::DeleteMarker(xml) => (true, xml),
+        };
+        let key = plain(&xml.key).filter(|key| key.starts_with(prefix));
+        let key = key.ok_or_else(|| wrong(&format!("the key `{}` does not belong there", xml.key)))?;
+        let modified = xml.last_modified.parse();
+        let modified =
+            modified.map_err(|_| wrong(&format!("`{}` is no time of change", xml.last_modified)))?;
+        let (id, latest, size) = (xml.version_id, xml.is_latest, xml.size);
+        versions.push(Version { key, id, latest, marker, size, modified });
+    }
+    Ok((versions, next))
+}
+
+/// Deletes an object, or hides it where versions are kept.
+pub(super) async fn delete(
+    (wire, bucket): (Wire<'_>, &Bucket),
+    key: &str,
+    leave: &impl Leave,
+) -> Result<(), ClientError> {
+    match bucket.remove(wire, whole(&bucket.prefix, key)?.as_ref(), &[], leave).await {
+        Err(ClientError::Api { kind, .. }) if kind == "NoSuchKey" => Ok(()),
+        other => other,
+    }
+}
+
+/// Deletes one version for good.
+pub(super) async fn remove(
+    (wire, bucket): (Wire<'_>, &Bucket),
+    key: &str,
+    version: &str,
+    leave: &impl Leave,
+) -> Result<Removed, ClientError> {
+    let whole = whole(&bucket.prefix, key)?;
+    match bucket.remove(wire, whole.as_ref(), &[("versionId", version)], leave).await {
+        Ok(()) => Ok(Removed::Deleted),
+        Err(ClientError::Api { kind, .. }) if kind == "NoSuchKey" || kind == "NoSuchVersion" => {
+            Ok(Removed::Deleted)
+        }
+        Err(ClientError::Api { kind, message, .. }) if is_lock(&kind, &message) => {
+            Ok(Removed::Locked(message))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// MinIO says `InvalidRequest` and WORM, Amazon says `AccessDenied`, as for a login that may not delete, and names the lock.
+fn is_lock(code: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    matches!(code, "InvalidRequest" | "AccessDenied" | "ObjectLocked")
+        && (message.contains("worm") || message.contains("object lock"))
+}

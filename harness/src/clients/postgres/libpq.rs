@@ -1,0 +1,96 @@
+//! The way to a database for PostgreSQL's own programs, as environment variables and never as arguments: what stands in a
+//! command line is seen by everyone on the machine. It means the same as our own connections do, and nothing of the
+//! user's surroundings (a password file, a service) is mixed in.
+
+use super::connect::{dsn, mode};
+use crate::clients::ClientError;
+use crate::clients::http::Wire;
+use crate::clients::tls::Trust;
+use crate::redact::Secret;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tempfile::TempDir;
+use tokio_postgres::config::SslMode;
+
+/// Variables of libpq, and the files that they name, which go away with this.
+pub struct Libpq {
+    /// Names and values. They hold the password.
+    pub variables: Vec<(String, String)>,
+    _files: Option<TempDir>,
+}
+
+/// The variables for the connection's database, or another one of the same server.
+///
+/// # Errors
+/// When the connection is no database, or asks for a TLS connection that libpq does not know.
+pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientError> {
+    let (connection, dsn) = dsn(wire.connection)?;
+    let unusable = |why: String| ClientError::Unusable(format!("connection `{}`: {why}", connection.name));
+    let (ssl, trust) = mode(dsn, &connection.tls).map_err(unusable)?;
+    if connection.tls.server_name.is_some() {
+        return Err(unusable("pg_dump and pg_restore expect the host's own name in its certificate, so `tls.server-name` cannot be used here".into()));
+    }
+    let mut variables = vec![];
+    let mut set = |name: &str, value: &str| variables.push((name.to_owned(), value.to_owned()));
+    let list = |of: &dyn Fn(&(String, u16)) -> String| dsn.hosts.iter().map(of).collect::<Vec<_>>().join(",");
+    set("PGHOST", &list(&|(host, _)| host.clone()));
+    set("PGPORT", &list(&|(_, port)| port.to_string()));
+    set("PGAPPNAME", dsn.application_name.as_deref().unwrap_or("proofmark"));
+    set("PGPASSFILE", "/dev/null");
+    set("PGCONNECT_TIMEOUT", "10");
+    for (name, value) in [
+        ("PGUSER", dsn.user.as_deref()),
+        ("PGPASSWORD", dsn.password.as_ref().map(Secret::expose)),
+        ("PGDATABASE", database.or(dsn.database.as_deref()).or(dsn.user.as_deref())),
+        ("PGOPTIONS", dsn.options.as_deref()),
+        ("PGTARGETSESSIONATTRS", dsn.writable.map(|writable| if writable { "read-write" } else { "any" })),
+    ] {
+        if let Some(value) = value {
+            set(name, value);
+        }
+    }
+    set(
+        "PGSSLMODE",
+        match (ssl, trust) {
+            (SslMode::Disable, _) => "disable",
+            (SslMode::Prefer, _) => "prefer",
+            (_, Trust::Anyone) => "require",
+            (_, Trust::Authority) => "verify-ca",
+            (_, Trust::Name) => "verify-full",
+        },
+    );
+    let tls = &connection.tls;
+    let files = [
+        ("PGSSLROOTCERT", tls.ca.as_deref()),
+        ("PGSSLCERT", tls.cert.as_deref()),
+        ("PGSSLKEY", tls.key.as_ref().map(Secret::expose)),
+    ];
+    let mut folder = None;
+    for (name, pem) in files {
+        let Some(pem) = pem else { continue };
+        let folder = match &mut folder {
+            Some(folder) => folder,
+            none => none.insert(tempfile::tempdir().map_err(|error| wrote(&std::env::temp_dir(), &error))?),
+        };
+        let path = folder.path().join(name);
+        write_private(&path, pem).map_err(|error| wrote(&path, &error))?;
+        variables.push((name.to_owned(), path.display().to_string()));
+    }
+    if tls.ca.is_none() && trust == Trust::Name {
+        // Without it libpq looks for a file in the home folder, and not at what the machine trusts.
+        variables.push(("PGSSLROOTCERT".into(), "system".into()));
+    }
+    Ok(Libpq { variables, _files: folder })
+}
+
+/// libpq refuses a key that others may read.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let file = fs::File::options().write(true).create_new(true).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    std::io::Write::write_all(&mut &file, text.as_bytes())
+}
+
+fn wrote(path: &Path, error: &std::io::Error) -> ClientError {
+    ClientError::Unusable(format!("expected to write certificates to {}, but: {error}", path.display()))
+}

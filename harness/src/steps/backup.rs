@@ -1,0 +1,167 @@
+//! `backup`: dumps a database into a store, and believes it only when the store has given back what was sent and every row
+//! was counted in it. What fails on the way leaves nothing that looks like a backup.
+
+use super::{Act, Cx, Permission, StepError};
+use crate::backup::abandon::{self, Left};
+use crate::backup::create::{self, Made, Order, Undo};
+use crate::backup::{BackupError, name};
+use crate::model::{Duration, Finding};
+use crate::undo::{Owed, Promises};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const SOURCE: &str = "postgres";
+const STORE: &str = "store";
+
+/// Makes a backup of a database: an archive of pg_dump, and beside it a manifest that says what the database held.
+///
+/// The database is dumped at one exported snapshot, at which the rows of every table are counted and hashed at the same
+/// time. The archive is streamed into the store, decoded on the way, and read back. The manifest is written last: an
+/// archive without one is no backup. pg_dump has to be of the server's major version.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Backup {
+    /// The name, below the store's `url`; `{date}/{db}_{date}_{time}_{micros}_{pid}` if it is not said. A `{date}` that is a
+    /// folder by itself is `YYYY/MM/DD`, else `YYYYMMDD`; `{time}` is `HHMMSS`. All in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A folder of this machine that gets a copy, archive and manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
+    /// Only look whether it could be made, and say under which name. Such a step is undecided.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Seen {
+    /// The backup; `null` where none was made.
+    pub made: Option<Made>,
+    /// Why none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// What is left once the promises are kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reverted {
+    left: Left,
+}
+
+impl Act for Backup {
+    const NAME: &'static str = "backup";
+    const EXAMPLE: &'static str =
+        "backup: { name: \"postgres/{date}/{db}_{date}_{time}_{micros}_{pid}\", local: backups }";
+    const JUDGES: &'static str = "The backup was made: as many rows of every table in the archive as in the database at the snapshot, and the bytes that were sent are those that the store gives back. A database without tables is undecided. When it is over, that nothing of an unfinished backup is left.";
+    const RULES: u32 = 1;
+    const ROLES: &'static [&'static str] = &[SOURCE, STORE];
+    const TIMEOUT: Duration = Duration::secs(12 * 3600);
+    type Done = Seen;
+    type Seen = Seen;
+    type Undo = Undo;
+    type Reverted = Reverted;
+
+    fn needs(&self) -> &'static [Permission] {
+        if self.dry_run { &[] } else { &[Permission::Change] }
+    }
+
+    fn roles_back(owed: &Undo) -> &'static [&'static str] {
+        if owed.folder.is_some() { &[] } else { &[STORE] }
+    }
+
+    fn promises(&self) -> bool {
+        !self.dry_run
+    }
+
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Seen, StepError> {
+        let order = Order {
+            template: self.name.as_deref().unwrap_or(name::DEFAULT),
+            local: self.local.as_deref().map(Path::new),
+            dry_run: self.dry_run,
+        };
+        let made = create::create(&order, (cx.wire(SOURCE)?, cx.wire(STORE)?), promises).await;
+        Ok(match made {
+            Ok(made) => Seen { made: Some(made), failed: None },
+            // Nothing could be promised, so nothing was tried.
+            Err(BackupError::Record(error)) => return Err(error.into()),
+            Err(error) => Seen { made: None, failed: Some(error.to_string()) },
+        })
+    }
+
+    async fn observe(&self, done: &Seen, _cx: &Cx) -> Result<Seen, StepError> {
+        Ok(done.clone())
+    }
+
+    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+        let what = "a backup was made";
+        let Some(made) = &seen.made else {
+            let why = seen.failed.clone().unwrap_or_else(|| "none".into());
+            return vec![Finding::judged(what, "a backup", why, false)];
+        };
+        if made.dry_run {
+            let would = format!("a dry run: it would be `{}`", made.archive);
+            return vec![Finding::undecided(what, "a backup", would)];
+        }
+        let held = |rows: u64| format!("{rows} rows of {} tables", made.tables.len());
+        if made.tables.is_empty() {
+            let help = "is it the right database, and does the role see its schemas?";
+            return vec![Finding::undecided(what, "at least one table", held(0)).with_help(help)];
+        }
+        let archived = made.tables.iter().map(|table| table.archived).sum();
+        let agree = made.tables.iter().all(|table| table.archived == table.rows);
+        let bytes = |bytes: u64, sha256: &str| format!("{bytes} bytes with SHA-256 {sha256}");
+        let (sent, stored) = (bytes(made.bytes, &made.sha256), bytes(made.stored_bytes, &made.stored_sha256));
+        let given_back = sent == stored && made.bytes > 0;
+        vec![
+            Finding::judged(what, "a backup", made.archive.clone(), true),
+            Finding::judged(
+                "the archive holds what the database held",
+                held(made.rows),
+                held(archived),
+                agree,
+            ),
+            Finding::judged("the store gives back what was sent", sent, stored, given_back),
+        ]
+    }
+
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+        Ok(abandon::abandon(owed, back(owed, cx)?, by).await?)
+    }
+
+    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+        Ok(Reverted { left: abandon::look(owed, back(owed, cx)?).await? })
+    }
+
+    fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+        let what = "nothing of an unfinished backup is left";
+        let (words, ok) = match seen.left {
+            Left::Committed => ("the backup is finished", true),
+            Left::Nothing => ("nothing is left", true),
+            Left::Archive => ("an archive without its manifest", false),
+        };
+        vec![Finding::judged(what, "finished, or nothing", words, ok)]
+    }
+
+    fn mistake(&self) -> Option<String> {
+        name::mistake(self.name.as_deref()?)
+    }
+}
+
+fn back<'a>(owed: &Undo, cx: &'a Cx) -> Result<crate::clients::http::Wire<'a>, StepError> {
+    if owed.folder.is_some() { Ok(cx.open_wire()) } else { cx.wire(STORE) }
+}
+
+impl From<BackupError> for StepError {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Client(error) => error.into(),
+            BackupError::Record(error) => error.into(),
+            BackupError::Failed(why) => Self::lasting(why),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `backup-catalogue`: which backups a store holds, how old and how many. A file with a fresh date is no backup: only what has
+//! its manifest counts.
+
+use super::{Check, Cx, StepError};
+use crate::backup::fetch::{catalogue, read_manifest};
+use crate::backup::{Backup, Catalogue};
+use crate::clients::objects;
+use crate::model::{Duration, Finding};
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How far the store's clock may be ahead of ours.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// Lists the backups of a store and looks at their age, number and size.
+///
+/// A backup is an archive with its manifest beside it. Archives without one are named, and count only with `foreign: true`,
+/// for stores that another tool fills. The newest manifest is read, for when what is in the backup was true.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BackupCatalogue {
+    /// Only names that begin with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// What is in the newest was true no longer ago than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_within: Option<Duration>,
+    /// None is older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_within: Option<Duration>,
+    /// Between two of them there is never more than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_within: Option<Duration>,
+    /// There are at least so many; 1 if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<usize>,
+    /// There are at most so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<usize>,
+    /// Each archive has at least so many bytes; 1 if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_size: Option<u64>,
+    /// Archives without a manifest count too: another tool makes them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
+}
+
+/// The backups that are there.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Seen {
+    /// Where they are: `s3://bucket/prefix`, or a folder.
+    pub store: String,
+    /// Those that count, newest first.
+    pub backups: Vec<Backup>,
+    /// How many these are.
+    pub count: usize,
+    /// Bytes of their archives.
+    pub bytes: u64,
+    /// When what is in the newest was true; without a manifest, when it was written. RFC 3339 in UTC.
+    #[schemars(with = "Option<String>")]
+    pub newest: Option<Timestamp>,
+    /// When the oldest was committed.
+    #[schemars(with = "Option<String>")]
+    pub oldest: Option<Timestamp>,
+    /// The longest time between two of them, in seconds.
+    pub longest_gap: Option<u64>,
+    /// Archives without a manifest that do not count: unfinished, or made by another tool.
+    pub without_manifest: Vec<Backup>,
+    /// Manifests whose archive is gone.
+    pub without_archive: Vec<String>,
+}
+
+impl Check for BackupCatalogue {
+    const NAME: &'static str = "backup-catalogue";
+    const EXAMPLE: &'static str = "backup-catalogue: { newest-within: 25h, at-most: 100 }";
+    const JUDGES: &'static str = "At least one backup (or `at-least`), each with its archive, none of them empty (or below `min-size`); and every other setting. A newest that lies in the future is undecided.";
+    const RULES: u32 = 1;
+    const ROLES: &'static [&'static str] = &["store"];
+    const TIMEOUT: Duration = Duration::secs(300);
+    type Seen = Seen;
+
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let wire = cx.wire("store")?;
+        let found = catalogue(wire, self.prefix.as_deref().unwrap_or_default()).await?;
+        let Catalogue { mut backups, mut without_manifest, without_archive } = found;
+        if self.foreign {
+            backups.append(&mut without_manifest);
+            backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+        }
+        let newest = match backups.first() {
+            None => None,
+            Some(Backup { manifest: None, at, .. }) => Some(*at),
+            Some(Backup { manifest: Some(key), .. }) => Some(read_manifest(wire, key).await?.taken_at),
+        };
+        let gap = |pair: &[Backup]| pair[0].at.duration_since(pair[1].at).unsigned_abs().as_secs();
+        Ok(Seen {
+            store: objects::name(wire)?,
+            count: backups.len(),
+            bytes: backups.iter().map(|backup| backup.size).sum(),
+            newest,
+            oldest: backups.last().map(|backup| backup.at),
+            longest_gap: backups.windows(2).map(gap).max(),
+            backups,
+            without_manifest,
+            without_archive,
+        })
+    }
+
+    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+        let least = self.at_least.unwrap_or(1);
+        let count = |bound: String, ok: bool| Finding::judged("how many there are", bound, seen.count, ok);
+        let mut findings = vec![count(format!("at least {least}"), seen.count >= least)];
+        if seen.count == 0 && !seen.without_manifest.is_empty() {
+            let named = seen.without_manifest.len();
+            findings[0] = findings[0].clone().with_help(format!(
+                "{named} archives have no manifest: they are unfinished, or another tool made them; for its backups say `foreign: true`"
+            ));
+        }
+        if let Some(most) = self.at_most {
+            findings.push(count(format!("at most {most}"), seen.count <= most));
+        }
+        let lost = seen.without_archive.clone();
+        let whole = "each has its archive";
+        findings.push(if lost.is_empty() {
+            Finding::judged(whole, "each", "each", true)
+        } else {
+            Finding::judged(whole, "each", lost, false)
+        });
+        findings.extend(self.sizes(seen));
+        findings.extend(self.newest_within.map(|age| newest(age, seen.newest, at)));
+        findings.extend(self.oldest_within.map(|age| oldest(age, seen.oldest, at)));
+        findings.extend(self.gap_within.map(|gap| gaps(gap, seen)));
+        findings
+    }
+
+    fn counted(&self) -> Option<&'static str> {
+        Some("$.backups")
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let more = self.at_least.zip(self.at_most).is_some_and(|(least, most)| least > most);
+        if self.at_least == Some(0) || self.min_size == Some(0) {
+            return Some("`at-least: 0` and `min-size: 0` ask nothing, and a store without a backup is none; leave it out".into());
+        }
+        more.then(|| "`at-least` is more than `at-most`; nothing can be both".into())
+    }
+}
+
+impl BackupCatalogue {
+    fn sizes(&self, seen: &Seen) -> Option<Finding> {
+        let smallest = seen.backups.iter().min_by_key(|backup| backup.size)?;
+        let least = self.min_size.unwrap_or(1);
+        let shown = format!("{} bytes: {}", smallest.size, smallest.archive);
+        Some(Finding::judged(
+            "the smallest",
+            format!("at least {least} bytes"),
+            shown,
+            smallest.size >= least,
+        ))
+    }
+}
+
+fn newest(age: Duration, newest: Option<Timestamp>, at: Timestamp) -> Finding {
+    let (what, expected) = ("how old what is in the newest is", format!("at most {age}"));
+    let Some(newest) = newest else { return Finding::undecided(what, expected, "no backup") };
+    let old = at.duration_since(newest);
+    let shown = format!("{newest}, {}s before now", old.as_secs());
+    if newest > at + AHEAD {
+        return Finding::undecided(what, expected, shown)
+            .with_help("it lies in the future, where it would be new for too long: are the clocks right?");
+    }
+    Finding::judged(what, expected, shown, old.is_negative() || old.unsigned_abs() <= age.0)
+}
+
+fn oldest(age: Duration, oldest: Option<Timestamp>, at: Timestamp) -> Finding {
+    let (what, expected) = ("how old the oldest is", format!("at most {age}"));
+    let Some(oldest) = oldest else { return Finding::undecided(what, expected, "no backup") };
+    let old = at.duration_since(oldest);
+    let shown = format!("{oldest}, {}s before now", old.as_secs());
+    Finding::judged(what, expected, shown, old.is_negative() || old.unsigned_abs() <= age.0)
+        .with_help("what should be pruned is not: does the pruning run?")
+}
+
+fn gaps(limit: Duration, seen: &Seen) -> Finding {
+    let (what, expected) = ("the longest time between two", format!("at most {limit}"));
+    match seen.longest_gap {
+        None => Finding::undecided(what, expected, format!("{} backups", seen.count)),
+        Some(gap) => Finding::judged(what, expected, format!("{gap}s"), gap <= limit.0.as_secs()),
+    }
+}

@@ -1,0 +1,204 @@
+//! `restore-drill`: a backup is proven by restoring it. It goes into a scratch database that is made for it and dropped
+//! again, and what came back is held against what the manifest says was there.
+
+mod judge;
+
+use super::{Act, Cx, Permission, StepError};
+use crate::backup::drill::{Ask, Drilled, Tier, Undo, drill};
+use crate::backup::fetch::Which;
+use crate::backup::in_place::{self, Holds};
+use crate::clients::postgres::{self, Found};
+use crate::model::{Duration, Finding};
+use crate::undo::{Owed, Promises};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const SERVER: &str = "postgres";
+const STORE: &str = "store";
+
+/// How many sessions restore unless it is said.
+const JOBS: usize = 2;
+
+/// Restores a backup into a scratch database and compares what came back with what was there.
+///
+/// The archive is hashed and decoded before any database is touched. The scratch database is made on the server of the role
+/// `postgres`, with a generated name, and dropped when the step ends. Backups that Proofmark did not make are drilled too:
+/// custom, tar and plain archives, also packed, told apart by their first bytes. Without a manifest rows are counted, not
+/// compared; `unproven` says what a drill does not prove.
+///
+/// Owners and privileges are left out. The archive is kept on this machine's disk for as long as it is restored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RestoreDrill {
+    /// `newest`, `oldest`, or the name of an archive or a manifest; `newest` if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// Only backups whose names begin with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Into what: `scratch`, or `in-place` with `truncate`, which needs `destroy`.
+    #[serde(default)]
+    pub into: Into,
+    /// The tables that are emptied and filled where they are: `name` or `schema.name`. The database has to be the very one
+    /// that the backup was made from. What was written since the backup is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub truncate: Vec<String>,
+    /// How deep: `T2` counts, `T3` compares every row, the schema and sequences, `T4` also has to notice a row that is
+    /// taken away. `T3` if it is not said.
+    #[serde(default)]
+    pub tier: Tier,
+    /// The longest that it may take until the restored database can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto: Option<Duration>,
+    /// The oldest that what is in the backup may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Duration>,
+    /// How many sessions restore; 2 if it is not said. Only archives of `pg_dump -Fc` can be restored by several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<usize>,
+    /// Questions to the restored database, by name: each has to give at least one row. `expect` reads them at
+    /// `$.queries.NAME[0].column`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub queries: BTreeMap<String, String>,
+}
+
+/// Into what it is restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Into {
+    /// Into a database that is made for it and dropped again.
+    #[default]
+    Scratch,
+    /// Into tables of the source itself, in one transaction that empties and fills them.
+    InPlace,
+}
+
+/// What is found once it should be back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Reverted {
+    /// Under the scratch database's name; `null` for nothing.
+    Scratch(Option<String>),
+    /// In the tables.
+    Tables(Holds),
+}
+
+impl Act for RestoreDrill {
+    const NAME: &'static str = "restore-drill";
+    const EXAMPLE: &'static str =
+        "restore-drill: { backup: newest, into: scratch, tier: T3, rto: 10m, rpo: 25h }";
+    const JUDGES: &'static str = "There is a backup; its archive is the one that the manifest names and decodes to its end; it is restored without an error; every table has as many rows as it had. From T3 on every row, object of the schema, sequence and large object is the same, and no index is invalid; with T4 a row that is taken away is noticed. Every query gives a row. With `rto` and `rpo`, that they are kept. When it is over, that the scratch database is gone.";
+    const RULES: u32 = 1;
+    const ROLES: &'static [&'static str] = &[SERVER, STORE];
+    const TIMEOUT: Duration = Duration::secs(12 * 3600);
+    type Done = Drilled;
+    type Seen = Drilled;
+    type Undo = Undo;
+    type Reverted = Reverted;
+
+    fn needs(&self) -> &'static [Permission] {
+        match self.into {
+            Into::Scratch => &[Permission::Change],
+            Into::InPlace => &[Permission::Destroy],
+        }
+    }
+
+    fn roles_back(owed: &Undo) -> &'static [&'static str] {
+        match owed {
+            Undo::Scratch(_) => &[SERVER],
+            Undo::Tables(_) => Self::ROLES,
+        }
+    }
+
+    fn promises(&self) -> bool {
+        true
+    }
+
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Drilled, StepError> {
+        let ask = Ask {
+            which: Which::of(self.backup.as_deref().unwrap_or("newest")),
+            prefix: self.prefix.as_deref().unwrap_or_default(),
+            tier: self.tier,
+            jobs: self.jobs.unwrap_or(JOBS),
+            queries: &self.queries,
+            truncate: &self.truncate,
+        };
+        Ok(drill(&ask, (cx.wire(STORE)?, cx.wire(SERVER)?), promises).await?)
+    }
+
+    async fn observe(&self, done: &Drilled, _cx: &Cx) -> Result<Drilled, StepError> {
+        Ok(done.clone())
+    }
+
+    fn judge(&self, seen: &Drilled, _at: Timestamp) -> Vec<Finding> {
+        judge::judge(self, seen)
+    }
+
+    fn patience(owed: &Undo) -> Duration {
+        match owed {
+            Undo::Scratch(_) => Duration::secs(60),
+            // It may have to be restored once more.
+            Undo::Tables(_) => Self::TIMEOUT,
+        }
+    }
+
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+        Ok(match owed {
+            Undo::Scratch(scratch) => postgres::remove(cx.wire(SERVER)?, scratch, by).await?,
+            Undo::Tables(tables) => in_place::keep(tables, (cx.wire(STORE)?, cx.wire(SERVER)?), by).await?,
+        })
+    }
+
+    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+        Ok(match owed {
+            Undo::Scratch(scratch) => {
+                Reverted::Scratch(match postgres::find(cx.wire(SERVER)?, scratch).await? {
+                    Found::Nothing => None,
+                    Found::Ours => Some("the scratch database".to_owned()),
+                    Found::Other(comment) => Some(format!("another database, with the comment `{comment}`")),
+                })
+            }
+            Undo::Tables(tables) => {
+                Reverted::Tables(in_place::holds(tables, (cx.wire(STORE)?, cx.wire(SERVER)?)).await?)
+            }
+        })
+    }
+
+    fn judge_reverted(owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+        vec![match (owed, seen) {
+            (Undo::Scratch(scratch), Reverted::Scratch(found)) => {
+                let what = format!("the scratch database {} is gone", scratch.name);
+                let shown = found.clone().unwrap_or_else(|| "gone".to_owned());
+                Finding::judged(what, "gone", shown, found.is_none())
+            }
+            (Undo::Tables(tables), Reverted::Tables(holds)) => {
+                let what = format!("what the tables hold: {}", tables.names.join(", "));
+                let shown = match holds {
+                    Holds::Backup => "what the backup holds",
+                    Holds::Before => "what they held before",
+                    Holds::Other => "something else",
+                };
+                let expected = "what the backup holds, or what they held before";
+                Finding::judged(what, expected, shown, *holds != Holds::Other)
+            }
+            _ => Finding::undecided("the world is back", "what was promised", "something else was looked at"),
+        }]
+    }
+
+    fn mistake(&self) -> Option<String> {
+        if self.jobs == Some(0) {
+            return Some("`jobs: 0` restores nothing; write at least 1".into());
+        }
+        match (self.into, self.truncate.is_empty()) {
+            (Into::InPlace, true) => {
+                Some("`into: in-place` names no table; write which with `truncate: [bookings]`".into())
+            }
+            (Into::Scratch, false) => Some(
+                "`truncate` empties tables of a database that is in use; say so with `into: in-place`".into(),
+            ),
+            _ => None,
+        }
+    }
+}

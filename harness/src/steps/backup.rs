@@ -5,6 +5,7 @@ use super::{Act, Cx, Permission, StepError};
 use crate::backup::abandon::{self, Left};
 use crate::backup::create::{self, Made, Order, Undo};
 use crate::backup::{BackupError, name};
+use crate::clients::http::Wire;
 use crate::model::{Duration, Finding};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
@@ -130,11 +131,11 @@ impl Act for Backup {
     }
 
     async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        Ok(abandon::abandon(owed, back(owed, cx)?, by).await?)
+        Ok(abandon::abandon(owed, back(owed.folder.as_ref(), cx)?, by).await?)
     }
 
     async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
-        Ok(Reverted { left: abandon::look(owed, back(owed, cx)?).await? })
+        Ok(Reverted { left: abandon::look(owed, back(owed.folder.as_ref(), cx)?).await? })
     }
 
     fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
@@ -152,8 +153,9 @@ impl Act for Backup {
     }
 }
 
-fn back<'a>(owed: &Undo, cx: &'a Cx) -> Result<crate::clients::http::Wire<'a>, StepError> {
-    if owed.folder.is_some() { Ok(cx.open_wire()) } else { cx.wire(STORE) }
+/// The way to where something is owed: the store, or what serves a folder.
+pub(super) fn back<'a>(folder: Option<&String>, cx: &'a Cx) -> Result<Wire<'a>, StepError> {
+    if folder.is_some() { Ok(cx.open_wire()) } else { cx.wire(STORE) }
 }
 
 impl From<BackupError> for StepError {

@@ -6,7 +6,6 @@
 use fixtures::{Desk, Ended, Grafana, Running, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -33,7 +32,11 @@ impl Lab {
 
     /// With rules that are pending for so long.
     fn holding(hold: Duration) -> Self {
-        let grafana = Grafana::start(Duration::from_millis(300), hold);
+        Self::of(Duration::from_millis(300), hold)
+    }
+
+    fn of(interval: Duration, hold: Duration) -> Self {
+        let grafana = Grafana::start(interval, hold);
         // As recorded it fires for good.
         grafana.edit("lab-ui-1", THRESHOLD, json!(86400));
         until("it has calmed down", || {
@@ -66,17 +69,6 @@ impl Lab {
         self.begin().wait()
     }
 
-    fn recover(&self) -> Ended {
-        self.desk.call(&["recover", "--env", "environment.yaml"])
-    }
-
-    /// Whole, the same when it is judged again, and told as it ended.
-    fn sound(&self, ended: &Ended) {
-        let verified = self.desk.call(&["verify"]);
-        assert_eq!(verified.code, Some(0), "{verified:#?}\n{ended:#?}");
-        assert_eq!(self.desk.call(&["report"]).code, ended.code);
-    }
-
     /// Every rule is as it was, made by whom it was made, and there is no other.
     fn as_before(&self) {
         let now = self.grafana.rules().into_iter();
@@ -88,7 +80,7 @@ impl Lab {
     fn told(&self, rule: (&str, &str), more: &str, within: &str, code: i32) -> String {
         let ended = self.drill(rule, more, within);
         assert_eq!(ended.code, Some(code), "{ended:#?}");
-        self.sound(&ended);
+        self.desk.sound(&ended);
         self.as_before();
         let kept = self.desk.kept("s/fires");
         let findings = kept["findings"].as_array().unwrap().iter();
@@ -105,14 +97,9 @@ impl Lab {
     fn passed(&self, rule: (&str, &str), more: &str) -> Value {
         let ended = self.drill(rule, more, "40s");
         assert_eq!(ended.code, Some(0), "{ended:#?}");
-        self.sound(&ended);
+        self.desk.sound(&ended);
         self.as_before();
         self.desk.kept("s/fires")
-    }
-
-    fn journal(&self) -> String {
-        let file = self.desk.path(&self.desk.newest()).join("journal.jsonl");
-        fs::read_to_string(file).unwrap_or_default()
     }
 
     /// Changes that were asked for since so many.
@@ -141,7 +128,7 @@ fn a_changed_threshold_fires_is_delivered_and_is_changed_back_as_who_made_it() {
         assert_eq!(seen["posts"][0]["labels"]["alertname"], rule.1);
         let words = kept["findings"].to_string();
         assert!(words.contains("fires in Grafana") && !words.contains("Prometheus"), "{words}");
-        assert_eq!(lab.journal().lines().count(), 2);
+        assert_eq!(lab.desk.journal().len(), 2);
     }
 }
 
@@ -170,6 +157,14 @@ fn a_temporary_rule_fires_is_delivered_resolves_and_only_then_goes() {
 }
 
 #[test]
+fn a_clone_stays_until_its_alert_is_resolved_however_long_that_takes() {
+    let lab = Lab::of(Duration::from_millis(3500), Duration::from_millis(500));
+    lab.passed(API, "how: temporary-rule, threshold: 0");
+    let told = lab.grafana.told();
+    assert!(told.last().unwrap().starts_with("resolved LabApi (proofmark"), "{told:?}");
+}
+
+#[test]
 fn nothing_is_changed_where_a_drill_would_show_nothing_or_cannot_be_put_back() {
     let lab = Lab::start();
     let since = lab.grafana.writes().len();
@@ -184,7 +179,7 @@ fn nothing_is_changed_where_a_drill_would_show_nothing_or_cannot_be_put_back() {
     let expr = lab.told(API, "how: temporary-rule, expr: '1 > 0'", "4s", 3);
     assert!(expr.contains("`threshold`"), "{expr}");
     assert_eq!(lab.writes(since), [""; 0]);
-    assert!(lab.journal().is_empty());
+    assert!(lab.desk.journal().is_empty());
 }
 
 #[test]
@@ -269,11 +264,10 @@ fn after_kill_9_recover_brings_back_the_rule_and_silence() {
             });
             running.kill();
             lab.grafana.swallow(false);
-            let recovered = lab.recover();
-            assert_eq!(recovered.code, Some(0), "{how} {reached} {recovered:#?}");
-            lab.sound(&recovered);
+            let recovered = lab.desk.recover(0);
+            lab.desk.sound(&recovered);
             lab.as_before();
-            assert!(lab.recover().stdout.contains("nothing is owed"));
+            assert!(lab.desk.recover(0).stdout.contains("nothing is owed"));
         }
     }
 }
@@ -289,13 +283,11 @@ fn a_grafana_that_takes_no_login_is_owed_and_asked_once() {
         running.kill();
         lab.grafana.lock_out(true);
         let asked = lab.grafana.requests();
-        let recovered = lab.recover();
-        assert_eq!(recovered.code, Some(4), "{recovered:#?}");
+        let recovered = lab.desk.recover(4);
         assert!(recovered.stdout.contains("401"), "{recovered:#?}");
         assert_eq!(lab.grafana.requests(), asked + 1);
         lab.grafana.lock_out(false);
-        let recovered = lab.recover();
-        assert_eq!(recovered.code, Some(0), "{recovered:#?}");
+        lab.desk.recover(0);
         lab.as_before();
     }
 }
@@ -311,7 +303,7 @@ fn a_signal_while_it_is_pending_puts_everything_back() {
         running.signal(Signal::SIGTERM);
         let ended = running.wait();
         assert_eq!(ended.code, Some(130), "{ended:#?}");
-        lab.sound(&ended);
+        lab.desk.sound(&ended);
         lab.as_before();
     }
 }

@@ -7,8 +7,9 @@
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
-use fixtures::Desk;
+use fixtures::{Answer, Desk, Server};
 use postgres::{POSTGRES_PASSWORD, Postgres};
+use serde_json::Value;
 use std::fs;
 
 const BOTH: &str = "  - { id: backup, act: { backup: {} } }\n  - { id: drill, act: { restore-drill: { tier: T4, rto: 10m, rpo: 1h } } }\n";
@@ -121,4 +122,83 @@ fn a_restore_that_fails_in_place_leaves_the_tables_as_they_were() {
     let ended = desk.runs("destroy", 1);
     assert!(ended.stdout.contains("foreign key"), "{}", ended.stdout);
     assert_eq!(server.sql("app", "SELECT count(*) FROM users"), "20");
+}
+
+/// The events of a file, in order.
+fn events(text: &[u8]) -> Vec<Value> {
+    std::str::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn each_operation_tells_what_it_does_in_a_file_of_its_own_and_in_the_shared_one() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", BOOKINGS);
+    let desk = desk(&server);
+    let to = "events: { folder: logs/backup-dr, log: logs/backup-dr/events.jsonl }";
+    let steps = format!(
+        "  - {{ id: backup, act: {{ backup: {{ {to} }} }} }}\n  - {{ id: drill, act: {{ restore-drill: {{ {to} }} }} }}\n"
+    );
+    desk.scenario("s", "", &steps);
+    desk.runs("change", 0);
+    let files = desk.files("logs/backup-dr");
+    assert_eq!(files.len(), 3, "{:?}", files.keys());
+    let shared = events(&files["events.jsonl"]);
+    let names: Vec<&str> = shared.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "backup_local_started",
+            "backup_local_completed",
+            "dr_smoke_started",
+            "download_latest_started",
+            "download_latest_completed",
+            "restore_local_started",
+            "restore_local_completed",
+            "dr_smoke_completed"
+        ]
+    );
+    for event in &shared {
+        assert!(event["ts"].as_str().unwrap().ends_with('Z') && event["ts_unix"].is_i64(), "{event}");
+        assert!(event["level"] == "info", "{event}");
+    }
+    assert!(shared[1]["size_bytes"].as_u64() > Some(1000) && shared[1]["duration_sec"].is_f64());
+    assert_eq!(shared[2]["mode"], "scratch");
+    let own = files.keys().find(|name| name.starts_with("dr_smoke_")).unwrap();
+    assert!(own.contains("_pid") && events(&files[own]).len() == 6, "{own}");
+}
+
+#[test]
+fn a_backup_that_fails_is_told_to_the_webhook_and_leaves_nothing() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE TABLE bookings (id int); INSERT INTO bookings VALUES (1)");
+    server.sql("app", "CREATE ROLE blind LOGIN PASSWORD 'blind-password'");
+    let desk = desk(&server);
+    let hook = Server::start().on("/hook", Answer::new(200, "text/plain", "ok"));
+    let text = fs::read_to_string(desk.path("environment.yaml")).unwrap();
+    desk.write("environment.yaml", format!("{text}  webhook: {{ url: '{}/hook' }}\n", hook.url()));
+    let mut desk = desk;
+    desk.set("DATABASE_URL", &format!("postgresql://blind:blind-password@127.0.0.1:{}/app", server.port));
+    desk.scenario("s", "", "  - { id: backup, act: { backup: { webhook: true, local: copies } } }\n");
+    let ended = desk.runs("change", 1);
+    assert!(ended.stdout.contains("permission denied"), "{}", ended.stdout);
+    let told = hook.seen();
+    assert_eq!(told.len(), 1);
+    let body: Value = serde_json::from_str(&told[0].body).unwrap();
+    let text = body["text"].as_str().unwrap();
+    assert!(text.starts_with("[BACKUP FAILURE] ") && text.contains("permission denied"), "{text}");
+    assert!(desk.files("store").is_empty() && desk.files("copies").is_empty());
+    // A webhook that does not take it hides nothing.
+    desk.write(
+        "environment.yaml",
+        fs::read_to_string(desk.path("environment.yaml")).unwrap().replace("/hook", "/gone"),
+    );
+    let ended = desk.runs("change", 1);
+    assert!(
+        ended.stdout.contains("permission denied") && ended.stdout.contains("webhook"),
+        "{}",
+        ended.stdout
+    );
+    desk.tells_none_of(&["blind-password"]);
 }

@@ -110,7 +110,7 @@ fn stock() -> &'static (Vec<u8>, Vec<u8>) {
         desk.runs("change", 0);
         let mut files = desk.files("store").into_iter();
         let (dump, manifest) = (files.next().unwrap(), files.next().unwrap());
-        assert!(dump.0.ends_with(".dump") && manifest.0.ends_with(".manifest.json"));
+        assert!(manifest.0.ends_with(".manifest.json"), "{}", dump.0);
         (dump.1, manifest.1)
     })
 }
@@ -354,10 +354,19 @@ fn copies() {
         "neither here nor there"
     );
     put(&desk, "copies/0", 60);
-    let (_, seen) = prune(&desk, "keep-last: 2, local: copies", 0);
+    let (_, seen) =
+        prune(&desk, "keep-last: 2, local: copies, events: { folder: events, log: all.jsonl }", 0);
     stays(&desk, &["0", "1"]);
     assert_eq!(left(&desk, "copies"), (vec!["0".to_owned(), "1".to_owned()], vec![]));
     assert_eq!(seen["local"]["deleted"], json!(["2.dump", "3.dump"]));
+    let told = fs::read_to_string(desk.path("all.jsonl")).unwrap();
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<_> = told.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    let (started, completed) = ("prune_local_started", "prune_local_completed");
+    assert_eq!(events, [started, started, completed, completed], "{told:?}");
+    let counts =
+        ["found_count", "kept_count", "deleted_count", "backup_keep"].map(|name| told[2][name].as_u64());
+    assert_eq!(counts, [5, 2, 3, 2].map(Some));
 }
 
 fn future() {

@@ -50,7 +50,7 @@ const STRACE: &str = "exec strace -f -qq -b execve -o trace";
 const SOME: usize = 24;
 
 /// So many points of one call in `make torture`: whoever looks through all processes opens thousands of files.
-const MOST: usize = 60;
+const MOST: usize = 200;
 
 /// So many random moments in `make torture`, and how far they are apart.
 const MOMENTS: u64 = 100;

@@ -49,16 +49,13 @@ impl Catalogue {
         for object in objects.iter().filter(|object| stem(&object.key).is_none()) {
             let (archive, size) = (object.key.clone(), object.size);
             let manifest = archive.strip_suffix(ARCHIVE).and_then(|stem| manifests.get(stem));
-            match manifest {
-                Some(manifest) => {
-                    seen += 1;
-                    let (at, manifest) = (manifest.modified, Some(manifest.key.clone()));
-                    found.backups.push(Backup { archive, manifest, size, at });
-                }
-                None => {
-                    let at = object.modified;
-                    found.without_manifest.push(Backup { archive, manifest: None, size, at });
-                }
+            if let Some(manifest) = manifest {
+                seen += 1;
+                let (at, manifest) = (manifest.modified, Some(manifest.key.clone()));
+                found.backups.push(Backup { archive, manifest, size, at });
+            } else {
+                let at = object.modified;
+                found.without_manifest.push(Backup { archive, manifest: None, size, at });
             }
         }
         if seen < manifests.len() {

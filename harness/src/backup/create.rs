@@ -145,23 +145,11 @@ pub async fn create(
     };
     let local = order.local.map(folder).transpose()?;
     let mut made = Made {
-        archive: undo.archive.clone(),
-        manifest: undo.manifest.clone(),
         local: local.as_ref().and_then(|local| local.url.clone()),
         dry_run: order.dry_run,
-        database: snapshot.source.database.clone(),
-        server: snapshot.source.version.clone(),
         pg_dump: dump.version.clone(),
-        taken_at: snapshot.taken_at,
-        bytes: 0,
-        sha256: String::new(),
-        tables: vec![],
-        rows: 0,
-        stored_bytes: 0,
-        stored_sha256: String::new(),
         seconds_snapshot: seconds(source, began),
-        seconds_dump: 0.0,
-        seconds_read_back: 0.0,
+        ..Made::of(&undo, &snapshot)
     };
     let places = open(store, local.as_ref()).await?;
     if order.dry_run {
@@ -169,15 +157,7 @@ pub async fn create(
         return Ok(made);
     }
     let began = source.clock.elapsed();
-    let mut uploads = vec![];
-    for place in &places {
-        let mut undo = Undo { folder: place.folder.clone(), ..undo.clone() };
-        let upload = place.store.begin(&undo.archive, &promises.promise(&undo)?).await?;
-        // It outlives this process, and nobody else can list it.
-        undo.upload = Some(upload.id.clone());
-        let promise = promises.promise(&undo)?;
-        uploads.push((undo, upload, promise));
-    }
+    let mut uploads = begin(&places, &undo, promises).await?;
     let id = snapshot.id.clone();
     let (decoded, picture) = tokio::try_join!(dumped(source, (&id, &dump.path), &mut uploads), async {
         snapshot.picture().await.map_err(BackupError::from)
@@ -189,7 +169,7 @@ pub async fn create(
     let mut manifest = manifest(&undo, (&snapshot, picture), (&decoded, &dump.version));
     snapshot.close().await?;
     let began = source.clock.elapsed();
-    for (place, (undo, upload, _)) in places.iter().zip(uploads) {
+    for (place, (undo, upload)) in places.iter().zip(uploads) {
         let whole = Some((decoded.bytes, decoded.sha256.clone()));
         let promise = promises.promise(&Undo { whole, ..undo })?;
         manifest.archive.version = upload.finish().await?.version;
@@ -198,6 +178,49 @@ pub async fn create(
     }
     made.seconds_read_back = seconds(source, began);
     Ok(made)
+}
+
+impl Made {
+    /// Nothing is made yet.
+    fn of(undo: &Undo, snapshot: &Snapshot<'_>) -> Self {
+        Self {
+            archive: undo.archive.clone(),
+            manifest: undo.manifest.clone(),
+            local: None,
+            dry_run: false,
+            database: snapshot.source.database.clone(),
+            server: snapshot.source.version.clone(),
+            pg_dump: String::new(),
+            taken_at: snapshot.taken_at,
+            bytes: 0,
+            sha256: String::new(),
+            tables: vec![],
+            rows: 0,
+            stored_bytes: 0,
+            stored_sha256: String::new(),
+            seconds_snapshot: 0.0,
+            seconds_dump: 0.0,
+            seconds_read_back: 0.0,
+        }
+    }
+}
+
+/// An upload to each place, with what was promised about it.
+async fn begin<'p>(
+    places: &'p [Place<'_>],
+    undo: &Undo,
+    promises: &Promises<'_, Undo>,
+) -> Result<Vec<(Undo, Upload<'p>)>, BackupError> {
+    let mut uploads = vec![];
+    for place in places {
+        let mut undo = Undo { folder: place.folder.clone(), ..undo.clone() };
+        let upload = place.store.begin(&undo.archive, &promises.promise(&undo)?).await?;
+        // It outlives this process, and nobody else can list it.
+        undo.upload = Some(upload.id.clone());
+        promises.promise(&undo)?;
+        uploads.push((undo, upload));
+    }
+    Ok(uploads)
 }
 
 fn seconds(wire: Wire<'_>, since: Duration) -> f64 {
@@ -229,10 +252,10 @@ async fn open<'a>(store: Wire<'a>, local: Option<&'a Connection>) -> Result<Vec<
 }
 
 /// Dumps at the snapshot into every upload, decoding on the way.
-async fn dumped<P>(
+async fn dumped(
     source: Wire<'_>,
     (snapshot, program): (&str, &Path),
-    uploads: &mut [(Undo, Upload<'_>, P)],
+    uploads: &mut [(Undo, Upload<'_>)],
 ) -> Result<Decoded, BackupError> {
     let way = libpq(source, None)?;
     let words = ["--format=custom", "--compress=1", "--no-password", "--lock-wait-timeout=30s"];
@@ -250,7 +273,7 @@ async fn dumped<P>(
                 break;
             }
             chunk.truncate(read);
-            for (_, upload, _) in uploads.iter_mut() {
+            for (_, upload) in uploads.iter_mut() {
                 upload.write(&chunk).await?;
             }
             // Who decodes may have seen enough to say no; that is told when it ends.

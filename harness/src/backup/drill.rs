@@ -3,6 +3,7 @@
 
 use super::archive::{Decoded, Outcome};
 use super::compare::{Comparison, Depth, compare};
+use super::events::Events;
 use super::fetch::{Chosen, Fetched, Which, choose, fetch};
 use super::in_place::{self, Tables};
 use super::restore::{Loaded, restore};
@@ -14,12 +15,19 @@ use crate::undo::{Leave, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The most rows that a question may give: more belong into the question.
 const ROWS: usize = 1000;
+
+/// What nobody knows of a backup that another tool made.
+const WITHOUT_MANIFEST: [&str; 3] = [
+    "that what was dumped was whole: there is no manifest, only what the archive says of itself",
+    "that the content of rows is the right one: without a manifest rows are counted, not compared",
+    "how old the data is: the time is that of the file",
+];
 
 /// How deep it looks. Each looks at all that those before it do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +42,6 @@ pub enum Tier {
 }
 
 /// What is asked for.
-#[derive(Debug)]
 pub struct Ask<'a> {
     /// Which backup.
     pub which: Which,
@@ -48,6 +55,8 @@ pub struct Ask<'a> {
     pub queries: &'a BTreeMap<String, String>,
     /// Tables that are emptied and filled where they are, in place of a scratch database.
     pub truncate: &'a [String],
+    /// Who hears how it goes on.
+    pub events: &'a Events<'a>,
 }
 
 /// What has to be put back.
@@ -154,8 +163,12 @@ pub async fn drill(
     seen.has_manifest = chosen.manifest.is_some();
     seen.taken_at = Some(chosen.manifest.as_ref().map_or(chosen.backup.at, |manifest| manifest.taken_at));
     let mut lap = Lap(store, store.clock.elapsed());
+    ask.events.tell("download_latest_started", "info", &[]);
     let fetched = fetch(store, &chosen.backup.archive).await?;
     seen.seconds.download = lap.seconds();
+    let fields =
+        [("size_bytes", json!(fetched.decoded.bytes)), ("duration_sec", json!(seen.seconds.download))];
+    ask.events.tell("download_latest_completed", "info", &fields);
     let archive = ArchiveSeen::of(&chosen, &fetched.decoded);
     let fit = archive.outcome == Some(Outcome::Sound)
         && archive.expected_sha256.as_ref().is_none_or(|expected| *expected == archive.sha256);
@@ -192,11 +205,9 @@ async fn into_scratch(
     let inside = Wire { connection: connection.as_ref(), ..server };
     postgres::prove(inside, &scratch).await?;
     seen.seconds.create = lap.seconds();
+    ask.events.tell("restore_local_started", "info", &[]);
     let loaded = restore(fetched, (inside, &scratch.name), ask.jobs, &promise).await?;
-    seen.seconds.restore = lap.seconds();
-    let whole = loaded.is_whole();
-    seen.restore = Some(loaded);
-    if whole {
+    if restored(ask, loaded, seen, lap) {
         postgres::analyze(inside, &promise).await?;
         seen.seconds.analyze = lap.seconds();
         verify(ask, (chosen, fetched), inside, seen, &promise).await?;
@@ -221,11 +232,9 @@ async fn into_place(
     let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
     let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
     let promise = promises.promise(&Undo::Tables(tables))?;
+    ask.events.tell("restore_local_started", "info", &[]);
     let loaded = in_place::refill(fetched, &target, server, &promise).await?;
-    seen.seconds.restore = lap.seconds();
-    let whole = loaded.is_whole();
-    seen.restore = Some(loaded);
-    if !whole {
+    if !restored(ask, loaded, seen, lap) {
         return Ok(());
     }
     let now = postgres::named(server, ask.truncate).await?.tables;
@@ -239,6 +248,17 @@ async fn into_place(
     Ok(())
 }
 
+/// Takes down how a restore ended, and whether it came to its end.
+fn restored(ask: &Ask<'_>, loaded: Loaded, seen: &mut Drilled, lap: &mut Lap<'_>) -> bool {
+    seen.seconds.restore = lap.seconds();
+    let whole = loaded.is_whole();
+    if whole {
+        ask.events.tell("restore_local_completed", "info", &[("duration_sec", json!(seen.seconds.restore))]);
+    }
+    seen.restore = Some(loaded);
+    whole
+}
+
 async fn asked(ask: &Ask<'_>, wire: Wire<'_>, seen: &mut Drilled) -> Result<(), BackupError> {
     for (name, sql) in ask.queries {
         let rows = postgres::query(wire, sql, ROWS, false).await?;
@@ -249,19 +269,11 @@ async fn asked(ask: &Ask<'_>, wire: Wire<'_>, seen: &mut Drilled) -> Result<(), 
 
 fn unproven(chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
     let mut out = vec!["owners, privileges and roles: they are left out of a drill".to_owned()];
-    match &chosen.manifest {
-        Some(manifest) => {
-            let each = manifest.left_out.iter();
-            out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
-        }
-        None => {
-            out.push(
-                "that what was dumped was whole: there is no manifest, only what the archive says of itself"
-                    .into(),
-            );
-            out.push("that the content of rows is the right one: without a manifest rows are counted, not compared".into());
-            out.push("how old the data is: the time is that of the file".into());
-        }
+    if let Some(manifest) = &chosen.manifest {
+        let each = manifest.left_out.iter();
+        out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));
+    } else {
+        out.extend(WITHOUT_MANIFEST.map(str::to_owned));
     }
     out.extend(fetched.decoded.unproven.iter().cloned());
     out

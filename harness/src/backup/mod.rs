@@ -5,12 +5,14 @@
 //! the very snapshot that was dumped: rows and hashes of every table, sequences, the whole schema.
 
 pub mod abandon;
+pub mod alarm;
 pub mod archive;
 
 pub mod catalogue;
 pub mod compare;
 pub mod create;
 pub mod drill;
+pub mod events;
 pub mod fetch;
 pub mod in_place;
 pub mod manifest;

@@ -1,7 +1,7 @@
 //! Looks at archives where they are, without a database: are their bytes those that were written, are they whole, and do
 //! they hold as many rows of every table as the manifest says?
 
-use super::archive::{self, Decoded, Outcome};
+use super::archive::{self, Cut, Decoded, Outcome};
 use super::compare::{Depth, TablePair, compare};
 use super::fetch::{Chosen, digest};
 use super::{Backup, BackupError};
@@ -26,6 +26,9 @@ pub struct ArchiveSeen {
     pub expected_sha256: Option<String>,
     /// Was it decoded to its end? `null` where it was not decoded.
     pub outcome: Option<Outcome>,
+    /// The COPY in which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
 }
 
 /// A backup that was looked at.
@@ -51,6 +54,7 @@ impl ArchiveSeen {
             sha256: decoded.sha256.clone(),
             expected_sha256: chosen.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone()),
             outcome: Some(decoded.outcome.clone()),
+            cut: decoded.contents.as_ref().and_then(|held| held.cut.clone()),
         }
     }
 }
@@ -66,7 +70,8 @@ pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Ve
     if !decode {
         let (bytes, sha256) = digest(&opened, key).await?.ok_or_else(gone)?;
         let expected_sha256 = chosen.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone());
-        let archive = ArchiveSeen { formats: vec![], bytes, sha256, expected_sha256, outcome: None };
+        let archive =
+            ArchiveSeen { formats: vec![], bytes, sha256, expected_sha256, outcome: None, cut: None };
         let unproven = vec!["that it can be decoded or restored: only its bytes were looked at".to_owned()];
         return Ok(Verified { backup, archive, tables: vec![], unproven });
     }

@@ -1,7 +1,10 @@
 //! The command line: one file per subcommand. The result goes to standard output, progress and diagnostics to standard
 //! error.
 
+mod backup;
+mod builtin;
 pub mod demo;
+mod drill;
 mod explain;
 mod plan;
 mod recover;
@@ -78,6 +81,12 @@ enum Command {
         after_help = "Examples:\n  proofmark recover --env environments/homelab.yaml\n  proofmark recover --all --env environments/homelab.yaml\n  proofmark recover 20260216T020000Z-x7k2q9 --env lab.yaml\n\nExit codes: 0 nothing is owed any more, 4 something is."
     )]
     Recover(recover::Options),
+    /// Make, list and verify backups of a PostgreSQL database
+    #[command(subcommand, after_help = backup::EXAMPLES)]
+    Backup(backup::Command),
+    /// Prove a backup, anyone's: restore it into a scratch database, compare, drop it again
+    #[command(after_help = drill::EXAMPLES)]
+    Drill(drill::Options),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
     #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain http")]
     Explain(explain::Options),
@@ -196,15 +205,21 @@ fn manual() -> std::io::Result<Vec<u8>> {
     let program = Cli::command();
     let man = clap_mangen::Man::new(program.clone());
     man.render(&mut page)?;
-    for command in program.get_subcommands() {
-        let command = command.clone().display_name(format!("proofmark {}", command.get_name()));
-        let man = clap_mangen::Man::new(command);
-        man.render_name_section(&mut page)?;
-        man.render_synopsis_section(&mut page)?;
-        man.render_options_section(&mut page)?;
-        man.render_extra_section(&mut page)?;
-    }
+    sections(&program, "proofmark", &mut page)?;
     Ok(page)
+}
+
+fn sections(of: &clap::Command, name: &str, page: &mut Vec<u8>) -> std::io::Result<()> {
+    for command in of.get_subcommands() {
+        let name = format!("{name} {}", command.get_name());
+        let man = clap_mangen::Man::new(command.clone().display_name(name.clone()).bin_name(name.clone()));
+        man.render_name_section(page)?;
+        man.render_synopsis_section(page)?;
+        man.render_options_section(page)?;
+        man.render_extra_section(page)?;
+        sections(command, &name, page)?;
+    }
+    Ok(())
 }
 
 /// Reads the command line, does what it says, and returns how it ended.
@@ -219,6 +234,8 @@ pub async fn main() -> Exit {
         Command::Report(options) => report::report(&options),
         Command::Verify(options) => verify::verify(&options),
         Command::Recover(options) => recover::recover(&options, &clock).await,
+        Command::Backup(command) => backup::backup(&command, &clock).await,
+        Command::Drill(options) => drill::drill(&options, &clock).await,
         Command::Explain(options) => explain::explain(&options),
         Command::Schema(options) => schema::schema(&options),
         Command::Completions { shell } => {

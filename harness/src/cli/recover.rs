@@ -1,18 +1,18 @@
 //! `recover`: puts back what runs that are dead still owe, from the evidence folder alone.
 
-use super::run::{Kept, asked, conclude, teller, unrecorded};
+use super::run::{Kept, asked, conclude, teller, told_alone, unrecorded};
 use super::{many, refuse, say, tell};
 use crate::clock::Clock;
 use crate::diag::{Diag, near_miss};
 use crate::environment::{Environment, Systems, Uses};
 use crate::model::{Exit, Permission};
-use crate::record::{ReadError as NoRun, Recorder, find};
+use crate::record::{ReadError as NoRun, Recorder, find, read};
 use crate::redact::Redactor;
 use crate::run::{Stop, World, recover as put_back};
 use crate::steps::AnyAct;
 use crate::undo::{Debt, Unfinished, unfinished};
 use serde_json::Map;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
         put_back(debts, world, recorder).await
     };
     match recorded.await {
-        Ok(ended) => conclude(&options.kept, &[], &ended),
+        Ok(ended) => conclude(&options.kept, &[], &ended, told_alone),
         Err(error) => unrecorded(&error),
     }
 }
@@ -133,13 +133,29 @@ fn no_run(error: &NoRun) -> Exit {
     refuse(&[Diag::new("no-run", error.to_string()).help(help)])
 }
 
+/// The connections of runs that had no environment file either. Those on which two runs differ are left out.
+fn of_their_runs(debts: &[Debt]) -> Environment {
+    let folders: BTreeSet<_> = debts.iter().map(|debt| &debt.folder).collect();
+    let infos = folders.into_iter().filter_map(|folder| read(folder).ok()?.info);
+    let (mut found, mut unlike) = (BTreeMap::new(), BTreeSet::new());
+    for (name, connection) in
+        infos.filter(|info| info.environment.is_none()).flat_map(|info| info.connections)
+    {
+        if found.insert(name.clone(), connection.clone()).is_some_and(|other| other != connection) {
+            unlike.insert(name);
+        }
+    }
+    found.retain(|name, _| !unlike.contains(name));
+    Environment::of_run(&found)
+}
+
 /// The connections that the ways back use. Leave to run programs and to change systems was given with the promise.
 async fn systems(
     options: &Options,
     debts: &[Debt],
     redactor: Redactor,
 ) -> Result<(Environment, Systems), Vec<Diag>> {
-    let environment = options.env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load)?;
+    let environment = options.env.as_deref().map_or_else(|| Ok(of_their_runs(debts)), Environment::load)?;
     let mut used = Uses::new();
     let mut wrong = vec![];
     for (promised, undo) in debts.iter().map(|debt| (&debt.promised, debt.undo.as_ref())) {

@@ -4,16 +4,16 @@ use super::report::{opened, told};
 use super::{Chosen, allowed, give, refuse, run_scope, say, tell};
 use crate::clients::processes::host;
 use crate::clock::Clock;
-use crate::diag::Diag;
+use crate::diag::{Diag, Place};
 use crate::environment::{Environment, Systems};
 use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
-use crate::record::{Export, RecordError, Recorder, Tell, export};
+use crate::record::{Export, RecordError, Recorder, Run, Tell, export};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
 use crate::report::{Report, github};
 use crate::run::{Ended, Stop, World};
 use crate::scenario::Plan;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -79,81 +79,101 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
     // Asked for while the scenarios are read.
     let paths = options.chosen.paths.clone();
     let commit = std::thread::spawn(move || commit(paths.first()?));
-    let operator = options.kept.operator();
-    let scope = run_scope(clock, &operator);
-    let redactor = Redactor::default();
-    let ready = async {
-        let (plan, environment) = options.chosen.load(&scope)?;
-        let systems = systems(&plan, &environment, options, redactor.clone()).await?;
-        Ok::<_, Vec<Diag>>((plan, environment, systems))
-    };
-    let (plan, environment, systems) = match ready.await {
-        Ok(ready) => ready,
-        Err(wrong) => return refuse(&wrong),
-    };
-    if let Some(exit) = super::recover::in_the_way(&options.kept) {
-        return exit;
+    let (jobs, deadline) = (options.jobs, options.deadline);
+    let order = Order { command: "run", kept: &options.kept, jobs, deadline, inside: None };
+    let load = |scope: &Map<String, Value>| options.chosen.load(scope);
+    match order.perform(load, || commit.join().ok().flatten(), clock).await {
+        Ok((ended, exports)) => conclude(&options.kept, &exports, &ended, told_alone),
+        Err(exit) => exit,
     }
-    let stop = match Stop::listen(clock, options.deadline.map(|deadline| deadline.0)) {
-        Ok(stop) => stop,
-        Err(error) => {
-            return refuse(&[Diag::new("no-signals", format!("signals cannot be listened to: {error}"))]);
+}
+
+/// A run of scenarios: what it is called, and where what it sees is kept.
+pub(super) struct Order<'a> {
+    pub(super) command: &'a str,
+    pub(super) kept: &'a Kept,
+    pub(super) jobs: usize,
+    pub(super) deadline: Option<Duration>,
+    /// The path of a file that stands in the program: nobody can mend it, so no place in it is shown.
+    pub(super) inside: Option<String>,
+}
+
+impl Order<'_> {
+    fn refuse(&self, wrong: Vec<Diag>) -> Exit {
+        let shown = |place: &Place| self.inside.as_deref() != Some(place.source.path.as_str());
+        let told = |diag: Diag| Diag { place: diag.place.filter(shown), ..diag };
+        refuse(&wrong.into_iter().map(told).collect::<Vec<_>>())
+    }
+
+    /// Plans and runs, and hands back the folder of evidence. `load` gets what templates may name of the run; `commit` is
+    /// asked for late.
+    pub(super) async fn perform(
+        &self,
+        load: impl FnOnce(&Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>>,
+        commit: impl FnOnce() -> Option<String>,
+        clock: &Clock,
+    ) -> Result<(Ended, Vec<Export>), Exit> {
+        let operator = self.kept.operator();
+        let scope = run_scope(clock, &operator);
+        let redactor = Redactor::default();
+        let ready = async {
+            let (plan, environment) = load(&scope)?;
+            let systems = self.systems(&plan, &environment, redactor.clone()).await?;
+            Ok::<_, Vec<Diag>>((plan, environment, systems))
+        };
+        let (plan, environment, systems) = ready.await.map_err(|wrong| self.refuse(wrong))?;
+        if let Some(exit) = super::recover::in_the_way(self.kept) {
+            return Err(exit);
         }
-    };
-    let recorded = async {
-        let mut recorder =
-            Recorder::create(&options.kept.evidence, clock, redactor, teller(options.kept.format))?;
-        let commit = commit.join().ok().flatten();
-        recorder.info(&RunInfo {
-            commit,
-            ..info(&plan, &environment, options, (&recorder.run, &operator, clock))
+        let stop = Stop::listen(clock, self.deadline.map(|deadline| deadline.0)).map_err(|error| {
+            refuse(&[Diag::new("no-signals", format!("signals cannot be listened to: {error}"))])
         })?;
-        let mut run = scope;
-        run.insert("id".into(), json!(recorder.run));
-        let world = World { systems: Arc::new(systems), clock: clock.clone(), stop, run, jobs: options.jobs };
-        crate::run::run(&plan, world, recorder).await
-    };
-    match recorded.await {
-        Ok(ended) => conclude(&options.kept, &plan.exports(), &ended),
-        Err(error) => unrecorded(&error),
+        let recorded = async {
+            let mut recorder =
+                Recorder::create(&self.kept.evidence, clock, redactor, teller(self.kept.format))?;
+            let info = self.info(&plan, &environment, (&recorder.run, &operator, clock));
+            recorder.info(&RunInfo { commit: commit(), ..info })?;
+            let mut run = scope;
+            run.insert("id".into(), json!(recorder.run));
+            let (systems, jobs) = (Arc::new(systems), self.jobs);
+            let world = World { systems, clock: clock.clone(), stop, run, jobs };
+            crate::run::run(&plan, world, recorder).await
+        };
+        let ended = recorded.await.map_err(|error| unrecorded(&error))?;
+        Ok((ended, plan.exports()))
     }
-}
 
-async fn systems(
-    plan: &Plan,
-    environment: &Environment,
-    options: &Options,
-    redactor: Redactor,
-) -> Result<Systems, Vec<Diag>> {
-    let allow = allowed(&options.kept.allow);
-    let (uses, mut wrong) = plan.connections(environment);
-    wrong.extend(plan.permissions(&allow, &environment.forbid).err().into_iter().flatten());
-    let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
-    if !wrong.is_empty() && exec {
-        // A secret may come from a program, and nothing is to be touched.
-        return Err(wrong);
+    async fn systems(
+        &self,
+        plan: &Plan,
+        environment: &Environment,
+        redactor: Redactor,
+    ) -> Result<Systems, Vec<Diag>> {
+        let allow = allowed(&self.kept.allow);
+        let (uses, mut wrong) = plan.connections(environment);
+        wrong.extend(plan.permissions(&allow, &environment.forbid).err().into_iter().flatten());
+        let exec = allow.contains(&Permission::Exec) && !environment.forbid.contains(&Permission::Exec);
+        if !wrong.is_empty() && exec {
+            // A secret may come from a program, and nothing is to be touched.
+            return Err(wrong);
+        }
+        match environment.resolve(&uses, exec, redactor).await {
+            Ok(systems) if wrong.is_empty() => Ok(systems),
+            resolved => Err(wrong.into_iter().chain(resolved.err().into_iter().flatten()).collect()),
+        }
     }
-    match environment.resolve(&uses, exec, redactor).await {
-        Ok(systems) if wrong.is_empty() => Ok(systems),
-        resolved => Err(wrong.into_iter().chain(resolved.err().into_iter().flatten()).collect()),
-    }
-}
 
-fn info(
-    plan: &Plan,
-    environment: &Environment,
-    options: &Options,
-    (run, operator, clock): (&str, &str, &Clock),
-) -> RunInfo {
-    let hash = |s: &crate::scenario::Scenario| FileHash {
-        path: s.document.source.path.clone(),
-        sha256: s.sha256.clone(),
-    };
-    RunInfo {
-        scenarios: plan.scenarios.iter().map(hash).collect(),
-        vars: plan.scenarios.iter().map(|s| (s.id.clone(), Value::Object(s.vars.clone()))).collect(),
-        allow: allowed(&options.kept.allow).iter().map(|permission| permission.word().to_owned()).collect(),
-        ..asked("run", environment, (run, operator, clock))
+    fn info(&self, plan: &Plan, environment: &Environment, of: (&str, &str, &Clock)) -> RunInfo {
+        let hash = |s: &crate::scenario::Scenario| FileHash {
+            path: s.document.source.path.clone(),
+            sha256: s.sha256.clone(),
+        };
+        RunInfo {
+            scenarios: plan.scenarios.iter().map(hash).collect(),
+            vars: plan.scenarios.iter().map(|s| (s.id.clone(), Value::Object(s.vars.clone()))).collect(),
+            allow: allowed(&self.kept.allow).iter().map(|permission| permission.word().to_owned()).collect(),
+            ..asked(self.command, environment, of)
+        }
     }
 }
 
@@ -236,8 +256,26 @@ impl Actions {
     }
 }
 
+/// What is told to people of a run.
+pub(super) enum Told {
+    /// This, before the report.
+    Before(String),
+    /// This, in the place of the report.
+    Alone(Value),
+}
+
+/// The report says it all.
+pub(super) fn told_alone(_: &Run) -> Told {
+    Told::Before(String::new())
+}
+
 /// Reads the run's own evidence back, and reports it.
-pub(super) fn conclude(kept: &Kept, exports: &[Export], ended: &Ended) -> Exit {
+pub(super) fn conclude(
+    kept: &Kept,
+    exports: &[Export],
+    ended: &Ended,
+    tells: impl FnOnce(&Run) -> Told,
+) -> Exit {
     let (folder, mut exit) = (ended.folder.as_path(), ended.exit);
     let Ok(run) = opened(folder.to_str(), &kept.evidence) else { return Exit::Evidence };
     let report = told(&run);
@@ -250,22 +288,18 @@ pub(super) fn conclude(kept: &Kept, exports: &[Export], ended: &Ended) -> Exit {
         tell(&Diag::new("no-export", error.to_string()).render(false));
         exit = Exit::Evidence;
     }
+    let page = written.as_ref().ok().and_then(|paths| paths.first());
     match kept.format {
-        Format::Human => {
-            let page = written.as_ref().ok().and_then(|paths| paths.first());
-            say(&crate::report::text::render(
-                &report,
-                page.map(PathBuf::as_path),
-                std::io::stdout().is_terminal(),
-            ));
-            say(&format!("\nevidence  {}\n", folder.display()));
-            if let Some(page) = page {
-                say(&format!("reports   {}\n", page.with_extension("{html,xml,json}").display()));
+        Format::Human => match tells(&run) {
+            Told::Alone(value) => {
+                give(&format!("{value:#}\n"));
+                tell(&format!("evidence  {}", folder.display()));
             }
-            if let Some(actions) = Actions::here() {
-                actions.told(&report);
+            Told::Before(text) => {
+                say(&text);
+                for_people(&report, folder, page.map(PathBuf::as_path));
             }
-        }
+        },
         Format::Jsonl => {
             let mut line = json!(run.lines.last());
             line["evidence"] = json!(folder);
@@ -274,6 +308,17 @@ pub(super) fn conclude(kept: &Kept, exports: &[Export], ended: &Ended) -> Exit {
         }
     }
     exit
+}
+
+fn for_people(report: &Report, folder: &Path, page: Option<&Path>) {
+    say(&crate::report::text::render(report, page, std::io::stdout().is_terminal()));
+    say(&format!("\nevidence  {}\n", folder.display()));
+    if let Some(page) = page {
+        say(&format!("reports   {}\n", page.with_extension("{html,xml,json}").display()));
+    }
+    if let Some(actions) = Actions::here() {
+        actions.told(report);
+    }
 }
 
 pub(super) fn unrecorded(error: &RecordError) -> Exit {

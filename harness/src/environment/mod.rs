@@ -10,9 +10,11 @@ mod login;
 mod role;
 mod secret;
 mod store;
+mod variables;
 
 pub use connection::{Connection, HttpClients, Inbox, Post, Systems, Tls};
 pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::{Environment, schema};
 pub use role::Uses;
 pub use store::StorePlace;
+pub use variables::tells_password;

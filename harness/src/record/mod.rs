@@ -8,7 +8,7 @@ mod reader;
 mod writer;
 
 pub use export::{Export, export};
-pub use reader::{ReadError, Run, find, read};
+pub use reader::{ReadError, Run, find, newest_first, read};
 pub use writer::{Tell, forget};
 
 use crate::clock::Clock;

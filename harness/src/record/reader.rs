@@ -1,7 +1,8 @@
 //! Reads a run's folder back, whole or cut short.
 
-use crate::model::{FORMAT, Line, Manifest, RunInfo};
+use crate::model::{FORMAT, Line, Manifest, RunInfo, StepRecord};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,13 +57,32 @@ pub enum ReadError {
 /// When there is no such run.
 pub fn find(name: Option<&str>, root: &Path) -> Result<PathBuf, ReadError> {
     let Some(name) = name else {
-        let folders = fs::read_dir(root).map_err(|_| ReadError::Empty(root.to_owned()))?;
-        let runs = folders.flatten().map(|entry| entry.path()).filter(|path| is_run(path));
-        return runs.max_by_key(|path| age(path)).ok_or_else(|| ReadError::Empty(root.to_owned()));
+        return runs(root).max_by_key(|path| age(path)).ok_or_else(|| ReadError::Empty(root.to_owned()));
     };
     let candidates = [PathBuf::from(name), root.join(name)];
     let found = candidates.into_iter().find(|path| is_run(path));
     found.ok_or_else(|| ReadError::Missing(name.to_owned()))
+}
+
+fn runs(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let folders = fs::read_dir(root).into_iter().flatten().flatten();
+    folders.map(|entry| entry.path()).filter(|path| is_run(path))
+}
+
+/// The folders of the runs below `root`, newest first; none where it cannot be read.
+pub fn newest_first(root: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = runs(root).collect();
+    found.sort_by_cached_key(|path| std::cmp::Reverse(age(path)));
+    found
+}
+
+impl Run {
+    /// What a step saw, as its own file keeps it; `None` where it kept none.
+    pub fn observation(&self, scenario: &str, step: &str) -> Option<Value> {
+        let text = existing(&self.folder.join(scenario).join(format!("{step}.json"))).ok()??;
+        let record: StepRecord = serde_json::from_slice(&text).ok()?;
+        Some(record.observation).filter(|seen| !seen.is_null())
+    }
 }
 
 /// Runs sort by the second in their names; those of one second by when their first file was written.

@@ -18,6 +18,7 @@ pub mod text;
 mod words;
 
 pub use fold::fold;
+pub use words::{line, seconds};
 
 use crate::diag::Diag;
 use crate::model::{Exit, Finding, Verdict};

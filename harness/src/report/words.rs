@@ -20,7 +20,7 @@ pub(super) fn mark(verdict: Verdict) -> &'static str {
 }
 
 /// A length of time: `0.02s`, `12.3s`, `2m 05s`, `1h 02m`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -38,7 +38,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 
 /// Text on one line without anything that could move a cursor, hide text or break a file: white space becomes one
 /// space, other control and direction characters become `�`.
-pub(super) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { harmless(c) }).collect();
     clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -9,7 +9,7 @@ mod step;
 
 pub use find::{Found, find};
 pub use judge::{Judged, judge, judge_record, kinds_of};
-pub use plan::{Plan, Selection, plan};
-pub use read::{Scenario, read};
+pub use plan::{Plan, Selection, embedded, plan};
+pub use read::{Overrides, Scenario, read};
 pub use schema::schema;
 pub use step::{Doing, Filled, Step};

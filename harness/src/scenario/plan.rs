@@ -1,9 +1,9 @@
 //! What would run, in which order, and everything that stands in its way: all mistakes of all files at once.
 
 use super::find::{Found, find, needed};
-use super::read::{Scenario, read};
+use super::read::{Overrides, Scenario, read, read_text};
 use super::step::{Step, kind_of};
-use crate::diag::{Diag, near_miss};
+use crate::diag::{Diag, Source, near_miss};
 use crate::document::Node;
 use crate::environment::{Environment, Uses};
 use crate::model::{Permission, ScenarioInfo};
@@ -11,6 +11,7 @@ use crate::record::Export;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What was selected on the command line.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +63,23 @@ pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec
     Ok(plan)
 }
 
+/// A scenario that stands in the program itself; `values` take the place of those in its `vars`. `name` is told in the place
+/// of a path, and is the id once `.yaml` is taken off.
+///
+/// # Errors
+/// Every mistake that the values make.
+pub fn embedded(
+    (name, text): (&str, &str),
+    values: &Map<String, Value>,
+    run: &Map<String, Value>,
+) -> Result<Plan, Vec<Diag>> {
+    let found =
+        Found { path: name.into(), id: name.trim_end_matches(".yaml").to_owned(), root: PathBuf::new() };
+    let source = Arc::new(Source { path: format!("builtin/{name}"), text: text.to_owned() });
+    let scenario = read_text(source, &found, Overrides::Values(values), run)?;
+    Ok(Plan { scenarios: vec![scenario] })
+}
+
 /// Two scenarios that export into one folder must not write one file.
 fn exported_once(plan: &Plan) -> Result<(), Vec<Diag>> {
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
@@ -84,7 +102,7 @@ fn load(
     all: &mut BTreeMap<String, Scenario>,
     wrong: &mut Vec<Diag>,
 ) {
-    match read(file, &selection.vars, run) {
+    match read(file, Overrides::Words(&selection.vars), run) {
         Ok(scenario) => {
             if let Some(other) = all.get(&file.id).filter(|other| other.found.path != file.path) {
                 let message = format!(

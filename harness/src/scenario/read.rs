@@ -2,7 +2,7 @@
 
 use super::find::Found;
 use super::step::{self, Doing, Filled, Step, Via};
-use crate::diag::{Diag, near_miss, parted};
+use crate::diag::{Diag, Source, near_miss, parted};
 use crate::document::{self, Document, Form, Kind, Late, Node, Scope};
 use crate::expect::Expect;
 use crate::model::{Duration, sha256};
@@ -10,6 +10,7 @@ use crate::steps::KindInfo;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A scenario that was read and checked.
 #[derive(Debug, Clone)]
@@ -89,16 +90,36 @@ impl Reader<'_> {
     }
 }
 
-/// Reads one scenario file. `overrides` are the `--var`s; `run` is what templates may name of the run.
+/// What takes the place of values in a scenario's `vars`.
+#[derive(Debug, Clone, Copy)]
+pub enum Overrides<'a> {
+    /// The `--var`s: text stays text, anything else is read as YAML.
+    Words(&'a BTreeMap<String, String>),
+    /// Values as they are.
+    Values(&'a Map<String, Value>),
+}
+
+/// Reads one scenario file. `run` is what templates may name of the run.
 ///
 /// # Errors
 /// Every mistake in the file.
 pub fn read(
     found: &Found,
-    overrides: &BTreeMap<String, String>,
+    overrides: Overrides<'_>,
     run: &Map<String, Value>,
 ) -> Result<Scenario, Vec<Diag>> {
-    let document = document::text(&found.path).and_then(document::parse).map_err(|diag| vec![diag])?;
+    let source = document::text(&found.path).map_err(|diag| vec![diag])?;
+    read_text(source, found, overrides, run)
+}
+
+/// The same from its text.
+pub(super) fn read_text(
+    source: Arc<Source>,
+    found: &Found,
+    overrides: Overrides<'_>,
+    run: &Map<String, Value>,
+) -> Result<Scenario, Vec<Diag>> {
+    let document = document::parse(source).map_err(|diag| vec![diag])?;
     let root = &document.root;
     let wrong = document.form(&FORM).map_err(|diag| vec![diag])?;
     let mut reader = Reader { document: &document, wrong };
@@ -136,13 +157,17 @@ fn export(reader: &mut Reader<'_>, root: &Node, id: &str) -> String {
     folder
 }
 
-/// `vars`, with `--var` in the place of those it names. Text stays text; anything else is read as YAML.
-fn vars(reader: &mut Reader<'_>, root: &Node, overrides: &BTreeMap<String, String>) -> Map<String, Value> {
+/// `vars`, with the overrides in the place of those they name.
+fn vars(reader: &mut Reader<'_>, root: &Node, overrides: Overrides<'_>) -> Map<String, Value> {
     let mut vars: Map<String, Value> = reader.optional(root, "vars").unwrap_or_default();
-    for (name, text) in overrides {
-        if let Some(value) = vars.get_mut(name) {
-            let typed = if value.is_string() { None } else { serde_saphyr::from_str(text).ok() };
-            *value = typed.unwrap_or_else(|| Value::String(text.clone()));
+    for (name, value) in &mut vars {
+        match overrides {
+            Overrides::Words(words) => {
+                let Some(text) = words.get(name) else { continue };
+                let typed = if value.is_string() { None } else { serde_saphyr::from_str(text).ok() };
+                *value = typed.unwrap_or_else(|| Value::String(text.clone()));
+            }
+            Overrides::Values(values) => values.get(name).into_iter().for_each(|own| value.clone_from(own)),
         }
     }
     vars

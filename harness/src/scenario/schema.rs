@@ -117,10 +117,7 @@ fn step(duration: &Value) -> Value {
                 json!({ "enum": ["step", "scenario"] }),
                 "When an act's promise to put its change back is kept.",
             ),
-            "timeout" => (
-                duration.clone(),
-                "Bounds one attempt. If it is not said: 30s, and hours for the kinds that move whole databases.",
-            ),
+            "timeout" => (duration.clone(), "Bounds one attempt; 30s, or hours where databases are moved."),
             "expect" => (
                 json!({ "type": "array", "items": { "$ref": "#/$defs/expect" } }),
                 "What is expected on top of what the kind judges by itself.",

@@ -4,17 +4,20 @@
 use super::{Act, Cx, Permission, StepError};
 use crate::backup::abandon::{self, Left};
 use crate::backup::create::{self, Made, Order, Undo};
-use crate::backup::{BackupError, name};
+use crate::backup::events::{Events, EventsTo};
+use crate::backup::{BackupError, alarm, name};
 use crate::clients::http::Wire;
 use crate::model::{Duration, Finding};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::path::Path;
 
 const SOURCE: &str = "postgres";
 const STORE: &str = "store";
+const WEBHOOK: &str = "webhook";
 
 /// Makes a backup of a database: an archive of pg_dump, and beside it a manifest that says what the database held.
 ///
@@ -31,13 +34,19 @@ pub struct Backup {
     /// A folder of this machine that gets a copy, archive and manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<String>,
+    /// Where events go: one JSON object per line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsTo>,
+    /// Tell the connection `webhook` when no backup was made: `{"text": "[BACKUP FAILURE] …"}` is posted to its `url`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub webhook: bool,
     /// Only look whether it could be made, and say under which name. Such a step is undecided.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
 
 /// What became of it.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
     /// The backup; `null` where none was made.
@@ -45,6 +54,9 @@ pub struct Seen {
     /// Why none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// What became of the message to the webhook: `told`, or why it was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 }
 
 /// What is left once the promises are kept.
@@ -60,7 +72,7 @@ impl Act for Backup {
         "backup: { name: \"postgres/{date}/{db}_{date}_{time}_{micros}_{pid}\", local: backups }";
     const JUDGES: &'static str = "The backup was made: as many rows of every table in the archive as in the database at the snapshot, and the bytes that were sent are those that the store gives back. A database without tables is undecided. When it is over, that nothing of an unfinished backup is left.";
     const RULES: u32 = 1;
-    const ROLES: &'static [&'static str] = &[SOURCE, STORE];
+    const ROLES: &'static [&'static str] = &[SOURCE, STORE, WEBHOOK];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
     type Done = Seen;
     type Seen = Seen;
@@ -69,6 +81,10 @@ impl Act for Backup {
 
     fn needs(&self) -> &'static [Permission] {
         if self.dry_run { &[] } else { &[Permission::Change] }
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        if self.webhook { Self::ROLES } else { &[SOURCE, STORE] }
     }
 
     fn roles_back(owed: &Undo) -> &'static [&'static str] {
@@ -85,13 +101,37 @@ impl Act for Backup {
             local: self.local.as_deref().map(Path::new),
             dry_run: self.dry_run,
         };
+        let began = cx.clock.elapsed();
+        let events = Events::open(self.events.as_ref(), "backup", (&cx.clock, &cx.systems.redactor))?;
+        events.tell("backup_local_started", "info", &[]);
         let made = create::create(&order, (cx.wire(SOURCE)?, cx.wire(STORE)?), promises).await;
-        Ok(match made {
-            Ok(made) => Seen { made: Some(made), failed: None },
+        let took = cx.clock.elapsed().saturating_sub(began).as_secs_f64();
+        let error = match made {
+            Ok(made) => {
+                let fields = [
+                    ("size_bytes", json!(made.bytes)),
+                    ("mtime_unix", json!(cx.clock.now().as_second())),
+                    ("duration_sec", json!(took)),
+                ];
+                events.tell("backup_local_completed", "info", &fields);
+                return Ok(Seen { made: Some(made), ..Seen::default() });
+            }
             // Nothing could be promised, so nothing was tried.
             Err(BackupError::Record(error)) => return Err(error.into()),
-            Err(error) => Seen { made: None, failed: Some(error.to_string()) },
-        })
+            Err(error) => error.to_string(),
+        };
+        events.tell(
+            "backup_local_failed",
+            "error",
+            &[("error", json!(error)), ("duration_sec", json!(took))],
+        );
+        let mut seen = Seen { failed: Some(error), ..Seen::default() };
+        if let (true, Some(why)) = (self.webhook, &seen.failed) {
+            let why = cx.systems.redactor.clean_text(why).into_inner();
+            let told = alarm::post(cx.wire(WEBHOOK)?, &why, &promises.declare_final()).await;
+            seen.webhook = Some(told.err().map_or_else(|| "told".to_owned(), |error| error.to_string()));
+        }
+        Ok(seen)
     }
 
     async fn observe(&self, done: &Seen, _cx: &Cx) -> Result<Seen, StepError> {
@@ -102,7 +142,13 @@ impl Act for Backup {
         let what = "a backup was made";
         let Some(made) = &seen.made else {
             let why = seen.failed.clone().unwrap_or_else(|| "none".into());
-            return vec![Finding::judged(what, "a backup", why, false)];
+            let mut findings = vec![Finding::judged(what, "a backup", why, false)];
+            findings.extend(
+                seen.webhook.as_ref().map(|told| {
+                    Finding::judged("the webhook was told", "told", told.clone(), told == "told")
+                }),
+            );
+            return findings;
         };
         if made.dry_run {
             let would = format!("a dry run: it would be `{}`", made.archive);

@@ -5,6 +5,7 @@ use super::archive::{looked_at, named};
 use super::backup::back;
 use super::backup_verify::Tier;
 use super::{Act, Cx, Permission, StepError};
+use crate::backup::events::{Events, EventsTo};
 use crate::backup::prune::{self, Pruned, Stays, Survey, Undo};
 use crate::backup::retention::Rules;
 use crate::clients::http::Wire;
@@ -14,6 +15,7 @@ use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::path::Path;
 
 const STORE: &str = "store";
@@ -50,6 +52,10 @@ pub struct BackupPrune {
     /// A folder of this machine with copies, which are deleted by the same rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<String>,
+    /// Where events go, as JSON lines: `prune_remote_started`, `prune_remote_completed`, `prune_remote_failed`, and the same
+    /// with `local` for a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsTo>,
     /// Only say what would be deleted. Such a step is undecided.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -89,9 +95,11 @@ impl Act for BackupPrune {
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Pruned, StepError> {
         let local = self.folder()?;
-        let wires = self.wires(cx, local.as_ref())?;
+        let wires = wires(cx, local.as_ref())?;
         let (prefix, rules) = (self.prefix(), self.rules());
-        let mut places = vec![];
+        let (mut places, began) = (vec![], cx.clock.elapsed());
+        let to = self.events.as_ref().filter(|_| !self.dry_run);
+        let events = Events::open(to, "backup", (&cx.clock, &cx.systems.redactor))?;
         for (wire, _) in &wires {
             places.push(prune::survey(*wire, prefix, &rules).await?);
         }
@@ -103,10 +111,14 @@ impl Act for BackupPrune {
         match places.iter().find_map(|place| self.refusal(&place.seen)) {
             Some(why) => places.iter_mut().for_each(|place| place.seen.refused = Some(why.clone())),
             None => {
-                for (at, place) in wires.into_iter().zip(&mut places) {
-                    place.delete(at, prefix, promises).await;
+                for (at, place) in wires.iter().zip(&mut places) {
+                    events.tell(&format!("prune_{}_started", side(&place.seen)), "info", &[]);
+                    place.delete(*at, prefix, promises).await;
                 }
             }
+        }
+        for ((wire, _), place) in wires.iter().zip(&places).filter(|_| to.is_some()) {
+            self.tell(&events, place.seen.clone(), (*wire, began)).await;
         }
         let mut seen = places.into_iter().map(|Survey { seen, .. }| seen);
         let first = seen.next().ok_or_else(|| StepError::lasting("there is no place to prune"))?;
@@ -116,7 +128,7 @@ impl Act for BackupPrune {
     async fn observe(&self, done: &Pruned, cx: &Cx) -> Result<Pruned, StepError> {
         let local = self.folder()?;
         let mut seen = done.clone();
-        let mut wires = self.wires(cx, local.as_ref())?.into_iter().map(|(wire, _)| wire);
+        let mut wires = wires(cx, local.as_ref())?.into_iter().map(|(wire, _)| wire);
         let mut place = Some(&mut seen);
         while let (Some(pruned), Some(wire)) = (place, wires.next()) {
             if pruned.refused.is_none() {
@@ -173,23 +185,37 @@ impl BackupPrune {
         }
     }
 
+    /// Tells how it ended in one place, after another look at it.
+    async fn tell(
+        &self,
+        events: &Events<'_>,
+        mut seen: Pruned,
+        (wire, began): (Wire<'_>, std::time::Duration),
+    ) {
+        let mut error = seen.refused.clone();
+        if error.is_none() {
+            error = prune::look(&mut seen, wire, self.prefix()).await.err().map(|error| error.to_string());
+        }
+        let error = error.or_else(|| seen.failed.first().map(|one| format!("{}: {}", one.archive, one.why)));
+        let took = wire.clock.elapsed().saturating_sub(began).as_secs_f64();
+        let mut fields = vec![
+            ("found_count", json!(seen.kept.len() + seen.to_delete.len())),
+            ("kept_count", json!(seen.kept.len())),
+            ("deleted_count", json!(seen.deleted.len())),
+            ("backup_keep", json!(self.keep_last)),
+            ("duration_sec", json!(took)),
+        ];
+        let (how, level) = if error.is_some() { ("failed", "error") } else { ("completed", "info") };
+        fields.extend(error.map(|error| ("error", json!(error))));
+        events.tell(&format!("prune_{}_{how}", side(&seen)), level, &fields);
+    }
+
     fn floor(&self) -> usize {
         self.keep_at_least.unwrap_or(1)
     }
 
     fn folder(&self) -> Result<Option<Connection>, StepError> {
         Ok(self.local.as_deref().map(|folder| prune::place(Path::new(folder))).transpose()?)
-    }
-
-    /// The store, and the folder if there is one.
-    fn wires<'a>(
-        &self,
-        cx: &'a Cx,
-        local: Option<&'a Connection>,
-    ) -> Result<Vec<(Wire<'a>, bool)>, StepError> {
-        let store = cx.wire(STORE)?;
-        let local = local.map(|connection| (Wire { connection: Some(connection), ..store }, true));
-        Ok([(store, false)].into_iter().chain(local).collect())
     }
 
     /// Why nothing may be deleted, anywhere, if this is seen in one place.
@@ -258,6 +284,18 @@ impl BackupPrune {
             ),
         ]
     }
+}
+
+/// How events call the place.
+fn side(seen: &Pruned) -> &'static str {
+    if seen.store.starts_with("s3://") { "remote" } else { "local" }
+}
+
+/// The store, and the folder if there is one.
+fn wires<'a>(cx: &'a Cx, local: Option<&'a Connection>) -> Result<Vec<(Wire<'a>, bool)>, StepError> {
+    let store = cx.wire(STORE)?;
+    let local = local.map(|connection| (Wire { connection: Some(connection), ..store }, true));
+    Ok([(store, false)].into_iter().chain(local).collect())
 }
 
 /// What the rules let go is gone, but for what a lock keeps.

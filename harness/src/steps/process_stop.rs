@@ -6,6 +6,7 @@
 //! beside [`Undo::Process`], without changing what is here.
 
 use super::{Act, Cx, Permission, StepError};
+use crate::clients::Log;
 use crate::clients::processes::{
     Found, Signal, Wanted, find, hold, host, lives, marked, start, startable, stop,
 };
@@ -24,6 +25,9 @@ const SETTLED: f64 = 3.0;
 
 /// Whoever was asked to end and lives on for so long does not end because of that any more.
 const GRACE: Duration = Duration::secs(90);
+
+/// What the looks after the first know of a process that was promised to be started again, and never stopped.
+const NOT_ASKED: &str = "it was not asked to end";
 
 /// Stops a process of this machine (Linux) until the end of the scenario, or of the step with `until: step`, and then
 /// starts it again. Needs `change` and `exec`.
@@ -99,6 +103,9 @@ pub struct Way {
     start: Vec<String>,
     cwd: String,
     mark: String,
+    /// Is it written down when it is asked to end?
+    #[serde(default)]
+    told: bool,
 }
 
 /// What runs once it was put back.
@@ -144,6 +151,7 @@ impl Act for ProcessStop {
         let held = hold(way.process.clone())?;
         let (process, signal) = (way.process.clone(), way.signal);
         let promise = promises.promise(&Undo::Process(Box::new(way)))?;
+        promises.begins(&promise)?;
         stop(held, signal, WAIT.0.min(cx.timeout.0), &cx.log, &promise).await?;
         Ok(Stopped { process, since: cx.clock.now() })
     }
@@ -190,7 +198,10 @@ impl Act for ProcessStop {
                 way.host
             )));
         }
-        let seen = way.look().await?;
+        if way.told && !by.begun() {
+            cx.log.done(NOT_ASKED.to_owned());
+        }
+        let seen = way.look(&cx.log).await?;
         if seen.ending.is_some() || !seen.processes.is_empty() || !seen.started.is_empty() {
             return Ok(());
         }
@@ -199,9 +210,9 @@ impl Act for ProcessStop {
         started.map_err(|error| StepError { message: error.to_string(), transient: true })
     }
 
-    async fn observe_reverted(owed: &Undo, _cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
         let Undo::Process(way) = owed;
-        way.look().await
+        way.look(&cx.log).await
     }
 
     fn judge_reverted(owed: &Undo, seen: &Reverted, at: Timestamp) -> Vec<Finding> {
@@ -277,13 +288,15 @@ impl ProcessStop {
             start: self.start.clone(),
             cwd: absolute(self.cwd.as_deref().unwrap_or(".")),
             mark,
+            told: true,
         })
     }
 }
 
 impl Way {
-    async fn look(&self) -> Result<Reverted, StepError> {
-        let ending = lives(self.process.clone(), self.signal).await?;
+    async fn look(&self, log: &Log) -> Result<Reverted, StepError> {
+        let asked = !log.has_done(NOT_ASKED);
+        let ending = lives(self.process.clone(), self.signal).await?.map(|may_end| may_end && asked);
         let processes = find(wanted(self.pid_file.as_ref(), self.matches.as_ref(), &self.process)).await?;
         Ok(Reverted { processes, started: marked(self.mark.clone()).await?, ending })
     }

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub(super) enum Entry {
     /// A change may be made from now on.
     Promised(Promised),
+    /// The change is made now.
+    Begun(Begun),
     /// The world was seen to be back.
     Kept(Kept),
 }
@@ -53,6 +55,16 @@ pub struct Promised {
     pub undo: Value,
 }
 
+/// The change that was promised to be put back begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Begun {
+    /// The promise's number in this run.
+    pub(super) promise: u32,
+    /// When.
+    pub(super) at: Timestamp,
+}
+
 /// The end of a promise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -75,7 +87,7 @@ impl Framed for Promised {
 
 impl Framed for Entry {
     const FRAME: &'static Frame =
-        &Frame { own: &[], named: &[], parts: &[("promised", &PART), ("kept", &PART)] };
+        &Frame { own: &[], named: &[], parts: &[("promised", &PART), ("begun", &PART), ("kept", &PART)] };
 }
 
 /// A run that owes something.
@@ -123,20 +135,22 @@ pub fn unfinished(root: &Path) -> Result<Vec<Unfinished>, ReadError> {
     let mut runs = vec![];
     let mut kept = BTreeSet::new();
     for folder in folders(root)? {
-        let mut promised = vec![];
+        let (mut promised, mut begun) = (vec![], BTreeSet::new());
         for entry in entries(&folder.join("journal.jsonl"))? {
             match entry {
                 Entry::Promised(one) => promised.push(one),
+                Entry::Begun(one) => drop(begun.insert(one.promise)),
                 Entry::Kept(end) => drop(kept.insert((end.run, end.promise))),
             }
         }
-        runs.push((folder, promised));
+        runs.push((folder, promised, begun));
     }
     let mut out = vec![];
-    for (folder, promised) in runs.into_iter().rev() {
+    for (folder, promised, begun) in runs.into_iter().rev() {
         let run = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let open = promised.into_iter().rev().filter(|one| !kept.contains(&(run.clone(), one.promise)));
-        let debts: Vec<Debt> = open.map(|one| debt(&run, &folder, one)).collect();
+        let debts: Vec<Debt> =
+            open.map(|one| debt(&run, &folder, begun.contains(&one.promise), one)).collect();
         if !debts.is_empty() {
             out.push(Unfinished { lock: lock(&folder), run, folder, debts });
         }
@@ -188,7 +202,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, ReadError> {
     Ok(out)
 }
 
-fn debt(run: &str, folder: &Path, promised: Promised) -> Debt {
+fn debt(run: &str, folder: &Path, begun: bool, promised: Promised) -> Debt {
     let undo = match &promised.private {
         None => Some(promised.undo.clone()),
         Some(name) => fs::read(folder.join(name))
@@ -196,5 +210,5 @@ fn debt(run: &str, folder: &Path, promised: Promised) -> Debt {
             .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
             .and_then(|mut file| file.get_mut("undo").map(Value::take)),
     };
-    Debt { run: run.to_owned(), folder: folder.to_owned(), promised, undo }
+    Debt { run: run.to_owned(), folder: folder.to_owned(), begun, promised, undo }
 }

@@ -1,6 +1,6 @@
 //! The promises of a run: written down before the change, remembered until they are kept.
 
-use super::journal::{Entry, Kept, Promised};
+use super::journal::{Begun, Entry, Kept, Promised};
 use super::{Final, Owed, Promise, Until};
 use crate::clock::Clock;
 use crate::model::{Duration, FORMAT};
@@ -37,6 +37,8 @@ pub struct Debt {
     pub run: String,
     /// That run's folder.
     pub folder: PathBuf,
+    /// Was it written down that the change begins?
+    pub begun: bool,
     /// What was promised, as it was written down.
     pub promised: Promised,
     /// The way back as it was given; `None` where its secret part is lost.
@@ -72,8 +74,8 @@ impl Ledger {
     }
 
     /// Leave to put back what is owed.
-    pub fn leave(&self, _debt: &Debt) -> Owed {
-        Owed(())
+    pub fn leave(&self, debt: &Debt) -> Owed {
+        Owed { begun: debt.begun }
     }
 
     /// Writes down that the promise was kept: the world was seen to be back.
@@ -92,7 +94,7 @@ impl Ledger {
     }
 
     /// Writes the promise down and waits until the disk has it.
-    fn promise(&self, by: &By, undo: Value) -> Result<(), RecordError> {
+    fn promise(&self, by: &By, undo: Value) -> Result<Promise, RecordError> {
         let mut recorder = self.recorder();
         let promise = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         let mut promised = Promised {
@@ -117,7 +119,15 @@ impl Ledger {
         }
         recorder.journal(&Entry::Promised(promised.clone()))?;
         let (run, folder) = (recorder.run.clone(), recorder.folder().to_owned());
-        self.open().push(Debt { run, folder, promised, undo: Some(undo) });
+        self.open().push(Debt { run, folder, begun: false, promised, undo: Some(undo) });
+        Ok(Promise(promise))
+    }
+
+    fn begins(&self, promise: &Promise) -> Result<(), RecordError> {
+        let mut recorder = self.recorder();
+        recorder.journal(&Entry::Begun(Begun { promise: promise.0, at: self.clock.now() }))?;
+        let own = |debt: &&mut Debt| debt.run == recorder.run && debt.promised.promise == promise.0;
+        self.open().iter_mut().filter(own).for_each(|debt| debt.begun = true);
         Ok(())
     }
 
@@ -149,7 +159,15 @@ impl<'a, U: Serialize> Promises<'a, U> {
     /// # Errors
     /// When the promise could not be written to disk: nothing may be changed then.
     pub fn promise(&self, undo: &U) -> Result<Promise, RecordError> {
-        self.ledger.promise(self.by, serde_json::to_value(undo)?).map(|()| Promise(()))
+        self.ledger.promise(self.by, serde_json::to_value(undo)?)
+    }
+
+    /// Writes down that the change is made now, for a kind that cannot always see whether it was.
+    ///
+    /// # Errors
+    /// When that could not be written to disk: nothing may be changed then.
+    pub fn begins(&self, promise: &Promise) -> Result<(), RecordError> {
+        self.ledger.begins(promise)
     }
 
     /// Declares the change final.

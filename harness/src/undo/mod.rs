@@ -16,11 +16,20 @@ use serde::{Deserialize, Serialize};
 
 /// The way back of this change is on disk.
 #[derive(Debug)]
-pub struct Promise(());
+pub struct Promise(u32);
 
 /// A promise is being kept.
 #[derive(Debug)]
-pub struct Owed(());
+pub struct Owed {
+    begun: bool,
+}
+
+impl Owed {
+    /// Was [`Promises::begins`] called for it? Where a kind always calls that first, a change that was not begun was not made.
+    pub fn begun(&self) -> bool {
+        self.begun
+    }
+}
 
 /// A change that is declared final: `plan` prints it, and nothing is put back.
 #[derive(Debug)]

@@ -17,9 +17,11 @@ pub struct Contents {
     /// The version of the pg_dump that wrote it.
     pub dump_version: Option<String>,
     /// Does it use `\restrict`? A psql before 15.14, 16.10, 17.6 does not know it.
-    pub restricted: bool,
+    pub restricted: Restricted,
     /// How many dumps it is: one per database of pg_dumpall; more than one else are files put together.
     pub dumps: u64,
+    /// How many of these say that they are complete.
+    pub complete: u64,
     /// Does it end with the end marker of what it is, and with nothing behind?
     pub end_marker: bool,
     /// The COPY in which it ends.
@@ -28,10 +30,21 @@ pub struct Contents {
     pub ends_within: Option<String>,
     /// Ends of COPY data that had no beginning.
     pub stray_ends: u64,
-    /// Is a `\restrict` without its `\unrestrict`?
-    pub left_restricted: bool,
     /// What makes these counts less than sure, at most 16 of them.
     pub doubts: Vec<String>,
+}
+
+/// Does a dump keep its data from being taken for commands of psql?
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restricted {
+    /// It has no `\restrict`.
+    #[default]
+    No,
+    /// It has, and ends it.
+    Yes,
+    /// It has, and does not end it.
+    Open,
 }
 
 /// What is held of one database.
@@ -95,8 +108,14 @@ impl Contents {
                 "its last line should be `-- PostgreSQL {what} complete`, which pg_dump writes when all is done, and is not: the dump was cut short, or something was put behind it"
             ));
         }
+        if self.complete < self.dumps {
+            return Some(format!(
+                "{} dumps begin in it, but only {} are complete: one was cut short and others were put behind it",
+                self.dumps, self.complete
+            ));
+        }
         let wrong =
             "it has `\\restrict` without its `\\unrestrict`: it was cut short right behind its end marker";
-        self.left_restricted.then(|| wrong.to_owned())
+        (self.restricted == Restricted::Open).then(|| wrong.to_owned())
     }
 }

@@ -1,7 +1,7 @@
 //! Counts what is in a dump from its SQL, which is pushed in pieces: rows of each COPY and INSERT, sequences, large
 //! objects, extensions, databases, and how it ends.
 
-use super::contents::{Contents, Cut, Held};
+use super::contents::{Contents, Cut, Held, Restricted};
 use super::lexer::{End, Lexer, Reader, Token};
 use super::name;
 use super::statement::{Insert, Statement};
@@ -30,7 +30,7 @@ impl Counter {
     /// That was all.
     pub fn finish(mut self) -> Contents {
         let end = self.lexer.finish(&mut self.tally);
-        self.tally.finish(end)
+        self.tally.finish(&end)
     }
 }
 
@@ -46,7 +46,8 @@ struct Tally {
     created: BTreeSet<String>,
     seen: Contents,
     ended: Option<Ended>,
-    restricted: i64,
+    /// The key of the `\restrict` that is in force.
+    restricted: Option<String>,
     /// The schema of names without one: `search_path` of old dumps.
     schema: String,
     backslashes: bool,
@@ -103,7 +104,10 @@ impl Reader for Tally {
         match text {
             "PostgreSQL database dump" => self.seen.dumps += 1,
             "PostgreSQL database cluster dump" => self.seen.cluster = true,
-            "PostgreSQL database dump complete" => self.ended = Some(Ended::Dump),
+            "PostgreSQL database dump complete" => {
+                self.seen.complete += 1;
+                self.ended = Some(Ended::Dump);
+            }
             "PostgreSQL database cluster dump complete" => self.ended = Some(Ended::Cluster),
             _ => {}
         }
@@ -123,10 +127,11 @@ impl Reader for Tally {
         }
         match word {
             "restrict" => {
-                self.seen.restricted = true;
-                self.restricted += 1;
+                self.seen.restricted = Restricted::Yes;
+                self.restricted = Some(rest.trim().to_owned());
             }
-            "unrestrict" => self.restricted -= 1,
+            "unrestrict" if self.restricted.as_deref() == Some(rest.trim()) => self.restricted = None,
+            "unrestrict" => {}
             "connect" | "c" => match name::of_connect(rest) {
                 Some(database) => self.connect(&database),
                 None => self.doubt("which database a `\\connect` of it means is not clear".to_owned()),
@@ -178,7 +183,7 @@ impl Tally {
     }
 
     fn copy(&mut self, statement: &Statement) -> bool {
-        let Some(options) = statement.from_stdin() else { return false };
+        let Some(options) = statement.copies_stdin() else { return false };
         let Some(table) = self.name(statement, 1) else {
             self.doubt("the table of a COPY cannot be told".to_owned());
             self.copying = (String::new(), "?".to_owned());
@@ -248,20 +253,23 @@ impl Tally {
         false
     }
 
-    fn finish(mut self, end: End) -> Contents {
+    fn finish(mut self, end: &End) -> Contents {
         match end {
             End::Clean => {}
-            End::Within(what) => self.seen.ends_within = Some(what.to_owned()),
+            End::Within(what) => self.seen.ends_within = Some((*what).to_owned()),
             End::Copy(rows, within_a_row) => {
                 let (schema, name) = self.copying.clone();
-                self.copied(rows);
-                self.seen.cut = Some(Cut { table: Table { schema, name, rows }, within_a_row });
+                self.copied(*rows);
+                let table = Table { schema, name, rows: *rows };
+                self.seen.cut = Some(Cut { table, within_a_row: *within_a_row });
             }
         }
         let wanted = if self.seen.cluster { Ended::Cluster } else { Ended::Dump };
         let whole = self.seen.cut.is_none() && self.seen.ends_within.is_none();
         self.seen.end_marker = whole && self.ended == Some(wanted);
-        self.seen.left_restricted = self.restricted != 0;
+        if self.restricted.is_some() {
+            self.seen.restricted = Restricted::Open;
+        }
         let several = self.parts.len() > 1;
         let parts = self.parts.into_iter().filter(|part| !several || part.name.is_some() || part.holds());
         self.seen.databases = parts.map(|part| part.held(&self.created)).collect();

@@ -4,12 +4,13 @@ use super::contents::Contents;
 use super::count::Counter;
 use super::format::{Format, HEAD};
 use super::pieces::Pieces;
-use super::restore::{Restored, restore};
+use super::restore::{End, Restored, STUCK, restore};
 use super::unpack::{Fault, Noticed, Packing};
 use crate::clients::command::Input;
 use crate::clients::postgres::programs::Programs;
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
+use crate::model::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use schemars::JsonSchema;
@@ -21,9 +22,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 /// So many packings in each other are unpacked.
 const LAYERS: usize = 3;
-
-/// A tar ends with so many zero bytes.
-const TAR_END: usize = 1024;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,32 +89,26 @@ pub async fn decode<E>(
     let (source, read) = tokio::join!(pump(stream, to), read(from, programs, with));
     let source = source.map_err(DecodeError::Source)?;
     let read = read.map_err(DecodeError::Program)?;
-    let outcome = read.outcome(&source);
+    let outcome = read.outcome();
     let unproven = read.unproven();
-    let Source { bytes, sha256, .. } = source;
-    let Read { formats, contents, restored, .. } = read;
+    let (bytes, sha256) = source;
+    let Read { formats, contents, ran, .. } = read;
+    let restored = ran.and_then(|end| if let End::Ran(restored) = end { Some(restored) } else { None });
     Ok(Decoded { formats, bytes, sha256, outcome, contents, restored, unproven })
 }
 
-/// All bytes as they came.
-struct Source {
-    bytes: u64,
-    sha256: String,
-    /// Are the last [`TAR_END`] bytes zero, and all of them whole blocks?
-    ends_as_tar: bool,
-}
-
-/// Hashes all bytes and passes them on for as long as someone wants them.
-async fn pump<E>(stream: impl Stream<Item = Result<Bytes, E>>, to: Sender<Bytes>) -> Result<Source, E> {
+/// Passes all bytes on for as long as someone wants them; gives back how many there are and their SHA-256.
+async fn pump<E>(
+    stream: impl Stream<Item = Result<Bytes, E>>,
+    to: Sender<Bytes>,
+) -> Result<(u64, String), E> {
     let mut stream = pin!(stream);
-    let (mut hash, mut bytes, mut zeros) = (Sha256::new(), 0, 0);
+    let (mut hash, mut bytes) = (Sha256::new(), 0);
     let mut to = Some(to);
     while let Some(piece) = stream.next().await {
         let piece = piece?;
         hash.update(&piece);
         bytes += piece.len() as u64;
-        let last = piece.iter().rev().take(TAR_END).take_while(|byte| **byte == 0).count();
-        zeros = if last == piece.len() { zeros + last } else { last };
         if let Some(next) = &to
             && !piece.is_empty()
             && next.send(piece).await.is_err()
@@ -124,8 +116,7 @@ async fn pump<E>(stream: impl Stream<Item = Result<Bytes, E>>, to: Sender<Bytes>
             to = None;
         }
     }
-    let ends_as_tar = zeros >= TAR_END && bytes % 512 == 0;
-    Ok(Source { bytes, sha256: hex::encode(hash.finalize()), ends_as_tar })
+    Ok((bytes, hex::encode(hash.finalize())))
 }
 
 /// What was read of it, layer by layer.
@@ -136,7 +127,7 @@ struct Read {
     contents: Option<Contents>,
     /// Bytes of the innermost format.
     used: u64,
-    restored: Option<Restored>,
+    ran: Option<End>,
 }
 
 /// What is packed, unpacked layer by layer.
@@ -193,12 +184,12 @@ pub async fn unpacked<E>(
 
 async fn read(from: Pieces, programs: &Programs, with: (&Clock, &Log)) -> Result<Read, ClientError> {
     let Unpacking { formats, threads, inside: mut from } = Unpacking::of(from).await;
-    let (mut contents, mut restored) = (None, None);
+    let (mut contents, mut ran) = (None, None);
     match formats.last() {
         Some(Format::Sql | Format::Cluster | Format::OtherSql) => contents = Some(count(&mut from).await),
-        Some(Format::Custom(_) | Format::Tar) => {
-            let (ran, held) = restore(&mut from, programs, with).await?;
-            (restored, contents) = (Some(ran), Some(held));
+        Some(format @ (Format::Custom(_) | Format::Tar)) => {
+            let (end, held) = restore(&mut from, *format == Format::Tar, programs, with).await?;
+            (ran, contents) = (Some(end), Some(held));
         }
         _ => {}
     }
@@ -209,7 +200,7 @@ async fn read(from: Pieces, programs: &Programs, with: (&Clock, &Log)) -> Result
         let broken = |error| Fault { at: 0, why: format!("unpacking it failed: {error}") };
         unpacked.push(thread.await.unwrap_or_else(|error| Err(broken(error))));
     }
-    Ok(Read { formats, unpacked, contents, used, restored })
+    Ok(Read { formats, unpacked, contents, used, ran })
 }
 
 async fn count(from: &mut Pieces) -> Contents {
@@ -227,7 +218,7 @@ impl Read {
         self.formats.last().unwrap_or(&Format::Empty)
     }
 
-    fn outcome(&self, source: &Source) -> Outcome {
+    fn outcome(&self) -> Outcome {
         let inner = self.formats.len() - 1;
         // The outermost fault is the cause of those within.
         let fault =
@@ -247,9 +238,7 @@ impl Read {
             };
             return Outcome::Undecided { why };
         };
-        if let Some(restored) = &self.restored
-            && let Some(wrong) = self.wrong(restored)
-        {
+        if let Some(wrong) = self.ran.as_ref().and_then(|ran| self.wrong(ran)) {
             return wrong;
         }
         match (format, contents.broken()) {
@@ -257,17 +246,26 @@ impl Read {
                 Outcome::Undecided { why: format!("it is {format}") }
             }
             (_, Some(why)) => broken(Some(self.used), why),
-            (Format::Tar, None) if inner == 0 && !source.ends_as_tar => broken(
-                Some(self.used),
-                "the two empty blocks that end every tar are missing: it was cut short behind its data"
-                    .to_owned(),
-            ),
             (_, None) => Outcome::Sound,
         }
     }
 
     /// What pg_restore has against it.
-    fn wrong(&self, restored: &Restored) -> Option<Outcome> {
+    fn wrong(&self, ran: &End) -> Option<Outcome> {
+        let layer = self.formats.len() - 1;
+        let restored = match ran {
+            End::Ran(restored) => restored,
+            End::Damaged(Fault { at, why }) => {
+                return Some(Outcome::Broken { layer, at: Some(*at), why: self.with_cut(why) });
+            }
+            End::Stuck(version) => {
+                let why = format!(
+                    "pg_restore {version} neither read nor wrote anything for {} and was stopped: damage can make it run for ever",
+                    Duration(STUCK)
+                );
+                return Some(Outcome::Undecided { why });
+            }
+        };
         if restored.succeeded() {
             return None;
         }
@@ -289,7 +287,7 @@ impl Read {
             restored.how,
             restored.error()
         );
-        Some(Outcome::Broken { layer: self.formats.len() - 1, at: Some(taken), why: self.with_cut(&why) })
+        Some(Outcome::Broken { layer, at: Some(taken), why: self.with_cut(&why) })
     }
 
     /// With the table in which it breaks off.
@@ -324,7 +322,7 @@ impl Read {
             unproven
                 .extend(contents.doubts.iter().map(|doubt| format!("that the counts are right: {doubt}")));
         }
-        if let Some(restored) = &self.restored
+        if let Some(End::Ran(restored)) = &self.ran
             && restored.succeeded()
             && !restored.said.trim().is_empty()
         {

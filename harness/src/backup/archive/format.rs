@@ -31,7 +31,7 @@ pub enum Format {
     Directory(Header),
     /// A tar of something else.
     OtherTar,
-    /// A dump of MySQL or MariaDB.
+    /// A dump of another database: `MySQL` or `MariaDB`.
     Mysql,
     /// Packed by a program whose format is not read here: its name.
     Packed(String),
@@ -41,6 +41,8 @@ pub enum Format {
     Page(String),
     /// Other text.
     Text,
+    /// Text in UTF-16.
+    Utf16,
     /// Nothing but zero bytes, as far as was looked.
     Zeros,
     /// Nothing at all.
@@ -115,7 +117,9 @@ fn archive(head: &[u8]) -> Option<Format> {
     // The lists of the directory and the tar format say that they are tar.
     const TAR: u8 = 3;
     const DIRECTORY: u8 = 5;
-    if let Some((format, header)) = header::read(head) {
+    if head.starts_with(header::MAGIC) {
+        // One that is cut within its head is for pg_restore to refuse.
+        let (format, header) = header::read(head).unwrap_or_default();
         let list = matches!(format, TAR | DIRECTORY);
         return Some(if list { Format::Directory(header) } else { Format::Custom(header) });
     }
@@ -135,6 +139,7 @@ fn packed(head: &[u8]) -> Option<Format> {
         [0x84, _, 3, ..] | [0x85, _, _, 3, ..] | [0x8c, _, 4..=6, ..] | [0xc1 | 0xc3, _, 3..=6, ..] => {
             return Some(Format::Encrypted("gpg".to_owned()));
         }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Some(Format::Utf16),
         _ => {}
     }
     named(&PACKED).map(Format::Packed).or_else(|| named(&ENCRYPTED).map(Format::Encrypted))
@@ -209,6 +214,9 @@ impl fmt::Display for Format {
             ),
             Self::Text => f.write_str(
                 "text that is no SQL, and no backup: likely a message of a program that was saved in its place",
+            ),
+            Self::Utf16 => f.write_str(
+                "text in UTF-16, as PowerShell's `>` writes it: plain SQL has to be converted to UTF-8, and an archive is destroyed; dump with `-f FILE`",
             ),
             Self::Zeros => f.write_str("zero bytes and no backup: likely a file of which only the room was reserved"),
             Self::Empty => f.write_str("empty: the program that should have written it wrote nothing"),

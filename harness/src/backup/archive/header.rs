@@ -69,9 +69,9 @@ impl Rest<'_> {
         let [second, minute, hour, day, month, year, _] = time;
         let (year, month) = (year + 1900, month + 1);
         header.made = Some(format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"));
-        header.database = self.text()?;
-        header.server_version = self.text()?;
-        header.dump_version = self.text()?;
+        for text in [&mut header.database, &mut header.server_version, &mut header.dump_version] {
+            self.text(text)?;
+        }
         Some(())
     }
 
@@ -92,11 +92,12 @@ impl Rest<'_> {
         Some(if negative { -value } else { value })
     }
 
-    /// Its length, -1 for none, then its bytes. The outer `None`: it cannot be read.
-    fn text(&mut self) -> Option<Option<String>> {
-        let Ok(length) = usize::try_from(self.int()?) else { return Some(None) };
+    /// Its length, -1 for none, then its bytes.
+    fn text(&mut self, into: &mut Option<String>) -> Option<()> {
+        let Ok(length) = usize::try_from(self.int()?) else { return Some(()) };
         let text = self.bytes.get(..length)?;
         self.bytes = &self.bytes[length..];
-        Some(Some(String::from_utf8_lossy(text).into_owned()))
+        *into = Some(String::from_utf8_lossy(text).into_owned());
+        Some(())
     }
 }

@@ -22,11 +22,12 @@ mod name;
 mod pieces;
 mod restore;
 mod statement;
+mod tar;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
-pub use contents::{Contents, Cut, Held};
+pub use contents::{Contents, Cut, Held, Restricted};
 pub use count::Counter;
 pub use decode::{DecodeError, Decoded, Outcome, decode, unpacked};
 pub use format::{Format, HEAD};

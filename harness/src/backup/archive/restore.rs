@@ -4,15 +4,23 @@
 use super::contents::Contents;
 use super::count::Counter;
 use super::pieces::Pieces;
+use super::tar::Walk;
+use super::unpack::Fault;
 use crate::clients::command::{Input, Output, Streamed, Streaming};
 use crate::clients::postgres::programs::Programs;
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// So much is read at once of what pg_restore says.
 const CHUNK: usize = 128 << 10;
+
+/// For so long it may neither read nor write while it could: damage can make it run for ever.
+pub(super) const STUCK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
 /// How pg_restore ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,42 +58,107 @@ impl Restored {
     }
 }
 
-/// Runs pg_restore over these bytes. With `-f -` it writes the whole script, not only the data: what it creates is
-/// wanted too.
+/// What came of it.
+pub(super) enum End {
+    /// It ended by itself.
+    Ran(Restored),
+    /// What it was given is damaged; it was stopped.
+    Damaged(Fault),
+    /// It went on without reading or writing anything, and was stopped.
+    Stuck(String),
+}
+
+/// Why it was stopped.
+enum Stop {
+    Client(ClientError),
+    Damaged(Fault),
+    Stuck,
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// Runs pg_restore over these bytes, which are a tar or not. With `-f -` it writes the whole script, not only the data:
+/// what it creates is wanted too.
 pub(super) async fn restore(
     from: &mut Pieces,
+    tar: bool,
     programs: &Programs,
     (clock, log): (&Clock, &Log),
-) -> Result<(Restored, Contents), ClientError> {
+) -> Result<(End, Contents), ClientError> {
     let tool = programs.find("pg_restore", None).await?;
     let argv = [&*tool.path.to_string_lossy(), "-f", "-"].map(str::to_owned);
     // Its words are read.
     let env = [("LC_ALL".to_owned(), "C".to_owned()), ("PG_COLOR".to_owned(), "never".to_owned())];
     let mut program = Streaming::reading(Streamed { argv: &argv, env: &env, input: true }, (clock, log))?;
-    let (taken, contents) = tokio::join!(give(from, &mut program.stdin), take(&mut program.stdout));
-    let (taken, contents) = (taken?, contents?);
-    let end = program.end().await?;
-    let restored = Restored { version: tool.version, exit: end.exit, how: end.how, said: end.stderr, taken };
-    Ok((restored, contents))
+    let mut counter = Counter::default();
+    let walk = tar.then(Walk::default);
+    let given = Given::default();
+    let ran = tokio::try_join!(
+        give(from, &mut program.stdin, walk, &given),
+        take(&mut program.stdout, &mut counter, &given)
+    );
+    let version = tool.version;
+    let end = match ran {
+        Ok(_) => {
+            let taken = program.stdin.bytes;
+            let end = program.end().await?;
+            End::Ran(Restored { version, exit: end.exit, how: end.how, said: end.stderr, taken })
+        }
+        Err(Stop::Client(error)) => return Err(error),
+        Err(Stop::Damaged(fault)) => End::Damaged(fault),
+        Err(Stop::Stuck) => End::Stuck(version),
+    };
+    // What is left is read all the same, so that the stage before comes to its end.
+    while from.next().await.is_some() {}
+    Ok((end, counter.finish()))
 }
 
-/// Gives it all there is. What it does not want is read all the same, so that the stage before comes to its end.
-async fn give(from: &mut Pieces, to: &mut Input) -> Result<u64, ClientError> {
+/// How far the one side is, for the other.
+#[derive(Default)]
+struct Given {
+    bytes: AtomicU64,
+    /// Is the side that gives waiting for more, and not for pg_restore?
+    waits: AtomicBool,
+}
+
+/// Gives it all there is. What it does not want is read all the same.
+async fn give(from: &mut Pieces, to: &mut Input, mut walk: Option<Walk>, given: &Given) -> Result<(), Stop> {
     let mut wanted = true;
-    while let Some(piece) = from.next().await {
+    loop {
+        given.waits.store(true, Relaxed);
+        let piece = from.next().await;
+        given.waits.store(false, Relaxed);
+        let Some(piece) = piece else { break };
+        if let Some(walk) = &mut walk {
+            walk.feed(&piece).map_err(Stop::Damaged)?;
+        }
         wanted = wanted && to.write(&piece).await?;
+        given.bytes.fetch_add(piece.len() as u64, Relaxed);
+    }
+    if let Some(walk) = walk {
+        walk.finish().map_err(Stop::Damaged)?;
     }
     to.close();
-    Ok(to.bytes)
+    Ok(())
 }
 
-async fn take(from: &mut Output) -> Result<Contents, ClientError> {
-    let mut counter = Counter::default();
+async fn take(from: &mut Output, counter: &mut Counter, given: &Given) -> Result<(), Stop> {
     let mut room = vec![0; CHUNK];
+    let mut before = 0;
     loop {
-        match from.read(&mut room).await? {
-            0 => return Ok(counter.finish()),
-            read => counter.feed(&room[..read]),
+        match timeout(STUCK, from.read(&mut room)).await {
+            Ok(read) => match read? {
+                0 => return Ok(()),
+                read => counter.feed(&room[..read]),
+            },
+            Err(_) if given.waits.load(Relaxed) || given.bytes.load(Relaxed) != before => {
+                before = given.bytes.load(Relaxed);
+            }
+            Err(_) => return Err(Stop::Stuck),
         }
     }
 }

@@ -81,7 +81,7 @@ impl Statement {
     }
 
     /// Does it end with `FROM stdin`? `Some(true)`: and options behind.
-    pub(super) fn from_stdin(&self) -> Option<bool> {
+    pub(super) fn copies_stdin(&self) -> Option<bool> {
         let at =
             (1..self.tokens.len()).find(|at| self.is_word(*at, "from") && self.is_word(at + 1, "stdin"))?;
         Some(self.tokens.len() > at + 2)

@@ -173,3 +173,67 @@ impl Output {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str, env: &[(String, String)]) -> (Streaming, Log) {
+        let argv = ["sh", "-c", script].map(str::to_owned);
+        let log = Log::default();
+        let program = Streamed { argv: &argv, env, input: true };
+        (Streaming::reading(program, (&Clock::real(), &log)).unwrap(), log)
+    }
+
+    #[tokio::test]
+    async fn both_ends_are_open_at_once() {
+        let (mut program, log) = start("cat; echo end >&2; exit 3", &[]);
+        let Streaming { stdin, stdout, .. } = &mut program;
+        let give = async {
+            for _ in 0..200 {
+                assert!(stdin.write(&vec![7; 100_000]).await.unwrap());
+            }
+            stdin.close();
+        };
+        let take = async {
+            let mut room = vec![0; 1 << 16];
+            while stdout.read(&mut room).await.unwrap() > 0 {}
+        };
+        tokio::join!(give, take);
+        assert_eq!((program.stdin.bytes, program.stdout.bytes), (20_000_000, 20_000_000));
+        let end = program.end().await.unwrap();
+        assert_eq!((end.exit, &*end.stderr), (Some(3), "end\n"));
+        let taken = log.take();
+        assert_eq!((taken[0].status, taken[0].bytes), (Some(3), 20_000_000));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_reads_no_more_says_why_itself() {
+        let (mut program, log) =
+            start("echo \"no $SECRET\" >&2; exit 1", &[("SECRET".into(), "hush-hush".into())]);
+        while program.stdin.write(&vec![7; 100_000]).await.unwrap() {}
+        let end = program.end().await.unwrap();
+        assert_eq!((end.exit, &*end.how, &*end.stderr), (Some(1), "1", "no hush-hush\n"));
+        assert!(!serde_json::to_string(&log.take()).unwrap().contains("hush-hush"));
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_is_killed_with_all_its_processes() {
+        let (mut program, _) = start("sleep 600 & echo $!; wait", &[]);
+        let mut room = [0; 64];
+        let read = program.stdout.read(&mut room).await.unwrap();
+        let child: i32 = std::str::from_utf8(&room[..read]).unwrap().trim().parse().unwrap();
+        drop(program);
+        let gone = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        super::super::timeout(Duration::from_secs(30), async {
+            while !gone() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+    }
+}

@@ -63,21 +63,22 @@ impl Programs {
             }
         }
         let right = found.iter().filter(|tool| major.is_none_or(|major| tool.major == major));
-        // Of equal versions the first: Debian's in PATH is a script that picks one by a cluster's configuration.
+        // Of equal versions the first.
         let best = right.rev().max_by_key(|tool| numbers(&tool.version)).cloned();
         best.ok_or_else(|| self.missing(name, major, &found, &silent))
     }
 
     fn candidates(&self, name: &str) -> Vec<PathBuf> {
-        let paths: Vec<PathBuf> = match &self.0 {
-            Some(folders) => folders.iter().map(|folder| folder.join(name)).collect(),
-            None => {
-                let kept = folders().into_iter().map(|folder| folder.join(name));
-                kept.chain(which::which_all(name).into_iter().flatten()).collect()
-            }
+        let below = |folders: &[PathBuf]| folders.iter().map(|folder| folder.join(name)).collect::<Vec<_>>();
+        let everywhere = || {
+            let in_path = which::which_all(name).into_iter().flatten();
+            below(&folders()).into_iter().chain(in_path).collect()
         };
+        let paths: Vec<PathBuf> = self.0.as_deref().map_or_else(everywhere, below);
         let mut seen = BTreeSet::new();
-        let real = |path: &Path| fs::canonicalize(path).ok().filter(|path| path.is_file());
+        // Debian's script in PATH only runs one of those in its folders, by a cluster's configuration, and takes its time.
+        let script = |path: &Path| path.ends_with("pg_wrapper");
+        let real = |path: &Path| fs::canonicalize(path).ok().filter(|path| path.is_file() && !script(path));
         paths.into_iter().filter(|path| real(path).is_some_and(|real| seen.insert(real))).collect()
     }
 

@@ -5,14 +5,16 @@ mod judge;
 
 use super::{Act, Cx, Permission, StepError};
 use crate::backup::drill::{Ask, Drilled, Tier, Undo, drill};
+use crate::backup::events::{Events, EventsTo};
 use crate::backup::fetch::Which;
 use crate::backup::in_place::{self, Holds};
 use crate::clients::postgres::{self, Found};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, Verdict};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 const SERVER: &str = "postgres";
@@ -58,6 +60,9 @@ pub struct RestoreDrill {
     /// How many sessions restore; 2 if it is not said. Only archives of `pg_dump -Fc` can be restored by several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<usize>,
+    /// Where events go: one JSON object per line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsTo>,
     /// Questions to the restored database, by name: each has to give at least one row. `expect` reads them at
     /// `$.queries.NAME[0].column`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -117,6 +122,13 @@ impl Act for RestoreDrill {
     }
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Drilled, StepError> {
+        let events = Events::open(self.events.as_ref(), "dr_smoke", (&cx.clock, &cx.systems.redactor))?;
+        let mode = match self.into {
+            Into::Scratch => "scratch",
+            Into::InPlace => "truncate",
+        };
+        let mode = [("mode", json!(mode))];
+        events.tell("dr_smoke_started", "info", &mode);
         let ask = Ask {
             which: Which::of(self.backup.as_deref().unwrap_or("newest")),
             prefix: self.prefix.as_deref().unwrap_or_default(),
@@ -124,8 +136,25 @@ impl Act for RestoreDrill {
             jobs: self.jobs.unwrap_or(JOBS),
             queries: &self.queries,
             truncate: &self.truncate,
+            events: &events,
         };
-        Ok(drill(&ask, (cx.wire(STORE)?, cx.wire(SERVER)?), promises).await?)
+        let began = cx.clock.elapsed();
+        let seen = drill(&ask, (cx.wire(STORE)?, cx.wire(SERVER)?), promises).await;
+        let took = ("duration_sec", json!(cx.clock.elapsed().saturating_sub(began).as_secs_f64()));
+        let wrong = match &seen {
+            Ok(seen) => {
+                let findings = judge::judge(self, seen);
+                let open = findings.into_iter().find(|finding| finding.verdict != Verdict::Passed);
+                open.map(|finding| finding.what)
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        let [mode] = mode;
+        match wrong {
+            None => events.tell("dr_smoke_completed", "info", &[mode, took]),
+            Some(error) => events.tell("dr_smoke_failed", "error", &[mode, took, ("error", json!(error))]),
+        }
+        Ok(seen?)
     }
 
     async fn observe(&self, done: &Drilled, _cx: &Cx) -> Result<Drilled, StepError> {
@@ -145,10 +174,11 @@ impl Act for RestoreDrill {
     }
 
     async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        Ok(match owed {
+        match owed {
             Undo::Scratch(scratch) => postgres::remove(cx.wire(SERVER)?, scratch, by).await?,
             Undo::Tables(tables) => in_place::keep(tables, (cx.wire(STORE)?, cx.wire(SERVER)?), by).await?,
-        })
+        }
+        Ok(())
     }
 
     async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {

@@ -1,0 +1,233 @@
+//! `backup create`, `list` and `verify`: scenarios of one step, and a few lines before the report that say what came of it.
+
+use super::builtin::{Builtin, Common};
+use super::many;
+use crate::backup::create::Made;
+use crate::backup::verify::Verified;
+use crate::backup::{Backup, name};
+use crate::clock::Clock;
+use crate::diag::Diag;
+use crate::environment::Environment;
+use crate::model::Exit;
+use crate::report::{line, seconds};
+use clap::{Args, Subcommand};
+use indicatif::{DecimalBytes, HumanCount, HumanDuration};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+const VARIABLES: &str =
+    "Without --env these variables say where the systems are: DATABASE_URL (or POSTGRES_HOST, POSTGRES_PORT,
+POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB); MINIO_ENDPOINT, MINIO_BUCKET, MINIO_ACCESS_KEY and
+MINIO_SECRET_KEY (or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD), MINIO_SECURE=true for TLS where the
+endpoint has no scheme.";
+
+pub(super) const EXAMPLES: &str = "Examples:
+  proofmark backup create --allow change
+  proofmark backup list --env environment.yaml
+  proofmark backup verify oldest
+
+`proofmark drill` proves one by restoring it.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Dump the database into the store, count every row of it, and read back what was stored
+    #[command(
+        after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --dry-run\n\n{VARIABLES}")
+    )]
+    Create(Create),
+    /// List the backups of the store, newest first
+    #[command(
+        after_help = format!("Examples:\n  proofmark backup list\n  proofmark backup list --prefix postgres/2026/02/ --json\n  proofmark backup list --foreign\n\n{VARIABLES}")
+    )]
+    List(List),
+    /// Read a backup to its last byte and hold it against its manifest, without a database
+    #[command(
+        after_help = format!("Examples:\n  proofmark backup verify\n  proofmark backup verify oldest --tier T0\n\n{VARIABLES}")
+    )]
+    Verify(Verify),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Create {
+    /// How it is called, from {db} {date} {time} {micros} {pid}; without --env and a name it begins with `postgres/`
+    #[arg(long, value_name = "TEMPLATE")]
+    name: Option<String>,
+    /// Folder of this machine that gets a copy
+    #[arg(long, value_name = "DIR")]
+    local: Option<String>,
+    /// Only look whether it could be made, and say under which name
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct List {
+    /// Only names that begin with this
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// Archives without a manifest count too: another tool makes them
+    #[arg(long)]
+    foreign: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Verify {
+    /// `newest`, `oldest`, or the name of an archive or a manifest
+    #[arg(default_value = "newest")]
+    backup: String,
+    /// Only backups whose names begin with this
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// How deep it looks: T0 its bytes, T1 decodes it and counts its rows
+    #[arg(long, default_value = "T1", value_parser = ["T0", "T1"])]
+    tier: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+const CREATE: Builtin = Builtin {
+    command: "backup create",
+    file: ("backup/create.yaml", include_str!("builtin/backup/create.yaml")),
+    step: "create",
+};
+const LIST: Builtin = Builtin {
+    command: "backup list",
+    file: ("backup/list.yaml", include_str!("builtin/backup/list.yaml")),
+    step: "list",
+};
+const VERIFY: Builtin = Builtin {
+    command: "backup verify",
+    file: ("backup/verify.yaml", include_str!("builtin/backup/verify.yaml")),
+    step: "verify",
+};
+
+/// Does what the command says.
+pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
+    match command {
+        Command::Create(Create { name, local, dry_run, common }) => {
+            let conventional = common.env.is_none().then(|| format!("postgres/{}", name::DEFAULT));
+            let name = name.clone().or(conventional);
+            let given = vars(&json!({ "name": name, "local": local, "dry-run": dry_run }));
+            let environment = environment(common, &["postgres", "store"]);
+            CREATE.run((common, clock), given, environment, |seen, _| created(seen)).await
+        }
+        Command::List(List { prefix, foreign, common }) => {
+            let given = vars(&json!({ "prefix": prefix, "foreign": foreign }));
+            let now = clock.now();
+            LIST.run((common, clock), given, environment(common, &["store"]), |seen, _| listed(seen, now))
+                .await
+        }
+        Command::Verify(Verify { backup, prefix, tier, common }) => {
+            let given = vars(&json!({ "backup": backup, "prefix": prefix, "tier": tier }));
+            VERIFY
+                .run((common, clock), given, environment(common, &["store"]), |seen, _| verified(seen))
+                .await
+        }
+    }
+}
+
+/// The values of a map that is written out.
+pub(super) fn vars(value: &Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+fn environment(common: &Common, roles: &[&str]) -> Result<Environment, Vec<Diag>> {
+    common.env.as_deref().map_or_else(|| Environment::of_variables(roles), Environment::load)
+}
+
+/// What a part of an observation says; `None` where it is not there, or something of it is masked.
+pub(super) fn part<T: for<'de> Deserialize<'de>>(seen: &Value, key: &str) -> Option<T> {
+    Option::deserialize(seen.get(key)?).ok().flatten()
+}
+
+/// `2026-02-16 02:00:04 UTC`.
+pub(super) fn shown(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+pub(super) fn rows(count: u64) -> String {
+    let unit = if count == 1 { "row" } else { "rows" };
+    format!("{} {unit}", HumanCount(count))
+}
+
+fn created(seen: &Value) -> String {
+    let Some(made) = part::<Made>(seen, "made") else { return String::new() };
+    if made.dry_run {
+        return format!("a dry run, nothing was written; it would be {}\n\n", line(&made.archive));
+    }
+    let local =
+        made.local.as_deref().map(|folder| format!("  copy in {}\n", line(folder))).unwrap_or_default();
+    format!(
+        "{}\n  {}, {}, {}, as of {}\n  {} for the dump, {} to read it back\n{local}\n",
+        line(&made.archive),
+        DecimalBytes(made.bytes),
+        many(made.tables.len(), "table"),
+        rows(made.rows),
+        shown(made.taken_at),
+        seconds(made.seconds_snapshot + made.seconds_dump),
+        seconds(made.seconds_read_back),
+    )
+}
+
+fn listed(seen: &Value, now: Timestamp) -> String {
+    let counted: Vec<Backup> = part(seen, "backups").unwrap_or_default();
+    let others: Vec<Backup> = part(seen, "without-manifest").unwrap_or_default();
+    let lost: Vec<String> = part(seen, "without-archive").unwrap_or_default();
+    let mut all: Vec<(String, &Backup)> =
+        counted.iter().chain(&others).map(|one| (line(&one.archive), one)).collect();
+    all.sort_by(|(_, one), (_, other)| other.at.cmp(&one.at));
+    let wide = all.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let mut out = String::new();
+    for (name, Backup { manifest, size, at, .. }) in &all {
+        let age = HumanDuration(now.duration_since(*at).try_into().unwrap_or_default());
+        let manifest = if manifest.is_some() { "manifest" } else { "no manifest" };
+        let (size, at) = (DecimalBytes(*size).to_string(), shown(*at));
+        writeln!(out, "{name:<wide$}  {size:>9}  {at}  {:>10} old  {manifest}", age.to_string()).ok();
+    }
+    for name in &lost {
+        writeln!(out, "{}  its archive is gone", line(name)).ok();
+    }
+    let bytes = DecimalBytes(counted.iter().map(|backup| backup.size).sum());
+    let total = format!("{}, {bytes}", many(counted.len(), "backup"));
+    let more = match others.len() {
+        0 => String::new(),
+        more => format!("; {} without a manifest not counted (--foreign counts them)", many(more, "archive")),
+    };
+    writeln!(out, "{total}{more}\n").ok();
+    out
+}
+
+fn verified(seen: &Value) -> String {
+    let Some(Verified { backup, archive, tables, unproven }) = part(seen, "verified") else {
+        return String::new();
+    };
+    let held: u64 = tables.iter().filter_map(|pair| pair.rows).sum();
+    let counted = if archive.outcome.is_some() {
+        format!(", {}, {}", many(tables.len(), "table"), rows(held))
+    } else {
+        String::new()
+    };
+    let head = format!(
+        "{}\n  {}{counted}, of {}\n",
+        line(&backup.archive),
+        DecimalBytes(archive.bytes),
+        shown(backup.at)
+    );
+    head + &left_open(&unproven) + "\n"
+}
+
+/// What was not proven, a line each.
+pub(super) fn left_open(unproven: &[String]) -> String {
+    let lines = unproven.iter().map(|what| format!("    {}\n", line(what)));
+    if unproven.is_empty() {
+        String::new()
+    } else {
+        format!("  does not prove:\n{}", lines.collect::<String>())
+    }
+}

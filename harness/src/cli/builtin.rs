@@ -1,0 +1,75 @@
+//! Commands that are scenarios: the file stands in the program, flags become its `vars`, and from there on it is a run like
+//! any other, with evidence and reports.
+
+use super::run::{Kept, Order, Told, conclude};
+use crate::clock::Clock;
+use crate::diag::Diag;
+use crate::environment::Environment;
+use crate::model::Exit;
+use crate::record::Run;
+use crate::scenario::embedded;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// Where the systems are, and where what is seen is kept.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Common {
+    /// Environment file: where the systems are and how to log in; without it environment variables say so
+    #[arg(long, value_name = "FILE")]
+    pub(super) env: Option<PathBuf>,
+    /// Print what was seen as JSON, in the place of the report
+    #[arg(long, conflicts_with = "format")]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) kept: Kept,
+}
+
+/// A command and its scenario of one step.
+pub(super) struct Builtin {
+    /// As it is typed: `backup create`.
+    pub(super) command: &'static str,
+    /// Name and text of the scenario.
+    pub(super) file: (&'static str, &'static str),
+    /// The step that sees what the command tells.
+    pub(super) step: &'static str,
+}
+
+impl Builtin {
+    /// Its scenario's id.
+    pub(super) fn scenario(&self) -> &'static str {
+        self.file.0.trim_end_matches(".yaml")
+    }
+
+    /// Runs it; `tell` makes of what was seen, and of the run, what people read before the report.
+    pub(super) async fn run(
+        &self,
+        (common, clock): (&Common, &Clock),
+        vars: Map<String, Value>,
+        environment: Result<Environment, Vec<Diag>>,
+        tell: impl FnOnce(&Value, &Run) -> String,
+    ) -> Exit {
+        let load = |scope: &Map<String, Value>| match (embedded(self.file, &vars, scope), environment) {
+            (Ok(plan), Ok(environment)) => Ok((plan, environment)),
+            (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
+        };
+        let (command, kept) = (self.command, &common.kept);
+        let order = Order {
+            command,
+            kept,
+            jobs: 1,
+            deadline: None,
+            inside: Some(format!("builtin/{}", self.file.0)),
+        };
+        let (ended, exports) = match order.perform(load, || None, clock).await {
+            Ok(ended) => ended,
+            Err(exit) => return exit,
+        };
+        conclude(&common.kept, &exports, &ended, |run| {
+            let seen = run.observation(self.scenario(), self.step);
+            if common.json {
+                return Told::Alone(seen.unwrap_or_default());
+            }
+            Told::Before(seen.map(|seen| tell(&seen, run)).unwrap_or_default())
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! `backup create`, `list`, `verify` and `drill` as people type them: a real PostgreSQL, a folder as the store.
+
+#![expect(clippy::disallowed_methods, reason = "a test breaks its own files")]
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+#[path = "ground/postgres.rs"]
+#[expect(dead_code, reason = "the tests of its ways use more of it")]
+mod postgres;
+
+use fixtures::{Desk, Ended};
+use postgres::{POSTGRES_PASSWORD, Postgres};
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+const AWKWARD: &str = include_str!("../../fixtures/sql/awkward.sql");
+
+/// As it stands in a URL.
+const ENCODED: &str = "top%2Fsecret";
+
+fn server() -> Postgres {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", AWKWARD);
+    server
+}
+
+fn desk(server: &Postgres) -> Desk {
+    let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
+    desk.set("DATABASE_URL", &server.url("app"));
+    fs::create_dir_all(desk.path("store")).unwrap();
+    let store = desk.path("store");
+    let text = format!(
+        "proofmark: v1\nconnections:\n  postgres: {{ url: {{ env: DATABASE_URL }} }}\n  store: {{ url: 'file://{}' }}\n",
+        store.display()
+    );
+    desk.write("environment.yaml", text);
+    desk
+}
+
+/// A desk where no variable says where anything is.
+fn bare() -> Desk {
+    let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
+    for name in [
+        "DATABASE_URL",
+        "POSTGRES_HOST",
+        "MINIO_ENDPOINT",
+        "MINIO_BUCKET",
+        "MINIO_ACCESS_KEY",
+        "MINIO_ROOT_USER",
+    ] {
+        desk.set(name, "");
+    }
+    desk
+}
+
+/// The command line, which must exit so, keep sound evidence, and tell no password.
+fn called(desk: &Desk, line: &str, code: i32) -> Ended {
+    let ended = desk.call(&line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(ended.code, Some(code), "{line}: {ended:#?}");
+    if code == 2 {
+        assert!(ended.stderr.contains("nothing was run") || ended.stderr.contains("Usage:"), "{ended:#?}");
+        assert!(!desk.path("evidence").exists(), "{line}: something was kept");
+    } else {
+        desk.sound(&ended);
+    }
+    let said = ended.stdout.clone() + &ended.stderr;
+    assert!(!said.contains(ENCODED) && !said.contains(POSTGRES_PASSWORD), "{said}");
+    desk.tells_none_of(&[POSTGRES_PASSWORD, ENCODED]);
+    ended
+}
+
+#[test]
+fn a_backup_is_made_listed_verified_and_drilled() {
+    let server = server();
+    let desk = desk(&server);
+    let made = called(&desk, "backup create --env environment.yaml --allow change --local copies", 0);
+    let name = desk.files("store").into_keys().find(|name| name.ends_with(".dump")).unwrap();
+    let first = made.stdout.lines().next().unwrap();
+    assert_eq!(first, name);
+    assert!(made.stdout.contains(" tables, ") && made.stdout.contains("copy in file://"), "{}", made.stdout);
+    assert_eq!(desk.files("copies").len(), 2);
+
+    let listed = called(&desk, "backup list --env environment.yaml", 0);
+    let line = listed.stdout.lines().next().unwrap();
+    assert!(line.starts_with(&name) && line.contains("B  2") && line.ends_with("old  manifest"), "{line}");
+    assert!(listed.stdout.contains("\n1 backup, "), "{}", listed.stdout);
+    let json = called(&desk, "backup list --env environment.yaml --json", 0);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["backups"][0]["archive"], name.as_str());
+
+    let verified = called(&desk, &format!("backup verify {name} --env environment.yaml"), 0);
+    assert!(
+        verified.stdout.starts_with(&name) && verified.stdout.contains("does not prove:"),
+        "{}",
+        verified.stdout
+    );
+
+    let before = server.sql("postgres", "SELECT count(*) FROM pg_database");
+    let drilled =
+        called(&desk, "drill store --into env:DATABASE_URL --allow change --tier T4 --rto 10m --rpo 1h", 0);
+    let first = drilled.stdout.lines().next().unwrap();
+    assert!(first.starts_with("newest backup 2") && first.contains(", restores in "), "{first}");
+    assert!(drilled.stdout.contains("does not prove:\n    owners"), "{}", drilled.stdout);
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_database"), before);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_needs_no_leave() {
+    let server = server();
+    let desk = desk(&server);
+    let ended =
+        called(&desk, "backup create --dry-run --name x/{db}_{date}_{time} --env environment.yaml", 3);
+    assert!(
+        ended.stdout.starts_with("a dry run, nothing was written; it would be x/app_2"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(desk.files("store").len(), 0);
+    called(&desk, "backup list --env environment.yaml", 1);
+}
+
+#[test]
+fn a_dump_that_ends_inside_a_copy_is_told_beside_the_drill_before() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE TABLE bookings AS SELECT n, md5(n::text) AS t FROM generate_series(1, 2000) n");
+    let desk = desk(&server);
+    let dump = Command::new("pg_dump").arg(server.url("app")).output().unwrap();
+    assert!(dump.status.success(), "{dump:?}");
+    let dump = String::from_utf8(dump.stdout).unwrap();
+    desk.write("theirs/app.sql", &dump);
+    let drill = "drill theirs --into env:DATABASE_URL --allow change";
+    let whole = called(&desk, drill, 0);
+    assert!(whole.stdout.lines().next().unwrap().contains("2,000 rows, restores in"), "{}", whole.stdout);
+    let listed = called(&desk, &format!("backup list --foreign --env {}", theirs(&desk)), 0);
+    assert!(
+        listed.stdout.starts_with("app.sql  ") && listed.stdout.contains("no manifest"),
+        "{}",
+        listed.stdout
+    );
+
+    let end = dump.find("\n1000\t").unwrap() + 9;
+    desk.write("theirs/app.sql", &dump[..end]);
+    let cut = called(&desk, drill, 1);
+    let first = cut.stdout.lines().next().unwrap();
+    assert!(first.contains("is broken: it ends inside the COPY of public.bookings"), "{first}");
+    assert!(first.contains("; `public.bookings` 999 rows where the drill before saw 2,000"), "{first}");
+    // A drill of another store is no drill before.
+    desk.write("others/app.sql", &dump[..end]);
+    let other = called(&desk, "drill others --into env:DATABASE_URL --allow change", 1);
+    assert!(!other.stdout.contains("the drill before"), "{}", other.stdout);
+}
+
+/// An environment whose store is the folder of another tool.
+fn theirs(desk: &Desk) -> &'static str {
+    let url = format!("file://{}", desk.path("theirs").display());
+    desk.write("theirs.yaml", format!("proofmark: v1\nconnections: {{ store: {{ url: '{url}' }} }}\n"));
+    "theirs.yaml"
+}
+
+#[test]
+fn a_password_on_the_command_line_is_taken_with_a_word_about_it() {
+    let server = server();
+    let desk = desk(&server);
+    called(&desk, "backup create --env environment.yaml --allow change", 0);
+    let ended = called(&desk, &format!("drill store --into {} --allow change", server.url("app")), 0);
+    assert!(ended.stderr.contains("`--into env:NAME`"), "{}", ended.stderr);
+    let ended = called(&desk, "drill store --into env:DATABASE_URL --allow change", 0);
+    assert!(!ended.stderr.contains("`--into env:NAME`"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_a_drill_left_is_put_back_without_an_environment() {
+    let server = server();
+    let mut desk = desk(&server);
+    called(&desk, "backup create --env environment.yaml --allow change", 0);
+    desk.set("HELD", &server.url("app"));
+    let drilling = desk.start(&["drill", "store", "--into", "env:HELD", "--allow", "change"]);
+    let scratch = "SELECT count(*) FROM pg_database WHERE datname LIKE 'proofmark%'";
+    fixtures::until("the scratch database is there", || {
+        (server.sql("postgres", scratch) == "1").then_some(())
+    });
+    drilling.kill();
+    let ended = desk.call(&["recover"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(server.sql("postgres", scratch), "0");
+    desk.tells_none_of(&[POSTGRES_PASSWORD, ENCODED]);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_before_anything_is_touched() {
+    let desk = bare();
+    fs::create_dir_all(desk.path("store")).unwrap();
+    for (line, words) in [
+        ("backup create --allow change", &["DATABASE_URL", "MINIO_BUCKET", "MINIO_ENDPOINT"][..]),
+        ("backup list", &["MINIO_BUCKET", "MINIO_ENDPOINT", "MINIO_ACCESS_KEY"]),
+        ("backup list --env none.yaml", &["none.yaml"]),
+        ("backup verify --tier T2", &["T2", "T0, T1"]),
+        ("backup", &["Usage:"]),
+        ("drill", &["<STORE>", "--into"]),
+        ("drill store", &["--into"]),
+        ("drill store --into env:NONE --allow change", &["NONE is not set"]),
+        ("drill store --into env:NONE", &["NONE is not set", "--allow change"]),
+        ("drill nowhere --into env:NONE --allow change", &["`nowhere` is no folder"]),
+        ("drill s3://b --into host=db --allow change", &["--endpoint", "AWS_ACCESS_KEY_ID"]),
+        ("drill store --into topsecret --allow change", &["no PostgreSQL database"]),
+        ("drill store --into host=db --tier T1", &["T2, T3, T4"]),
+        ("drill store --into host=db --rto soon", &["soon"]),
+        ("drill store --into host=db --jobs 0 --allow change", &["jobs"]),
+        ("drill store --into host=db --env environment.yaml", &["cannot be used with"]),
+    ] {
+        let ended = called(&desk, line, 2);
+        for word in words {
+            assert!(ended.stderr.contains(word), "{line}: {}", ended.stderr);
+        }
+        assert!(
+            !ended.stderr.contains("topsecret") && !ended.stderr.contains("builtin/"),
+            "{}",
+            ended.stderr
+        );
+    }
+    let mut desk = bare();
+    desk.set("DATABASE_URL", "postgresql://app@127.0.0.1:1/app");
+    desk.set("MINIO_BUCKET", "backups");
+    desk.set("MINIO_ENDPOINT", "127.0.0.1:1");
+    desk.set("MINIO_ROOT_USER", "access");
+    desk.set("MINIO_ROOT_PASSWORD", "topsecret");
+    let ended = called(&desk, "backup create", 2);
+    assert!(ended.stderr.contains("add `--allow change`"), "{}", ended.stderr);
+    let ended = called(&desk, "backup create --name {db} --allow change", 2);
+    assert!(ended.stderr.contains("`{date}`"), "{}", ended.stderr);
+}

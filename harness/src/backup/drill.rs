@@ -228,12 +228,12 @@ async fn into_place(
     );
     let target = postgres::named(server, ask.truncate).await?;
     seen.server = Some(target.source.version.clone());
-    seen.refused = in_place::refused(chosen, &target);
+    seen.refused = in_place::refused(chosen, ask.truncate, &target);
     let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
     let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
     let promise = promises.promise(&Undo::Tables(tables))?;
     ask.events.tell("restore_local_started", "info", &[]);
-    let loaded = in_place::refill(fetched, &target, server, &promise).await?;
+    let loaded = in_place::refill(fetched, (&target, ask.truncate), server, &promise).await?;
     if !restored(ask, loaded, seen, lap) {
         return Ok(());
     }

@@ -111,7 +111,10 @@ impl Reader for Tally {
         match text {
             "PostgreSQL database dump" => self.seen.dumps += 1,
             "PostgreSQL database cluster dump" => self.seen.cluster = true,
-            "PostgreSQL database dump complete" => self.ended = Some(Ended::Dump),
+            "PostgreSQL database dump complete" => {
+                self.seen.complete += 1;
+                self.ended = Some(Ended::Dump);
+            }
             "PostgreSQL database cluster dump complete" => self.ended = Some(Ended::Cluster),
             _ => {}
         }

@@ -136,7 +136,7 @@ impl Lexer {
         let byte = bytes[0];
         match &mut self.state {
             State::Between => self.between(byte, reader),
-            State::Word => self.word(byte, reader),
+            State::Word => self.word(bytes, reader),
             State::Quoted { .. } => self.quoted(bytes, reader),
             State::Dash if byte == b'-' => self.go(State::Comment),
             State::Slash if byte == b'*' => self.go(State::Block(1, 0)),
@@ -203,13 +203,14 @@ impl Lexer {
         }
     }
 
-    fn word(&mut self, byte: u8, reader: &mut impl Reader) -> usize {
-        if in_word(byte) {
-            self.push(byte);
-            return 1;
+    fn word(&mut self, bytes: &[u8], reader: &mut impl Reader) -> usize {
+        let length = bytes.iter().take_while(|byte| in_word(**byte)).count();
+        if length > 0 {
+            self.keep(&bytes[..length]);
+            return length;
         }
-        if byte == b'\'' && self.text.eq_ignore_ascii_case(b"e") {
-            return self.open(byte, true);
+        if bytes[0] == b'\'' && self.text.eq_ignore_ascii_case(b"e") {
+            return self.open(bytes[0], true);
         }
         self.body.word(&self.text, self.depth);
         self.tell(|text| Token::Word(text), reader);

@@ -289,6 +289,11 @@ async fn refused(
     if contents.is_some_and(|held| held.cluster || held.databases.len() > 1) {
         return Ok(Some("it holds several databases (pg_dumpall), of which none can be restored alone: drill it by hand, or dump each database by itself".into()));
     }
+    if let Some(what) = contents.and_then(|held| held.reaches_out.as_ref()) {
+        return Ok(Some(format!(
+            "it does more than fill one database, {what}: nothing of it was run; dump without `--create`, or read it and restore it by hand"
+        )));
+    }
     let held: Vec<&str> = contents
         .iter()
         .flat_map(|held| &held.databases)

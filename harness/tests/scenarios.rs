@@ -51,11 +51,17 @@ impl Prepared {
         Self { spec, missing }
     }
 
-    /// Why this scenario cannot be run here. A kind that asks a system has the name of it before its own; what is watched
-    /// is named by its job.
+    /// Why this scenario cannot be run here. A kind asks the systems of its roles; what is watched is named by its job.
     fn reason(&self, scenario: &str) -> Option<String> {
-        let forms = ["{}-", "via: {}", "job: {}"];
-        let uses = |name: &str| forms.iter().any(|it| scenario.contains(&it.replace("{}", name)));
+        let forms = ["via: {}", "job: {}"];
+        let asks = |name: &str| {
+            let kinds = proofmark::steps::kinds().filter(|kind| kind.roles.contains(&name));
+            let starts: Vec<String> = kinds.map(|kind| format!("{}:", kind.name)).collect();
+            let mut lines = scenario.lines().map(|line| line.trim_start().trim_start_matches("- "));
+            lines.any(|line| starts.iter().any(|start| line.starts_with(start.as_str())))
+        };
+        let uses =
+            |name: &str| asks(name) || forms.iter().any(|it| scenario.contains(&it.replace("{}", name)));
         let missing = self
             .missing
             .iter()
@@ -82,7 +88,7 @@ fn main() -> ExitCode {
     let twins: Vec<(Found, Twin)> = twins
         .into_iter()
         .map(|found| {
-            let twin = Twin::parse(&found.id, &found.text).unwrap();
+            let twin = Twin::parse(&found.id, &found.text).unwrap().below(&root());
             (found, twin)
         })
         .collect();
@@ -244,7 +250,7 @@ fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Ou
         .arg(root().canonicalize()?.join("scenarios").join(folder))
         // Relative paths of a scenario are the world's.
         .current_dir(world.folder())
-        .args(["--only", id, "--allow", "exec,change", "--env"])
+        .args(["--only", id, "--allow", "exec,change,destroy", "--env"])
         .arg(world.environment())
         .arg("--evidence")
         .arg(&evidence)

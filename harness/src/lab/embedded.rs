@@ -10,12 +10,13 @@ macro_rules! files {
 
 files! {
     /// The demo's scenarios: file name and text.
-    SCENARIOS in "scenarios/demo" { "backup.yaml", "monitoring.yaml", "page.yaml", "shop.yaml" }
+    SCENARIOS in "scenarios/demo" { "backup.yaml", "monitoring.yaml", "page.yaml", "restore.yaml", "shop.yaml" }
 
     /// The demo's twins: file name and text.
     TWINS in "fixtures/twins/demo" {
         "bad-reload.yaml", "degraded.yaml", "empty-backup.yaml", "failed-orders.yaml", "no-help.yaml",
-        "page-silenced.yaml", "renamed.yaml", "stale-backup.yaml", "standstill.yaml", "worker-down.yaml",
+        "page-silenced.yaml", "renamed.yaml", "stale-backup.yaml", "standstill.yaml",
+        "unrestorable.yaml", "worker-down.yaml",
     }
 }
 

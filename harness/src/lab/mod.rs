@@ -8,6 +8,7 @@ pub mod embedded;
 mod alertmanager;
 mod app;
 mod daemon;
+mod file;
 mod postgres;
 mod process;
 mod prometheus;
@@ -18,12 +19,13 @@ mod world;
 
 pub use alertmanager::Alertmanager;
 pub use app::{AppSpec, Metric};
+pub use file::FileSpec;
 pub use postgres::{Cluster, Postgres, PostgresSpec};
 pub use process::{Process, has};
 pub use prometheus::{Prometheus, Watches};
 pub use service::ServiceSpec;
 pub use twin::{Break, Failure, Outcome, Twin};
-pub use world::{FileSpec, World, WorldSpec};
+pub use world::{StoreSpec, World, WorldSpec};
 
 use crate::clients::ClientError;
 use crate::diag::Diag;

@@ -6,6 +6,7 @@ use crate::report::text::sentence;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// A twin, as its file holds it.
 #[derive(Debug, Clone, Deserialize)]
@@ -94,6 +95,17 @@ impl Twin {
             return Err(wrong("it needs at least one entry in `breaks` and one in `fails`".into()));
         }
         Ok(twin)
+    }
+
+    /// The same, where the files that its breaks copy lie below this folder.
+    #[must_use]
+    pub fn below(mut self, folder: &Path) -> Self {
+        for one in &mut self.breaks {
+            if let Break::File { becomes: Some(file), .. } = one {
+                file.below(folder);
+            }
+        }
+        self
     }
 }
 

@@ -6,7 +6,7 @@ use super::process::free_address;
 use super::rules::Rules;
 use super::service::{Service, ServiceSpec};
 use super::{
-    Alertmanager, AppSpec, Break, Cluster, LabError, Postgres, PostgresSpec, Prometheus, Watches,
+    Alertmanager, AppSpec, Break, Cluster, FileSpec, LabError, Postgres, PostgresSpec, Prometheus, Watches,
     alertmanager, daemon, has, postgres,
 };
 use crate::clock::Clock;
@@ -34,6 +34,9 @@ const SCRAPED_WITHIN: Duration = Duration::from_secs(60);
 /// The connections to the systems that a world may have.
 const ALERTMANAGER: &str = "alertmanager";
 const POSTGRES: &str = "postgres";
+
+/// The connection to a store, and its folder.
+const STORE: &str = "store";
 
 /// The connection that Alertmanager posts to, where its configuration has this word for `host:port`.
 const RECEIVER: &str = "receiver";
@@ -63,18 +66,14 @@ pub struct WorldSpec {
     pub alertmanager: Option<Value>,
     /// A database; none: there is no PostgreSQL.
     pub postgres: Option<PostgresSpec>,
+    /// The folder `store` as the connection of that name, with what `files` put there; none: there is no store.
+    pub store: Option<StoreSpec>,
 }
 
-/// A file of a world.
+/// A store of a world. There is nothing to say of it.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct FileSpec {
-    /// What it holds.
-    pub text: String,
-    /// May it be executed?
-    #[serde(default)]
-    pub executable: bool,
-}
+#[serde(deny_unknown_fields)]
+pub struct StoreSpec {}
 
 impl WorldSpec {
     /// Reads a description.
@@ -89,10 +88,12 @@ impl WorldSpec {
     /// The same, where the files that it names lie below this folder.
     #[must_use]
     pub fn below(mut self, folder: &Path) -> Self {
+        self.files.values_mut().for_each(|file| file.below(folder));
         let sql = self.postgres.iter_mut().flat_map(|postgres| &mut postgres.sql);
         let files = &self.files;
-        let elsewhere = |file: &&mut PathBuf| !files.contains_key(&*file.to_string_lossy());
-        for file in self.rules.iter_mut().filter(elsewhere).chain(sql) {
+        for file in
+            self.rules.iter_mut().chain(sql).filter(|file| !files.contains_key(&*file.to_string_lossy()))
+        {
             *file = folder.join(&*file);
         }
         self
@@ -135,6 +136,7 @@ pub struct World {
     vars: BTreeMap<String, String>,
     addresses: BTreeMap<String, String>,
     receiver: String,
+    has_store: bool,
     folder: TempDir,
     clock: Clock,
 }
@@ -148,10 +150,14 @@ impl World {
         let folder = tempfile::Builder::new().prefix("proofmark-lab-").tempdir();
         let folder = folder.map_err(LabError::io("making a temporary folder"))?;
         let place = folder.path();
-        for (path, file) in &spec.files {
-            write(&place.join(path), file).await?;
-        }
         let clock = Clock::real();
+        for (path, file) in &spec.files {
+            file.write(&place.join(path), &clock).await?;
+        }
+        if spec.store.is_some() {
+            let made = tokio::fs::create_dir_all(place.join(STORE)).await;
+            made.map_err(LabError::io("making a folder for the store"))?;
+        }
         let (apps, services) = started(spec, place, &clock).await?;
         let (mut jobs, mut addresses) = (BTreeMap::<String, Vec<String>>::new(), BTreeMap::new());
         let of_apps = apps.iter().map(|(name, app)| (name, &spec.apps[name].job, &app.address));
@@ -174,14 +180,16 @@ impl World {
             jobs.insert(ALERTMANAGER.to_owned(), alertmanagers.clone());
             addresses.insert(ALERTMANAGER.to_owned(), one.url.clone());
         }
+        let here = |file: &PathBuf| {
+            let own = spec.files.contains_key(&*file.to_string_lossy());
+            if own { place.join(file) } else { file.clone() }
+        };
         let postgres = match &spec.postgres {
-            Some(spec) => Some(database(place, spec).await?),
+            Some(spec) => Some(database(place, spec, here).await?),
             None => None,
         };
         addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
-        let own = |file: &PathBuf| spec.files.contains_key(&*file.to_string_lossy());
-        let files = spec.rules.iter().map(|file| if own(file) { place.join(file) } else { file.clone() });
-        let rules = Rules::copy(&files.collect::<Vec<_>>(), place).await?;
+        let rules = Rules::copy(&spec.rules.iter().map(here).collect::<Vec<_>>(), place).await?;
         let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
         let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
@@ -196,6 +204,7 @@ impl World {
             vars,
             addresses,
             receiver,
+            has_store: spec.store.is_some(),
             folder,
             clock,
         };
@@ -286,7 +295,7 @@ impl World {
                     .await
                     .map_err(LabError::io(format!("removing {}", path.display())))?;
                 match becomes {
-                    Some(file) => write(&path, file).await,
+                    Some(file) => file.write(&path, &self.clock).await,
                     None => Ok(()),
                 }
             }
@@ -340,6 +349,10 @@ impl World {
             connections.insert(POSTGRES.to_owned(), json!({ "url": { "file": secret } }));
             postgres::write_private(&secret, &database.url())?;
         }
+        let store = self.folder.path().join(STORE);
+        if self.has_store {
+            connections.insert(STORE.to_owned(), json!({ "url": format!("file://{}", store.display()) }));
+        }
         let text = json!({ "proofmark": crate::model::FORMAT, "connections": connections });
         daemon::write(&self.environment(), &text.to_string()).await
     }
@@ -367,21 +380,16 @@ fn authority(url: &str) -> String {
 }
 
 /// A database below the world's folder, which its server may only pass through.
-async fn database(folder: &Path, spec: &PostgresSpec) -> Result<Postgres, LabError> {
+async fn database(
+    folder: &Path,
+    spec: &PostgresSpec,
+    here: impl Fn(&PathBuf) -> PathBuf,
+) -> Result<Postgres, LabError> {
     let place = folder.join(POSTGRES);
     let made = tokio::fs::create_dir(&place).await;
     made.map_err(LabError::io(format!("making {}", place.display())))?;
     let open = tokio::fs::set_permissions(folder, Permissions::from_mode(0o711)).await;
     open.map_err(LabError::io(format!("opening {}", folder.display())))?;
-    Postgres::start(&place, spec).await
-}
-
-async fn write(path: &Path, file: &FileSpec) -> Result<(), LabError> {
-    let failed = || LabError::io(format!("writing {}", path.display()));
-    if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(failed())?;
-    }
-    tokio::fs::write(path, &file.text).await.map_err(failed())?;
-    let mode = if file.executable { 0o755 } else { 0o644 };
-    tokio::fs::set_permissions(path, Permissions::from_mode(mode)).await.map_err(failed())
+    let sql = spec.sql.iter().map(here).collect();
+    Postgres::start(&place, &PostgresSpec { sql, ..spec.clone() }).await
 }

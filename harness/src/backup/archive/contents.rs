@@ -30,6 +30,9 @@ pub struct Contents {
     pub ends_within: Option<String>,
     /// Ends of COPY data that had no beginning.
     pub stray_ends: u64,
+    /// The first thing in it that does more than fill the database it is restored into, with its line: a command of psql
+    /// such as `\!` or `\connect`, or a statement about other databases or roles.
+    pub reaches_out: Option<String>,
     /// What makes these counts less than sure, at most 16 of them.
     pub doubts: Vec<String>,
 }

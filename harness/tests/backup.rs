@@ -98,6 +98,20 @@ fn tables_are_emptied_and_filled_where_they_are_and_nothing_else_is_touched() {
 }
 
 #[test]
+fn a_whole_database_gets_back_what_the_backup_holds() {
+    let (server, desk) = booked();
+    server.sql("app", "DELETE FROM bookings; DELETE FROM users; SELECT setval('bookings_id_seq', 7000)");
+    desk.scenario("s", "", &IN_PLACE.replace("[bookings, users]", "['*']"));
+    desk.runs("destroy", 0);
+    assert_eq!(server.sql("app", "SELECT count(*), (SELECT count(*) FROM users) FROM bookings"), "500\t20");
+    assert_eq!(server.sql("app", "SELECT last_value FROM bookings_id_seq"), "500");
+    // A table that is gone is not made again in silence.
+    server.sql("app", "DROP TABLE changes");
+    let ended = desk.runs("destroy", 3);
+    assert!(ended.stdout.contains("public.changes"), "{}", ended.stdout);
+}
+
+#[test]
 fn only_the_source_itself_is_written_in_place() {
     let (server, mut desk) = booked();
     server.sql("postgres", "CREATE DATABASE other TEMPLATE app");

@@ -26,19 +26,32 @@ fn keep(name: &str, text: &str) {
     });
 }
 
+/// The names below `Commands:` in a help text.
+fn commands(text: &str) -> Vec<&str> {
+    let listed =
+        text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // A description that goes on stands deeper.
+    let names =
+        listed.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").collect()
+}
+
 #[test]
 fn help_of_every_command() {
     let here = Path::new(".");
     keep("help", &says(here, "--help", ""));
-    let commands = says(here, "help", "");
-    let commands =
-        commands.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(commands.len() > 6, "{commands:?}");
-    for command in commands.into_iter().filter(|command| *command != "help") {
+    let all = says(here, "help", "");
+    let all = commands(&all);
+    assert!(all.len() > 6, "{all:?}");
+    for command in all {
         let text = says(here, &format!("{command} --help"), "");
         assert!(text.contains("\nExample"), "the help of {command} has no example");
         keep(&format!("help_{command}"), &text);
+        for below in commands(&text) {
+            let text = says(here, &format!("{command} {below} --help"), "");
+            assert!(text.contains("\nExample"), "the help of {command} {below} has no example");
+            keep(&format!("help_{command}_{below}"), &text);
+        }
     }
 }
 

@@ -121,6 +121,13 @@ fn only_the_lab_changes_systems_without_a_promise() {
 }
 
 #[test]
+fn only_commands_tell_people_without_a_step() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| !matches!(&*layer(path), "cli" | "undo")) {
+        assert!(!code_lines(&text).contains("Message::to_people"), "{} writes to people", path.display());
+    }
+}
+
+#[test]
 fn the_context_of_steps_has_at_most_five_fields() {
     let steps = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/mod.rs")).unwrap();
     let context = steps.split("pub struct Cx {").nth(1).unwrap().split("\n}").next().unwrap();

@@ -7,12 +7,16 @@ mod ground;
 #[expect(dead_code, reason = "other tests end it and ask it")]
 #[path = "ground/minio.rs"]
 mod minio;
+#[expect(dead_code, reason = "the tests of its ways use more of it")]
+#[path = "ground/postgres.rs"]
+mod postgres;
 #[path = "ground/store.rs"]
 mod store;
 
 use fixtures::Desk;
 use libtest_mimic::{Arguments, Trial};
 use minio::Minio;
+use postgres::{POSTGRES_PASSWORD, Postgres};
 use proofmark::model::Verdict;
 use proofmark::steps::Cx;
 use serde_json::json;
@@ -31,13 +35,14 @@ type Test = fn(Arc<Minio>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 8] = [
         ("a_list_is_read_to_its_end", |minio| Box::pin(paged(minio))),
         ("odd_names_come_as_they_are", |minio| Box::pin(odd_names(minio))),
         ("a_wrong_login_is_told_from_a_missing_bucket_and_from_no_server", |minio| Box::pin(refusals(minio))),
         ("a_bucket_that_everyone_can_list_fails", |minio| Box::pin(public(minio))),
         ("an_object_that_hides_a_folder_is_named", |minio| Box::pin(hidden(minio))),
         ("versions_and_locks_are_seen_as_they_are", |minio| Box::pin(versions(minio))),
+        ("the_commands_read_the_variables_of_the_plans", |minio| Box::pin(commands(minio))),
         ("a_run_looks_at_a_bucket_and_keeps_no_login", |minio| Box::pin(whole_run(minio))),
     ];
     let program = minio::program();
@@ -226,4 +231,57 @@ async fn whole_run(minio: Arc<Minio>) {
     let url = format!("file://{}", desk.path("folder").display());
     desk.write("environment.yaml", format!("proofmark: v1\nconnections: {{ store: {{ url: '{url}' }} }}\n"));
     desk.ran(steps.split_once('\n').unwrap().1, 0);
+}
+
+async fn commands(minio: Arc<Minio>) {
+    minio.put("/commands", "").await;
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE TABLE bookings AS SELECT n FROM generate_series(1, 1234) n");
+    let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
+    let port = server.port.to_string();
+    for (name, value) in [
+        ("DATABASE_URL", ""),
+        ("POSTGRES_HOST", "127.0.0.1"),
+        ("POSTGRES_PORT", &port),
+        ("POSTGRES_USER", "postgres"),
+        ("POSTGRES_PASSWORD", POSTGRES_PASSWORD),
+        ("POSTGRES_DB", "app"),
+        ("MINIO_ENDPOINT", minio.url.trim_start_matches("http://")),
+        ("MINIO_BUCKET", "commands"),
+        ("MINIO_ACCESS_KEY", ""),
+        ("MINIO_SECRET_KEY", ""),
+        ("MINIO_ROOT_USER", ACCESS),
+        ("MINIO_ROOT_PASSWORD", SECRET),
+        ("INTO", &server.url("app")),
+    ] {
+        desk.set(name, value);
+    }
+    let called = |line: &str, code: i32| {
+        let ended = desk.call(&line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(ended.code, Some(code), "{line}: {ended:#?}");
+        desk.sound(&ended);
+        for secret in [ACCESS, SECRET, POSTGRES_PASSWORD, "AWS4-HMAC"] {
+            assert!(!(ended.stdout.clone() + &ended.stderr).contains(secret), "{ended:?}");
+        }
+        ended.stdout
+    };
+    let made = called("backup create --allow change", 0);
+    let name = made.lines().next().unwrap();
+    let today = proofmark::clock::Clock::real().now().strftime("postgres/%Y/%m/%d/app_%Y%m%d_").to_string();
+    assert!(name.starts_with(&today), "{name}");
+    assert!(made.contains("1 table, 1,234 rows"), "{made}");
+    assert!(called("backup list", 0).starts_with(name));
+    assert!(called("backup list --prefix postgres/", 0).starts_with(name));
+    called("backup list --prefix other/", 1);
+    assert!(called("backup verify", 0).starts_with(name));
+    for store in ["s3://commands", "s3://commands/postgres"] {
+        let drilled = called(&format!("drill {store} --into env:INTO --allow change"), 0);
+        assert!(drilled.starts_with("newest backup 2") && drilled.contains("1,234 rows"), "{drilled}");
+    }
+    // With a secure connection nobody answers there.
+    desk.set("MINIO_SECURE", "true");
+    let ended = desk.call(&["backup", "list"]);
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    desk.tells_none_of(&[ACCESS, SECRET, POSTGRES_PASSWORD, "AWS4-HMAC"]);
 }

@@ -11,6 +11,7 @@
     reason = "a bench prints what it measured, writes its own input, and is told by the environment where hurl is"
 )]
 
+mod backup;
 mod line;
 mod log_lines;
 mod postgres;
@@ -22,20 +23,26 @@ use std::path::Path;
 /// What can be measured, by name; it is given a folder that goes away.
 type Part = (&'static str, fn(&Path));
 
-const ALL: [Part; 4] = [
+const ALL: [Part; 5] = [
     ("line", line::measure),
     ("reading", reading::measure),
     ("log_lines", log_lines::measure),
     ("postgres", postgres::measure),
+    ("backup", backup::measure),
 ];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // This same program is the other side of the comparison of memory.
+    // This same program is the other side of some comparisons.
     if let [word, file] = arguments.as_slice()
         && word == reading::PARSE
     {
         return reading::parse(Path::new(file));
+    }
+    if let [word, url, file] = arguments.as_slice()
+        && [backup::UPLOAD, backup::DOWNLOAD].contains(&word.as_str())
+    {
+        return backup::plain(word, url, file);
     }
     // `cargo test --benches` asks for nothing to be measured.
     if !arguments.iter().any(|argument| argument == "--bench") {

@@ -2,7 +2,7 @@
 
 #[path = "../../tests/ground/postgres.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
-mod server;
+pub mod server;
 
 use super::side::{self, Side};
 use server::Postgres;
@@ -26,12 +26,18 @@ const DATA: &str = "CREATE TABLE events (id bigint, ts timestamptz, user_id int,
     INSERT INTO part SELECT g, g % 7, '2024-01-01'::date + (g % 900), md5(g::text) FROM generate_series(1, 600000) g; \
     DO $$ BEGIN FOR n IN 1..16 LOOP EXECUTE format('CREATE TABLE small_%s AS SELECT generate_series(1, 1000) AS id', n); END LOOP; END $$;";
 
-/// All of it.
-pub fn measure(folder: &Path) {
+/// A server with all of that.
+pub fn filled() -> Postgres {
     let server =
         Postgres::start(&[("shared_buffers", "128MB"), ("max_wal_size", "4GB"), ("autovacuum", "off")]);
     server.sql("postgres", DATA);
     server.sql("postgres", "VACUUM ANALYZE");
+    server
+}
+
+/// All of it.
+pub fn measure(folder: &Path) {
+    let server = filled();
     let size = server.sql("postgres", "SELECT pg_database_size('postgres') / 1048576");
     let tables = server.sql("postgres", "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace");
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();

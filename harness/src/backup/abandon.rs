@@ -9,6 +9,7 @@ use crate::clients::objects::Store;
 use crate::environment::Connection;
 use crate::undo::Owed;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use url::Url;
 
 /// What is left of a backup.
@@ -65,11 +66,19 @@ async fn left(undo: &Undo, store: &Store<'_>) -> Result<Left, BackupError> {
 
 fn local(undo: &Undo) -> Result<Option<Connection>, BackupError> {
     let Some(url) = &undo.folder else { return Ok(None) };
-    let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
-    let path = path.ok_or_else(|| BackupError::Failed(format!("`{url}` is no folder")))?;
-    folder(&path).map(Some)
+    folder(&path_of(url)?).map(Some)
 }
 
-async fn opened<'a>(store: Wire<'a>, local: Option<&'a Connection>) -> Result<Store<'a>, BackupError> {
+/// The folder that a promise names.
+pub(super) fn path_of(url: &str) -> Result<PathBuf, BackupError> {
+    let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
+    path.ok_or_else(|| BackupError::Failed(format!("`{url}` is no folder")))
+}
+
+/// The store, or the folder that takes its place.
+pub(super) async fn opened<'a>(
+    store: Wire<'a>,
+    local: Option<&'a Connection>,
+) -> Result<Store<'a>, BackupError> {
     Ok(Store::open(Wire { connection: local.or(store.connection), ..store }).await?)
 }

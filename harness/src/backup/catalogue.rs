@@ -3,10 +3,13 @@
 
 use super::name::{ARCHIVE, MANIFEST};
 use crate::clients::objects::Object;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How far the store's clock may be ahead of ours.
+pub const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// A backup that was committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,7 +67,7 @@ impl Catalogue {
             found.without_archive = lost.collect();
         }
         for list in [&mut found.backups, &mut found.without_manifest] {
-            list.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.archive.cmp(&a.archive)));
+            newest_first(list);
         }
         found
     }
@@ -77,6 +80,11 @@ impl Catalogue {
             &self.backups
         }
     }
+}
+
+/// Of equal times the name decides, which begins with the time in all templates of ours.
+pub(super) fn newest_first(list: &mut [Backup]) {
+    list.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.archive.cmp(&a.archive)));
 }
 
 #[cfg(test)]

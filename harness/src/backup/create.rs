@@ -227,10 +227,16 @@ fn seconds(wire: Wire<'_>, since: Duration) -> f64 {
     wire.clock.elapsed().saturating_sub(since).as_secs_f64()
 }
 
-/// A folder of this machine as a store.
+/// A folder of this machine as a store, made where it is not there.
 pub(super) fn folder(path: &Path) -> Result<Connection, BackupError> {
+    let told = |error: std::io::Error| BackupError::Failed(format!("the folder {}: {error}", path.display()));
+    std::fs::create_dir_all(path).map_err(told)?;
+    existing(path)
+}
+
+/// The same where it is there: what is to be found in it would not be missed in a new one.
+pub(super) fn existing(path: &Path) -> Result<Connection, BackupError> {
     let told = |why: String| BackupError::Failed(format!("the folder {}: {why}", path.display()));
-    std::fs::create_dir_all(path).map_err(|error| told(error.to_string()))?;
     let whole = path.canonicalize().map_err(|error| told(error.to_string()))?;
     let url = Url::from_file_path(&whole).map_err(|()| told("its path is no URL".into()))?;
     Ok(Connection { name: "local".into(), url: Some(url.into()), ..Connection::default() })

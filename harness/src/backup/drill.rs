@@ -228,12 +228,12 @@ async fn into_place(
     );
     let target = postgres::named(server, ask.truncate).await?;
     seen.server = Some(target.source.version.clone());
-    seen.refused = in_place::refused(chosen, &target);
+    seen.refused = in_place::refused(chosen, ask.truncate, &target);
     let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
     let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
     let promise = promises.promise(&Undo::Tables(tables))?;
     ask.events.tell("restore_local_started", "info", &[]);
-    let loaded = in_place::refill(fetched, &target, server, &promise).await?;
+    let loaded = in_place::refill(fetched, (&target, ask.truncate), server, &promise).await?;
     if !restored(ask, loaded, seen, lap) {
         return Ok(());
     }
@@ -288,6 +288,11 @@ async fn refused(
     let contents = fetched.decoded.contents.as_ref();
     if contents.is_some_and(|held| held.cluster || held.databases.len() > 1) {
         return Ok(Some("it holds several databases (pg_dumpall), of which none can be restored alone: drill it by hand, or dump each database by itself".into()));
+    }
+    if let Some(what) = contents.and_then(|held| held.reaches_out.as_ref()) {
+        return Ok(Some(format!(
+            "it does more than fill one database, {what}: nothing of it was run; dump without `--create`, or read it and restore it by hand"
+        )));
     }
     let held: Vec<&str> = contents
         .iter()

@@ -128,8 +128,13 @@ pub async fn choose(store: Wire<'_>, which: &Which, prefix: &str) -> Result<Opti
 /// # Errors
 /// When it cannot be read, or is none.
 pub async fn read_manifest(store: Wire<'_>, key: &str) -> Result<Manifest, BackupError> {
+    manifest_in(&Store::open(store).await?, key).await
+}
+
+/// Reads a manifest of a store that is open.
+pub(super) async fn manifest_in(store: &Store<'_>, key: &str) -> Result<Manifest, BackupError> {
     let limit = usize::try_from(manifest::LARGEST).unwrap_or(usize::MAX);
-    let bytes = Store::open(store).await?.get(key, limit).await?;
+    let bytes = store.get(key, limit).await?;
     let bytes =
         bytes.ok_or_else(|| BackupError::Failed(format!("`{key}` was listed and is not there any more")))?;
     Manifest::read(&bytes).map_err(|error| BackupError::Failed(format!("`{key}`: {error}")))

@@ -7,7 +7,7 @@ use super::{Backup, BackupError, Manifest};
 use crate::clients::ClientError;
 use crate::clients::command::{Input, Streamed, Streaming};
 use crate::clients::http::Wire;
-use crate::clients::postgres::{Named, TablePicture, libpq, named, programs};
+use crate::clients::postgres::{EVERY, Named, TablePicture, libpq, named, programs};
 use crate::undo::Leave;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
@@ -41,14 +41,26 @@ pub enum Holds {
 
 /// What the backup holds of these tables.
 pub fn expected(manifest: &Manifest, tables: &[TablePicture]) -> Vec<TablePicture> {
-    let same = |one: &&TablePicture| {
-        tables.iter().any(|table| (&table.schema, &table.name) == (&one.schema, &one.name))
-    };
-    manifest.picture.tables.iter().filter(same).cloned().collect()
+    manifest
+        .picture
+        .tables
+        .iter()
+        .filter(|one| tables.iter().any(|table| same(table, one)))
+        .cloned()
+        .collect()
+}
+
+fn same(one: &TablePicture, other: &TablePicture) -> bool {
+    (&one.schema, &one.name) == (&other.schema, &other.name)
+}
+
+/// Is the whole database meant? Then its sequences are set too.
+fn all(names: &[String]) -> bool {
+    names.iter().any(|name| name == EVERY)
 }
 
 /// Why it may not be done here. Nothing was written when this is asked.
-pub fn refused(chosen: &Chosen, target: &Named) -> Option<String> {
+pub fn refused(chosen: &Chosen, names: &[String], target: &Named) -> Option<String> {
     let Some(manifest) = &chosen.manifest else {
         return Some("the backup has no manifest, so nobody knows which database it is of: only its own source may be written in place".into());
     };
@@ -65,6 +77,17 @@ pub fn refused(chosen: &Chosen, target: &Named) -> Option<String> {
         ));
     }
     let held: Vec<TablePicture> = target.tables.iter().map(|table| table.held.clone()).collect();
+    let lost = || manifest.picture.tables.iter().filter(|one| !held.iter().any(|table| same(table, one)));
+    if all(names)
+        && let Some(one) = lost().next()
+    {
+        return Some(format!(
+            "the backup holds {} tables that are not there any more, such as {}.{}: make them again first, or restore into a new database with pg_restore",
+            lost().count(),
+            one.schema,
+            one.name
+        ));
+    }
     let missing = held.len() - expected(manifest, &held).len();
     (missing > 0).then(|| {
         format!("the backup does not hold {missing} of the {} tables: they were made later", held.len())
@@ -112,7 +135,7 @@ pub async fn keep(
         )));
     }
     let target_now = named(target, &owed.names).await?;
-    let ended = refill(&fetched, &target_now, target, leave).await?;
+    let ended = refill(&fetched, (&target_now, &owed.names), target, leave).await?;
     if ended.is_whole() {
         return Ok(());
     }
@@ -125,7 +148,7 @@ pub async fn keep(
 /// When the programs are not there, or the archive does not name a table. That the restore fails is no error.
 pub async fn refill(
     fetched: &Fetched,
-    target: &Named,
+    (target, names): (&Named, &[String]),
     wire: Wire<'_>,
     leave: &impl Leave,
 ) -> Result<Loaded, BackupError> {
@@ -135,7 +158,7 @@ pub async fn refill(
     let path = fetched.path().display().to_string();
     let mut list =
         tempfile::tempfile().map_err(|error| BackupError::Failed(format!("a temporary file: {error}")))?;
-    list.write_all(lines(&restore, &path, target, wire).await?.as_bytes())
+    list.write_all(lines(&restore, &path, (target, all(names)), wire).await?.as_bytes())
         .map_err(|error| BackupError::Failed(format!("a temporary file: {error}")))?;
     let list = format!("--use-list=/proc/{}/fd/{}", std::process::id(), list.as_raw_fd());
     let argv = [&restore, "--data-only", &list, "--file=-", &path].map(str::to_owned);
@@ -173,8 +196,14 @@ async fn send(from: &mut Streaming, to: &mut Input, target: &Named) -> Result<bo
     }
 }
 
-/// The lines of the archive's list that are the data of these tables, in their order.
-async fn lines(restore: &str, path: &str, target: &Named, wire: Wire<'_>) -> Result<String, BackupError> {
+/// The lines of the archive's list that are the data of these tables, in their order; with `sequences` where each of
+/// them stands too.
+async fn lines(
+    restore: &str,
+    path: &str,
+    (target, sequences): (&Named, bool),
+    wire: Wire<'_>,
+) -> Result<String, BackupError> {
     let argv = [restore, "--list", path].map(str::to_owned);
     let mut list =
         Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
@@ -194,6 +223,11 @@ async fn lines(restore: &str, path: &str, target: &Named, wire: Wire<'_>) -> Res
         let line = line.ok_or_else(|| {
             BackupError::Failed(format!("the archive has no data of {}: nothing was written", table.quoted))
         })?;
+        chosen.push_str(line);
+        chosen.push('\n');
+    }
+    let set = |line: &&str| sequences && !line.starts_with(';') && line.contains(" SEQUENCE SET ");
+    for line in text.lines().filter(set) {
         chosen.push_str(line);
         chosen.push('\n');
     }

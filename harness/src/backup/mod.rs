@@ -17,7 +17,9 @@ pub mod fetch;
 pub mod in_place;
 pub mod manifest;
 pub mod name;
+pub mod prune;
 pub mod restore;
+pub mod retention;
 pub mod verify;
 
 pub use catalogue::{Backup, Catalogue};

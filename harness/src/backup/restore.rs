@@ -2,7 +2,7 @@
 //! on leaves a database that is not what was dumped, and says so only in a warning.
 
 use super::BackupError;
-use super::archive::Format;
+use super::archive::{Format, Restricted};
 use super::fetch::Fetched;
 use crate::clients::ClientError;
 use crate::clients::command::{Finished, Streamed, Streaming};
@@ -76,7 +76,12 @@ pub async fn restore(
             while stdout.read(&mut said).await? > 0 {}
             Ok::<(), ClientError>(())
         };
+        let unfenced = fetched.decoded.contents.as_ref().is_some_and(|held| held.restricted == Restricted::No);
         let feed = async {
+            if plain && unfenced && knows_restrict(&tool.version) {
+                // Of what was read as data nothing is taken for a command of psql, whatever was overlooked.
+                stdin.write(format!("\\restrict {:016x}\n", rand::random::<u64>()).as_bytes()).await?;
+            }
             fetched.feed(stdin).await?;
             stdin.close();
             Ok::<(), BackupError>(())
@@ -87,6 +92,14 @@ pub async fn restore(
     }
     let ended = running.end().await?;
     Ok(loaded(format!("{name} {}", tool.version), &ended))
+}
+
+/// Does this psql know `\restrict`? It came with a minor version of each.
+fn knows_restrict(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let since = [(13, 22), (14, 19), (15, 14), (16, 10), (17, 6)];
+    major > 17 || since.iter().any(|(of, first)| major == *of && minor >= *first)
 }
 
 /// What became of a program that writes.

@@ -1,27 +1,42 @@
 //! `backup create`, `list` and `verify`: scenarios of one step, and a few lines before the report that say what came of it.
 
 use super::builtin::{Builtin, Common};
-use super::many;
+use super::{many, tell};
+use crate::backup::alarm::post;
 use crate::backup::create::Made;
 use crate::backup::verify::Verified;
 use crate::backup::{Backup, name};
+use crate::clients::Log;
+use crate::clients::http::Wire;
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
-use crate::model::Exit;
+use crate::model::{Exit, Permission};
+use crate::redact::Redactor;
 use crate::report::{line, seconds};
+use crate::undo::Message;
 use clap::{Args, Subcommand};
 use indicatif::{DecimalBytes, HumanCount, HumanDuration};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-const VARIABLES: &str =
-    "Without --env these variables say where the systems are: DATABASE_URL (or POSTGRES_HOST, POSTGRES_PORT,
-POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB); MINIO_ENDPOINT, MINIO_BUCKET, MINIO_ACCESS_KEY and
-MINIO_SECRET_KEY (or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD), MINIO_SECURE=true for TLS where the
-endpoint has no scheme.";
+/// The connection that is told of failures.
+const WEBHOOK: &str = "webhook";
+
+/// How long it may take to take the message.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const VARIABLES: &str = "Without --env these variables say where the systems are: DATABASE_URL (or POSTGRES_HOST, \
+POSTGRES_PORT, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB); MINIO_ENDPOINT, MINIO_BUCKET, MINIO_ACCESS_KEY and \
+MINIO_SECRET_KEY (or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD), and MINIO_SECURE=true for TLS where the endpoint has no \
+scheme.";
+
+const TOLD: &str = "A backup that fails is told to the webhook BACKUP_WEBHOOK_URL, or to the connection `webhook` of the \
+environment file: {\"text\": \"[BACKUP FAILURE] …\"} is posted there.";
 
 pub(super) const EXAMPLES: &str = "Examples:
   proofmark backup create --allow change
@@ -34,7 +49,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 pub(super) enum Command {
     /// Dump the database into the store, count every row of it, and read back what was stored
     #[command(
-        after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --dry-run\n\n{VARIABLES}")
+        after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --dry-run\n\n{VARIABLES}\n\n{TOLD}")
     )]
     Create(Create),
     /// List the backups of the store, newest first
@@ -60,6 +75,9 @@ pub(super) struct Create {
     /// Only look whether it could be made, and say under which name
     #[arg(long)]
     dry_run: bool,
+    /// File that takes events, one JSON object per line; a file of this backup alone is put beside it
+    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
+    events_log: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -110,26 +128,70 @@ const VERIFY: Builtin = Builtin {
 /// Does what the command says.
 pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
     match command {
-        Command::Create(Create { name, local, dry_run, common }) => {
-            let conventional = common.env.is_none().then(|| format!("postgres/{}", name::DEFAULT));
-            let name = name.clone().or(conventional);
-            let given = vars(&json!({ "name": name, "local": local, "dry-run": dry_run }));
-            let environment = environment(common, &["postgres", "store"]);
-            CREATE.run((common, clock), given, environment, |seen, _| created(seen)).await
-        }
+        Command::Create(options) => create(options, clock).await,
         Command::List(List { prefix, foreign, common }) => {
             let given = vars(&json!({ "prefix": prefix, "foreign": foreign }));
             let now = clock.now();
             LIST.run((common, clock), given, environment(common, &["store"]), |seen, _| listed(seen, now))
                 .await
+                .exit
         }
         Command::Verify(Verify { backup, prefix, tier, common }) => {
             let given = vars(&json!({ "backup": backup, "prefix": prefix, "tier": tier }));
             VERIFY
                 .run((common, clock), given, environment(common, &["store"]), |seen, _| verified(seen))
                 .await
+                .exit
         }
     }
+}
+
+async fn create(options: &Create, clock: &Clock) -> Exit {
+    let Create { name, local, dry_run, events_log, common } = options;
+    let conventional = common.env.is_none().then(|| format!("postgres/{}", name::DEFAULT));
+    let environment = environment(common, &["postgres", "store", WEBHOOK]);
+    let webhook =
+        environment.as_ref().is_ok_and(|environment| environment.names().any(|name| name == WEBHOOK));
+    let given = json!({
+        "name": name.clone().or(conventional), "local": local, "dry-run": dry_run,
+        "events": events(events_log.as_deref()), "webhook": webhook && !dry_run,
+    });
+    let ran = CREATE.run((common, clock), vars(&given), environment, |seen, _| created(seen)).await;
+    let told = ran.seen.get("webhook").is_some_and(|told| !told.is_null());
+    let allowed = common.kept.allow.contains(&Permission::Change);
+    if ran.exit != Exit::Passed && !dry_run && !told && allowed {
+        let why = ran.why.as_deref().unwrap_or("it did not come to its end");
+        alarm(common, why, clock).await;
+    }
+    ran.exit
+}
+
+/// Tells the webhook, if there is one, what no step could: a variable that is missing, evidence that cannot be kept.
+async fn alarm(common: &Common, why: &str, clock: &Clock) {
+    let of_file = common.env.as_deref().and_then(|file| Environment::load(file).ok());
+    let of_file = of_file.filter(|environment| environment.names().any(|name| name == WEBHOOK));
+    let of_variables = || Environment::of_variables(&[WEBHOOK]).unwrap_or_default();
+    let environment = of_file.unwrap_or_else(of_variables);
+    let uses = [(WEBHOOK.to_owned(), [WEBHOOK.to_owned()].into())].into();
+    let systems = match environment.resolve(&uses, false, Redactor::default()).await {
+        Ok(systems) => systems,
+        Err(wrong) => return wrong.iter().for_each(|diag| tell(&diag.render(false))),
+    };
+    let Some(connection) = systems.connections.get(WEBHOOK) else { return };
+    let (systems, log, connection, timeout) = (&systems, &Log::default(), Some(connection), PATIENCE);
+    let wire = Wire { clock, systems, log, connection, timeout };
+    let clean = |text: &str| systems.redactor.clean_text(text).into_inner();
+    match post(wire, &clean(why), &Message::to_people()).await {
+        Ok(()) => tell("the webhook was told"),
+        Err(error) => tell(&clean(&format!("the webhook was not told: {error}"))),
+    }
+}
+
+/// Where events go: into the file, and into one of this operation alone beside it.
+pub(super) fn events(log: Option<&Path>) -> Value {
+    let Some(log) = log.filter(|log| !log.as_os_str().is_empty()) else { return Value::Null };
+    let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    json!({ "folder": folder, "log": log })
 }
 
 /// The values of a map that is written out.
@@ -181,7 +243,7 @@ fn listed(seen: &Value, now: Timestamp) -> String {
     let lost: Vec<String> = part(seen, "without-archive").unwrap_or_default();
     let mut all: Vec<(String, &Backup)> =
         counted.iter().chain(&others).map(|one| (line(&one.archive), one)).collect();
-    all.sort_by(|(_, one), (_, other)| other.at.cmp(&one.at));
+    all.sort_by_key(|(_, one)| std::cmp::Reverse(one.at));
     let wide = all.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     let mut out = String::new();
     for (name, Backup { manifest, size, at, .. }) in &all {

@@ -5,8 +5,9 @@ use super::run::{Kept, Order, Told, conclude};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
-use crate::model::Exit;
+use crate::model::{Event, Exit, Verdict};
 use crate::record::Run;
+use crate::report::text::sentence;
 use crate::scenario::embedded;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -22,6 +23,15 @@ pub(super) struct Common {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) kept: Kept,
+}
+
+/// How it ended.
+pub(super) struct Ran {
+    pub(super) exit: Exit,
+    /// What the step saw; `null` where it saw nothing.
+    pub(super) seen: Value,
+    /// Why it did not pass, in one sentence.
+    pub(super) why: Option<String>,
 }
 
 /// A command and its scenario of one step.
@@ -47,7 +57,7 @@ impl Builtin {
         vars: Map<String, Value>,
         environment: Result<Environment, Vec<Diag>>,
         tell: impl FnOnce(&Value, &Run) -> String,
-    ) -> Exit {
+    ) -> Ran {
         let load = |scope: &Map<String, Value>| match (embedded(self.file, &vars, scope), environment) {
             (Ok(plan), Ok(environment)) => Ok((plan, environment)),
             (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
@@ -62,14 +72,27 @@ impl Builtin {
         };
         let (ended, exports) = match order.perform(load, || None, clock).await {
             Ok(ended) => ended,
-            Err(exit) => return exit,
+            Err(stopped) => return Ran { exit: stopped.exit, seen: Value::Null, why: Some(stopped.why) },
         };
-        conclude(&common.kept, &exports, &ended, |run| {
-            let seen = run.observation(self.scenario(), self.step);
+        let (mut seen, mut why) = (Value::Null, None);
+        let exit = conclude(&common.kept, &exports, &ended, |run| {
+            why = bad(run);
+            seen = run.observation(self.scenario(), self.step).unwrap_or_default();
             if common.json {
-                return Told::Alone(seen.unwrap_or_default());
+                return Told::Alone(seen.clone());
             }
-            Told::Before(seen.map(|seen| tell(&seen, run)).unwrap_or_default())
-        })
+            Told::Before(if seen.is_null() { String::new() } else { tell(&seen, run) })
+        });
+        Ran { exit, seen, why }
     }
+}
+
+/// The first finding that did not pass.
+fn bad(run: &Run) -> Option<String> {
+    let findings = run.lines.iter().filter_map(|line| match &line.event {
+        Event::StepEnded { findings, .. } | Event::Reverted { findings, .. } => Some(findings),
+        _ => None,
+    });
+    let bad = findings.flatten().find(|finding| finding.verdict != Verdict::Passed);
+    bad.map(sentence)
 }

@@ -1,6 +1,6 @@
 //! `drill`: a backup, anyone's, is restored into a scratch database and compared. No files: two places are enough.
 
-use super::backup::{left_open, rows, shown, vars};
+use super::backup::{events, left_open, rows, shown, vars};
 use super::builtin::{Builtin, Common};
 use super::{many, tell};
 use crate::backup::archive::Outcome;
@@ -14,15 +14,18 @@ use crate::report::{line, seconds};
 use indicatif::DecimalBytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+pub(super) const USAGE: &str =
+    "proofmark drill <STORE> --into <DSN> [OPTIONS]\n       proofmark drill --env <FILE> [OPTIONS]";
 
 pub(super) const EXAMPLES: &str = "Examples:
   proofmark drill s3://backups/postgres --into env:DATABASE_URL --allow change
   proofmark drill /var/backups --into postgresql://postgres@localhost/postgres --allow change
   proofmark drill --env environment.yaml --tier T4 --rto 10m --rpo 25h --allow change
 
-The scratch database is made on the server that --into names, and dropped at the end. The database that it
-names is not touched. The login of a bucket comes from MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or from
+The scratch database is made on the server that --into names, and dropped at the end. The database itself that it \
+names is not touched. The login of a bucket comes from MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or from \
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; its server from --endpoint, MINIO_ENDPOINT or AWS_ENDPOINT_URL.";
 
 /// How many of the runs before are looked at for a drill of the same store.
@@ -57,6 +60,9 @@ pub(super) struct Options {
     /// How many sessions restore
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// File that takes events, one JSON object per line; a file of this drill alone is put beside it
+    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
+    events_log: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -66,7 +72,7 @@ const DRILL: Builtin =
 
 /// Drills.
 pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
-    let Options { backup, prefix, tier, rto, rpo, jobs, common, .. } = options;
+    let Options { backup, prefix, tier, rto, rpo, jobs, events_log, common, .. } = options;
     let environment = match (&common.env, &options.store, &options.into) {
         (None, Some(store), Some(into)) => {
             if tells_password(into) {
@@ -78,11 +84,10 @@ pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
         }
         (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load),
     };
-    let given =
-        json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs });
+    let given = json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs, "events": events(events_log.as_deref()) });
     let evidence = common.kept.evidence.as_path();
     let told = |seen: &Value, run: &Run| drilled(backup, seen, before(evidence, run).as_ref());
-    DRILL.run((common, clock), vars(&given), environment, told).await
+    DRILL.run((common, clock), vars(&given), environment, told).await.exit
 }
 
 /// What the newest drill before this one saw in the same store.

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
 use crate::model::{Exit, Permission};
+use crate::redact::Redactor;
 use crate::report::inert;
 use crate::scenario::{Plan, Selection};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -85,7 +86,7 @@ enum Command {
     #[command(subcommand, after_help = backup::EXAMPLES)]
     Backup(backup::Command),
     /// Prove a backup, anyone's: restore it into a scratch database, compare, drop it again
-    #[command(after_help = drill::EXAMPLES)]
+    #[command(override_usage = drill::USAGE, after_help = drill::EXAMPLES)]
     Drill(drill::Options),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
     #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain http")]
@@ -222,9 +223,28 @@ fn sections(of: &clap::Command, name: &str, page: &mut Vec<u8>) -> std::io::Resu
     Ok(())
 }
 
+/// Help that was asked for, or what is wrong with the command line. That repeats an argument that it does not know, which
+/// may be a database with its password.
+fn misread(error: &clap::Error) -> Exit {
+    let text = error.render().ansi().to_string();
+    if !error.use_stderr() {
+        give(&text);
+        return Exit::Passed;
+    }
+    let redactor = Redactor::default();
+    for argument in std::env::args().skip(1).filter(|argument| argument.contains("://")) {
+        redactor.learn(argument);
+    }
+    tell(redactor.clean_text(&text).get().trim_end());
+    Exit::Usage
+}
+
 /// Reads the command line, does what it says, and returns how it ended.
 pub async fn main() -> Exit {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
     let clock = Clock::real();
     match cli.command {
         Command::Run(options) => run::run(&options, &clock).await,

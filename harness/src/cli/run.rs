@@ -84,8 +84,15 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
     let load = |scope: &Map<String, Value>| options.chosen.load(scope);
     match order.perform(load, || commit.join().ok().flatten(), clock).await {
         Ok((ended, exports)) => conclude(&options.kept, &exports, &ended, told_alone),
-        Err(exit) => exit,
+        Err(stopped) => stopped.exit,
     }
+}
+
+/// A run that did not begin, or could not be kept.
+pub(super) struct Stopped {
+    pub(super) exit: Exit,
+    /// In words; told already.
+    pub(super) why: String,
 }
 
 /// A run of scenarios: what it is called, and where what it sees is kept.
@@ -99,10 +106,12 @@ pub(super) struct Order<'a> {
 }
 
 impl Order<'_> {
-    fn refuse(&self, wrong: Vec<Diag>) -> Exit {
+    fn refuse(&self, wrong: Vec<Diag>) -> Stopped {
         let shown = |place: &Place| self.inside.as_deref() != Some(place.source.path.as_str());
         let told = |diag: Diag| Diag { place: diag.place.filter(shown), ..diag };
-        refuse(&wrong.into_iter().map(told).collect::<Vec<_>>())
+        let wrong: Vec<Diag> = wrong.into_iter().map(told).collect();
+        let why = wrong.iter().map(|diag| diag.message.as_str()).collect::<Vec<_>>().join("; ");
+        Stopped { exit: refuse(&wrong), why }
     }
 
     /// Plans and runs, and hands back the folder of evidence. `load` gets what templates may name of the run; `commit` is
@@ -112,7 +121,7 @@ impl Order<'_> {
         load: impl FnOnce(&Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>>,
         commit: impl FnOnce() -> Option<String>,
         clock: &Clock,
-    ) -> Result<(Ended, Vec<Export>), Exit> {
+    ) -> Result<(Ended, Vec<Export>), Stopped> {
         let operator = self.kept.operator();
         let scope = run_scope(clock, &operator);
         let redactor = Redactor::default();
@@ -123,10 +132,10 @@ impl Order<'_> {
         };
         let (plan, environment, systems) = ready.await.map_err(|wrong| self.refuse(wrong))?;
         if let Some(exit) = super::recover::in_the_way(self.kept) {
-            return Err(exit);
+            return Err(Stopped { exit, why: "a run that is dead owes a change".to_owned() });
         }
         let stop = Stop::listen(clock, self.deadline.map(|deadline| deadline.0)).map_err(|error| {
-            refuse(&[Diag::new("no-signals", format!("signals cannot be listened to: {error}"))])
+            self.refuse(vec![Diag::new("no-signals", format!("signals cannot be listened to: {error}"))])
         })?;
         let recorded = async {
             let mut recorder =
@@ -139,7 +148,8 @@ impl Order<'_> {
             let world = World { systems, clock: clock.clone(), stop, run, jobs };
             crate::run::run(&plan, world, recorder).await
         };
-        let ended = recorded.await.map_err(|error| unrecorded(&error))?;
+        let ended =
+            recorded.await.map_err(|error| Stopped { exit: unrecorded(&error), why: error.to_string() })?;
         Ok((ended, plan.exports()))
     }
 

@@ -18,7 +18,7 @@ mod tls;
 pub use error::ClientError;
 
 use crate::model::Exchange;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The exchanges of an attempt. Cheap to clone; clones share what was taken down.
@@ -28,8 +28,17 @@ pub struct Log(Arc<Mutex<Entries>>);
 #[derive(Debug, Default)]
 struct Entries {
     exchanges: Vec<Exchange>,
+    sums: BTreeMap<String, Sum>,
     answer: Option<Arc<Vec<u8>>>,
     done: BTreeSet<String>,
+}
+
+/// What one entry stands for where it stands for many.
+#[derive(Debug)]
+struct Sum {
+    at: usize,
+    parts: usize,
+    carried: u64,
 }
 
 impl Log {
@@ -38,9 +47,31 @@ impl Log {
         self.entries().exchanges.push(exchange);
     }
 
+    /// Takes down one of many that are alike, such as the parts of an upload: they are one entry, with the bytes that they
+    /// carried and the seconds that they took in all. One that failed is to be pushed, so that it is seen.
+    pub fn sum(&self, part: Exchange, carried: u64) {
+        let Entries { exchanges, sums, .. } = &mut *self.entries();
+        let of = format!("{} {} {:?}", part.method, part.target, part.status);
+        let sum = sums.entry(of).or_insert(Sum { at: exchanges.len(), parts: 0, carried: 0 });
+        (sum.parts, sum.carried) = (sum.parts + 1, sum.carried + carried);
+        let sent = match sum.parts {
+            1 => format!("({} bytes)", sum.carried),
+            parts => format!("({} bytes in {parts} parts)", sum.carried),
+        };
+        match exchanges.get_mut(sum.at) {
+            None => exchanges.push(Exchange { sent: Some(sent), ..part }),
+            Some(all) => {
+                (all.sent, all.server_date) = (Some(sent), part.server_date);
+                (all.bytes, all.seconds) = (all.bytes + part.bytes, all.seconds + part.seconds);
+            }
+        }
+    }
+
     /// Hands over all exchanges since the last call, oldest first.
     pub fn take(&self) -> Vec<Exchange> {
-        std::mem::take(&mut self.entries().exchanges)
+        let mut entries = self.entries();
+        entries.sums.clear();
+        std::mem::take(&mut entries.exchanges)
     }
 
     /// The status of the last exchange since they were handed over; `None` when there was no answer to it.

@@ -3,7 +3,7 @@
 use super::connection::{Connection, Tls};
 use super::dsn::Dsn;
 use super::file::{ConnectionFile, Environment, TlsFile};
-use super::role::{Leads, STORE};
+use super::role::{Leads, STORE, WEBHOOK};
 use super::secret::{Reference, optional};
 use super::store::endpoint_of;
 use crate::diag::Diag;
@@ -167,6 +167,10 @@ impl Login<'_> {
             return None;
         }
         learn_login(url, self.redactor);
+        if self.roles.contains(WEBHOOK) {
+            // Whoever knows the address of one can write there: most have no other login.
+            self.redactor.learn(url);
+        }
         Some(url.trim_end_matches('/').to_owned())
     }
 

@@ -16,6 +16,9 @@ const DATABASE: &str = "postgres";
 /// The role whose systems are buckets and folders.
 pub(super) const STORE: &str = "store";
 
+/// The role that is told of failures.
+pub(super) const WEBHOOK: &str = "webhook";
+
 /// The role that asks nobody: others post to it.
 const RECEIVER: &str = "receiver";
 

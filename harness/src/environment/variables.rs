@@ -3,7 +3,7 @@
 
 use super::dsn::Dsn;
 use super::file::{ConnectionFile, Environment};
-use super::role::STORE;
+use super::role::{STORE, WEBHOOK};
 use super::secret::{Reference, SecretReference, optional};
 use super::store::{StorePlace, endpoint_of};
 use crate::diag::Diag;
@@ -26,13 +26,17 @@ const LOGINS: [[&str; 2]; 2] =
 /// The same where a bucket is named that need not be of MinIO.
 const OTHERS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
+/// Where a failed backup is told.
+const HOOK: &str = "BACKUP_WEBHOOK_URL";
+
 /// Beside a text where a database is expected: what is meant is in this variable.
 const VARIABLE: &str = "env:";
 
 type Get<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Environment {
-    /// From the variables `DATABASE_URL` or `POSTGRES_*`, and `MINIO_*`, for these roles: `postgres`, `store`.
+    /// From the variables `DATABASE_URL` or `POSTGRES_*`, `MINIO_*`, and `BACKUP_WEBHOOK_URL`, for these roles: `postgres`,
+    /// `store`, `webhook`. The last is left out where nothing is set.
     ///
     /// # Errors
     /// Every variable that is missing or cannot be read.
@@ -82,7 +86,12 @@ fn bad(name: &str, why: &str, help: &str) -> Diag {
 fn of_variables(get: Get<'_>, roles: &[&str]) -> Result<Environment, Vec<Diag>> {
     let (mut out, mut wrong) = (Environment::default(), vec![]);
     for role in roles {
-        let connection = if *role == STORE { store(get) } else { database(get) };
+        let connection = match *role {
+            WEBHOOK if set(get, HOOK).is_none() => continue,
+            WEBHOOK => Ok(at(Reference::Env(HOOK.into()))),
+            STORE => store(get),
+            _ => database(get),
+        };
         match connection {
             Ok(connection) => drop(out.connections.insert((*role).to_owned(), connection)),
             Err(mistakes) => wrong.extend(mistakes),

@@ -3,11 +3,38 @@
 
 use crate::backup::archive::Outcome;
 use crate::backup::compare::TablePair;
-use crate::backup::verify::ArchiveSeen;
+use crate::backup::verify::{ArchiveSeen, Verified};
 use crate::model::Finding;
 
 /// So many differences are named in one finding.
 const NAMED: usize = 20;
+
+/// All that is judged of one that was looked at where it is; `deep` where it was to be decoded.
+pub(super) fn looked_at(verified: &Verified, deep: bool) -> Vec<Finding> {
+    let Verified { backup, archive, tables: pairs, .. } = verified;
+    let known = digest(archive);
+    let mut findings = vec![];
+    if known.is_none() && !deep {
+        let what = "its bytes are those that were written";
+        findings.push(Finding::undecided(what, "a SHA-256 to compare with", "no manifest"));
+    }
+    findings.extend(known);
+    findings.extend(decoded(archive));
+    if deep {
+        findings.push(if backup.manifest.is_some() { tables(pairs) } else { held(pairs.len()) });
+    }
+    findings
+}
+
+/// Without a manifest nobody knows how many there should be.
+fn held(tables: usize) -> Finding {
+    let (what, expected, seen) = ("it holds tables", "at least one table", format!("{tables} tables"));
+    if tables == 0 {
+        Finding::undecided(what, expected, seen)
+    } else {
+        Finding::judged(what, expected, seen, true)
+    }
+}
 
 /// Nothing to say without a manifest.
 pub(super) fn digest(archive: &ArchiveSeen) -> Option<Finding> {

@@ -6,6 +6,7 @@ use crate::backup::abandon::{self, Left};
 use crate::backup::create::{self, Made, Order, Undo};
 use crate::backup::events::{Events, EventsTo};
 use crate::backup::{BackupError, alarm, name};
+use crate::clients::http::Wire;
 use crate::model::{Duration, Finding};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
@@ -176,11 +177,11 @@ impl Act for Backup {
     }
 
     async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        Ok(abandon::abandon(owed, back(owed, cx)?, by).await?)
+        Ok(abandon::abandon(owed, back(owed.folder.as_ref(), cx)?, by).await?)
     }
 
     async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
-        Ok(Reverted { left: abandon::look(owed, back(owed, cx)?).await? })
+        Ok(Reverted { left: abandon::look(owed, back(owed.folder.as_ref(), cx)?).await? })
     }
 
     fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
@@ -198,8 +199,9 @@ impl Act for Backup {
     }
 }
 
-fn back<'a>(owed: &Undo, cx: &'a Cx) -> Result<crate::clients::http::Wire<'a>, StepError> {
-    if owed.folder.is_some() { Ok(cx.open_wire()) } else { cx.wire(STORE) }
+/// The way to where something is owed: the store, or what serves a folder.
+pub(super) fn back<'a>(folder: Option<&String>, cx: &'a Cx) -> Result<Wire<'a>, StepError> {
+    if folder.is_some() { Ok(cx.open_wire()) } else { cx.wire(STORE) }
 }
 
 impl From<BackupError> for StepError {

@@ -2,16 +2,14 @@
 //! its manifest counts.
 
 use super::{Check, Cx, StepError};
+use crate::backup::catalogue::AHEAD;
 use crate::backup::fetch::{catalogue, read_manifest};
 use crate::backup::{Backup, Catalogue};
 use crate::clients::objects;
 use crate::model::{Duration, Finding};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// How far the store's clock may be ahead of ours.
-const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// Lists the backups of a store and looks at their age, number and size.
 ///

@@ -1,7 +1,7 @@
 //! `backup-verify`: backups are looked at where they are, to their last byte and without a database. That an archive can be
 //! listed says nothing about what is in it.
 
-use super::archive::{decoded, digest, tables};
+use super::archive::looked_at;
 use super::{Check, Cx, StepError};
 use crate::backup::fetch::{Which, choose};
 use crate::backup::verify::{Verified, verify};
@@ -72,28 +72,8 @@ impl Check for BackupVerify {
                     .with_help("is the store's `url` right, and `prefix` or the name?"),
             ];
         };
-        let Verified { backup, archive, tables: pairs, .. } = verified;
-        let mut findings = vec![Finding::judged(there, "a backup", backup.archive.clone(), true)];
-        let known = digest(archive);
-        if known.is_none() && self.tier == Tier::T0 {
-            let what = "its bytes are those that were written";
-            findings.push(Finding::undecided(what, "a SHA-256 to compare with", "no manifest"));
-        }
-        findings.extend(known);
-        findings.extend(decoded(archive));
-        if self.tier == Tier::T1 {
-            findings.push(if backup.manifest.is_some() { tables(pairs) } else { held(pairs.len()) });
-        }
+        let mut findings = vec![Finding::judged(there, "a backup", verified.backup.archive.clone(), true)];
+        findings.extend(looked_at(verified, self.tier == Tier::T1));
         findings
-    }
-}
-
-/// Without a manifest nobody knows how many there should be.
-fn held(tables: usize) -> Finding {
-    let (what, expected, seen) = ("it holds tables", "at least one table", format!("{tables} tables"));
-    if tables == 0 {
-        Finding::undecided(what, expected, seen)
-    } else {
-        Finding::judged(what, expected, seen, true)
     }
 }

@@ -416,6 +416,7 @@ mod alertmanager_status;
 mod archive;
 mod backup;
 mod backup_catalogue;
+mod backup_prune;
 mod backup_verify;
 mod command;
 mod file;
@@ -461,6 +462,7 @@ acts! {
     AlertDrill => alert_drill::AlertDrill,
     AlertSilence => alert_silence::AlertSilence,
     Backup => backup::Backup,
+    BackupPrune => backup_prune::BackupPrune,
     Command => command::Command,
     Http => http::change::HttpChange,
     ProcessStop => process_stop::ProcessStop,

@@ -1,6 +1,6 @@
 //! Leave to change the world. A changing client call demands one: a [`Promise`], which exists only once the way back is
-//! on disk; an [`Owed`], with which a promise is kept; a [`Final`], which says that nothing will be put back; or a
-//! [`Throwaway`], for what the lab has started itself.
+//! on disk; an [`Owed`], with which a promise is kept; a [`Final`], which says that nothing will be put back; a
+//! [`Throwaway`], for what the lab has started itself; or a [`Message`], for a word to people outside of any step.
 //!
 //! The way back is data, so it outlives the process: `journal.jsonl` holds every promise and its end, and whoever reads
 //! it later can do what the run no longer could.
@@ -46,6 +46,17 @@ impl Throwaway {
     }
 }
 
+/// A message to people about this program's own failure. It changes nothing that is looked at, and nobody can take it back.
+#[derive(Debug)]
+pub struct Message(());
+
+impl Message {
+    /// Only for commands; a test holds that.
+    pub fn to_people() -> Self {
+        Self(())
+    }
+}
+
 /// What a changing client call asks for. Only this module makes one.
 pub trait Leave: sealed::Sealed + Sync {}
 
@@ -54,7 +65,7 @@ mod sealed {
 }
 
 macro_rules! leave { ($($one:ty),+) => { $(impl sealed::Sealed for $one {} impl Leave for $one {})+ } }
-leave!(Promise, Owed, Final, Throwaway);
+leave!(Promise, Owed, Final, Throwaway, Message);
 
 /// When a promise is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -20,6 +20,8 @@ pub struct Contents {
     pub restricted: Restricted,
     /// How many dumps it is: one per database of pg_dumpall; more than one else are files put together.
     pub dumps: u64,
+    /// How many of these say that they are complete.
+    pub complete: u64,
     /// Does it end with the end marker of what it is, and with nothing behind?
     pub end_marker: bool,
     /// The COPY in which it ends.
@@ -28,6 +30,9 @@ pub struct Contents {
     pub ends_within: Option<String>,
     /// Ends of COPY data that had no beginning.
     pub stray_ends: u64,
+    /// The first thing in it that does more than fill the database it is restored into, with its line: a command of psql
+    /// such as `\!` or `\connect`, or a statement about other databases or roles.
+    pub reaches_out: Option<String>,
     /// What makes these counts less than sure, at most 16 of them.
     pub doubts: Vec<String>,
 }
@@ -104,6 +109,12 @@ impl Contents {
             let what = if self.cluster { "database cluster dump" } else { "database dump" };
             return Some(format!(
                 "its last line should be `-- PostgreSQL {what} complete`, which pg_dump writes when all is done, and is not: the dump was cut short, or something was put behind it"
+            ));
+        }
+        if self.complete < self.dumps {
+            return Some(format!(
+                "{} dumps begin in it, but only {} are complete: one was cut short and others were put behind it",
+                self.dumps, self.complete
             ));
         }
         let wrong =

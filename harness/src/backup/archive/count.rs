@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many doubts are kept: more say no more.
 const DOUBTS: usize = 16;
 
+/// So many letters of a command are shown.
+const SHOWN: usize = 80;
+
 /// Encodings in which the second byte of a letter may look like a quote or a backslash.
 const UNSAFE: [&str; 7] = ["SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"];
 
@@ -80,9 +83,13 @@ impl Reader for Tally {
         }
     }
 
-    fn end(&mut self) -> bool {
+    fn end(&mut self, line: u64) -> bool {
         self.ended = None;
         let statement = std::mem::take(&mut self.statement);
+        if statement.reaches_out() {
+            let [first, second] = [0, 1].map(|at| statement.word(at).to_ascii_uppercase());
+            self.reaches_out(line, &format!("{first} {second}"));
+        }
         let copy = match &*statement.first() {
             "copy" => self.copy(&statement),
             "insert" => self.inserted(&statement),
@@ -104,7 +111,10 @@ impl Reader for Tally {
         match text {
             "PostgreSQL database dump" => self.seen.dumps += 1,
             "PostgreSQL database cluster dump" => self.seen.cluster = true,
-            "PostgreSQL database dump complete" => self.ended = Some(Ended::Dump),
+            "PostgreSQL database dump complete" => {
+                self.seen.complete += 1;
+                self.ended = Some(Ended::Dump);
+            }
             "PostgreSQL database cluster dump complete" => self.ended = Some(Ended::Cluster),
             _ => {}
         }
@@ -116,9 +126,14 @@ impl Reader for Tally {
         }
     }
 
-    fn command(&mut self, text: &[u8]) {
+    fn command(&mut self, text: &[u8], line: u64) {
         let text = name::text(text);
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
+        // Behind the key another command could stand.
+        let key = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !(matches!(word, "restrict" | "unrestrict") && key) && word != "." {
+            self.reaches_out(line, &format!("\\{text}"));
+        }
         if word != "unrestrict" {
             self.ended = None;
         }
@@ -165,6 +180,11 @@ impl Tally {
             self.parts.push(Part { name: Some(database.to_owned()), ..Part::default() });
         }
         (self.schema, self.backslashes) = (String::new(), false);
+    }
+
+    fn reaches_out(&mut self, line: u64, what: &str) {
+        let what: String = what.chars().take(SHOWN).collect();
+        self.seen.reaches_out.get_or_insert_with(|| format!("line {line}: `{what}`"));
     }
 
     fn doubt(&mut self, doubt: String) {

@@ -3,7 +3,7 @@
 //! token, and works on whatever pieces the text comes in.
 
 use super::copy::Rows;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 /// What is kept of a token. Names have at most 63 bytes; only values are longer, and no value matters.
 const KEPT: usize = 4 << 10;
@@ -28,12 +28,13 @@ type Kind = for<'a> fn(&'a [u8]) -> Token<'a>;
 pub(super) trait Reader {
     /// A token, with how many parentheses are open before it.
     fn token(&mut self, token: Token<'_>, depth: u32);
-    /// The statement has ended. `true`: it is a `COPY … FROM stdin`, whose data begin with the next line.
-    fn end(&mut self) -> bool;
+    /// The statement has ended in this line, counted from 1. `true`: it is a `COPY … FROM stdin`, whose data begin with the
+    /// next line.
+    fn end(&mut self, line: u64) -> bool;
     /// A comment to the end of a line, without `--`.
     fn comment(&mut self, text: &[u8]);
-    /// A command of psql's own, without its backslash.
-    fn command(&mut self, text: &[u8]);
+    /// A command of psql's own, without its backslash, in this line, counted from 1.
+    fn command(&mut self, text: &[u8], line: u64);
     /// The data of a COPY have ended after so many rows.
     fn copied(&mut self, rows: u64);
     /// Are backslashes special in plain quotes (`standard_conforming_strings = off`)?
@@ -77,6 +78,8 @@ pub(super) struct Lexer {
     cut: bool,
     /// Tokens of the statement so far.
     tokens: u64,
+    /// Lines that have ended.
+    lines: u64,
 }
 
 /// Follows `BEGIN ATOMIC … END` of a function, in which a semicolon ends no statement.
@@ -103,7 +106,12 @@ impl Lexer {
     pub(super) fn feed(&mut self, bytes: &[u8], reader: &mut impl Reader) {
         let mut at = 0;
         while at < bytes.len() {
-            at += self.run(&bytes[at..], reader);
+            let used = self.run(&bytes[at..], reader);
+            self.lines += match used {
+                1 => u64::from(bytes[at] == b'\n'),
+                used => memchr_iter(b'\n', &bytes[at..at + used]).count() as u64,
+            };
+            at += used;
         }
     }
 
@@ -128,14 +136,17 @@ impl Lexer {
         let byte = bytes[0];
         match &mut self.state {
             State::Between => self.between(byte, reader),
-            State::Word => self.word(byte, reader),
+            State::Word => self.word(bytes, reader),
             State::Quoted { .. } => self.quoted(bytes, reader),
             State::Dash if byte == b'-' => self.go(State::Comment),
             State::Slash if byte == b'*' => self.go(State::Block(1, 0)),
             State::Dash => self.sign(b'-', reader),
             State::Slash => self.sign(b'/', reader),
             State::Comment => self.line(bytes, |text| reader.comment(text)),
-            State::Command => self.line(bytes, |text| reader.command(text)),
+            State::Command => {
+                let line = self.lines + 1;
+                self.line(bytes, |text| reader.command(text, line))
+            }
             State::Block(depth, before) => {
                 let (deeper, ends) = ((*before, byte) == (b'/', b'*'), (*before, byte) == (b'*', b'/'));
                 // `/*/` opens and does not close.
@@ -176,7 +187,7 @@ impl Lexer {
             b'$' => self.go(State::Tag),
             b'\\' => self.go(State::Command),
             b';' if self.depth == 0 && self.body.open == 0 => {
-                let copy = reader.end();
+                let copy = reader.end(self.lines + 1);
                 (self.tokens, self.body) = (0, Body::default());
                 self.go(if copy { State::CopyLine } else { State::Between })
             }
@@ -192,13 +203,14 @@ impl Lexer {
         }
     }
 
-    fn word(&mut self, byte: u8, reader: &mut impl Reader) -> usize {
-        if in_word(byte) {
-            self.push(byte);
-            return 1;
+    fn word(&mut self, bytes: &[u8], reader: &mut impl Reader) -> usize {
+        let length = bytes.iter().take_while(|byte| in_word(**byte)).count();
+        if length > 0 {
+            self.keep(&bytes[..length]);
+            return length;
         }
-        if byte == b'\'' && self.text.eq_ignore_ascii_case(b"e") {
-            return self.open(byte, true);
+        if bytes[0] == b'\'' && self.text.eq_ignore_ascii_case(b"e") {
+            return self.open(bytes[0], true);
         }
         self.body.word(&self.text, self.depth);
         self.tell(|text| Token::Word(text), reader);

@@ -87,6 +87,16 @@ impl Statement {
         Some(self.tokens.len() > at + 2)
     }
 
+    /// Does it change more than the database that it is said in?
+    pub(super) fn reaches_out(&self) -> bool {
+        let of_the_server = match &*self.word(1) {
+            "database" | "role" | "tablespace" | "group" | "system" => true,
+            "user" => self.word(2) != "mapping",
+            _ => false,
+        };
+        of_the_server && (self.is("create") || self.is("alter") || self.is("drop"))
+    }
+
     /// Which function a SELECT calls, of those of the server.
     pub(super) fn called(&self) -> String {
         self.word(self.function())

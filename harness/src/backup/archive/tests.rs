@@ -162,6 +162,8 @@ fn wherever_it_is_cut_it_is_broken() {
 fn what_stands_behind_the_end_is_seen() {
     let contents = of(&format!("{TRAPS}COPY public.a FROM stdin;\n5\n\\.\n"));
     assert!(!contents.end_marker && rows(&contents)[0].1 == 4);
+    let first = TRAPS.split_once("COPY public.zero").unwrap().0;
+    assert!(of(&format!("{first}{TRAPS}")).broken().unwrap().starts_with("2 dumps begin in it, but only 1"));
     let damaged = TRAPS.replace("COPY public.zero  FROM stdin;", "CUPY public.zero  FROM stdin;");
     assert_eq!(of(&damaged).stray_ends, 1);
     assert!(of(&TRAPS.replace("\\unrestrict abc", "")).broken().unwrap().contains("unrestrict"));

@@ -83,6 +83,20 @@ impl Bucket {
         signed: bool,
     ) -> Result<Answer, ClientError> {
         let target = format!("{}/{}{}", self.endpoint, self.name, asked(query));
+        self.get(wire, target, signed).await
+    }
+
+    /// Asks about an object, by its whole key. Any status is an answer.
+    pub(super) async fn ask_of(
+        &self,
+        wire: Wire<'_>,
+        key: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Answer, ClientError> {
+        self.get(wire, format!("{}{}", self.address(key), asked(query)), true).await
+    }
+
+    async fn get(&self, wire: Wire<'_>, target: String, signed: bool) -> Result<Answer, ClientError> {
         let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..Call::get(target) };
         if signed {
             self.sign(&mut call, Method::GET)?;

@@ -53,6 +53,18 @@ async fn done<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path, &GivenUp) -> Result<T, ClientError> + Send + 'static,
 ) -> Result<T, ClientError> {
+    let (result, exchange) = timed(wire, method, path, work).await;
+    wire.log.push(exchange);
+    result
+}
+
+/// Does work on a file, within the time there is.
+async fn timed<T: Send + 'static>(
+    wire: Wire<'_>,
+    method: &str,
+    path: &Path,
+    work: impl FnOnce(&Path, &GivenUp) -> Result<T, ClientError> + Send + 'static,
+) -> (Result<T, ClientError>, Exchange) {
     let started = wire.clock.elapsed();
     let shown = files::shown(path);
     let result = tokio::time::timeout(wire.timeout, files::aside(&shown, work)).await;
@@ -61,8 +73,7 @@ async fn done<T: Send + 'static>(
         Err(ClientError::Timeout { at: shown.clone(), after: wire.timeout, stage })
     });
     let seconds = wire.clock.elapsed().saturating_sub(started).as_secs_f64();
-    wire.log.push(Exchange { method: method.into(), target: shown, seconds, ..Exchange::default() });
-    result
+    (result, Exchange { method: method.into(), target: shown, seconds, ..Exchange::default() })
 }
 
 /// All files whose path below the folder begins with `prefix`.
@@ -188,12 +199,18 @@ pub(super) async fn begin(
 
 /// Writes on.
 pub(super) async fn write(wire: Wire<'_>, path: PathBuf, id: &str, bytes: Bytes) -> Result<(), ClientError> {
-    done(wire, "write", &partial(&path, id)?, move |beside, _| {
+    let (carried, beside) = (bytes.len() as u64, partial(&path, id)?);
+    let written = timed(wire, "write", &beside, move |beside, _| {
         // Not made anew: what was aborted stays so.
         let open = OpenOptions::new().append(true).open(beside);
         open.and_then(|mut file| file.write_all(&bytes)).map_err(|error| unwritten(beside, &error))
-    })
-    .await
+    });
+    let (result, exchange) = written.await;
+    match result {
+        Ok(()) => wire.log.sum(exchange, carried),
+        Err(_) => wire.log.push(exchange),
+    }
+    result
 }
 
 /// Brings what was written to the disk and gives it its name, which must be new still.

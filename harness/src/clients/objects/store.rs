@@ -231,6 +231,29 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Can versions be locked here? Where the login may not ask, it is taken for a yes. A folder locks nothing.
+    ///
+    /// # Errors
+    /// When that cannot be said.
+    pub async fn can_lock(&self) -> Result<bool, ClientError> {
+        match &self.place {
+            Place::Folder(_) => Ok(false),
+            Place::Bucket(_) => versions::can_lock(self.wire()).await,
+        }
+    }
+
+    /// What keeps a version from being deleted, in words: `GOVERNANCE until 2026-11-22T11:02:21Z`; `None` for nothing. No
+    /// delete marker is ever locked.
+    ///
+    /// # Errors
+    /// When that cannot be said: a login that may not ask does not know that there is none.
+    pub async fn lock_of(&self, version: &Version) -> Result<Option<String>, ClientError> {
+        match &self.place {
+            Place::Bucket(on) if !version.marker => versions::lock_of((self.wire(), &on.0), version).await,
+            _ => Ok(None),
+        }
+    }
+
     /// Deletes one version or delete marker for good; none is no error.
     ///
     /// # Errors

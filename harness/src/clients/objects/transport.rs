@@ -96,6 +96,8 @@ struct Trip {
     begins: bool,
     /// It puts an upload together.
     completes: bool,
+    /// It is one part of many.
+    part: bool,
 }
 
 impl Trip {
@@ -108,6 +110,7 @@ impl Trip {
             carries: request.body().content_length() as u64,
             begins: posts && query.starts_with("uploads"),
             completes: posts && query.starts_with("uploadId="),
+            part: request.method() == Method::PUT && query.contains("partNumber="),
         }
     }
 
@@ -254,6 +257,8 @@ impl HttpConnector for Transport {
 /// An exchange that is taken down when it ends, however it ends.
 struct Taken {
     exchange: Exchange,
+    /// The bytes of a part; `None` for all else.
+    part: Option<u64>,
     log: Log,
     clock: Clock,
     started: Duration,
@@ -265,7 +270,8 @@ impl Taken {
         let sent = (trip.carries > 0).then(|| format!("({} bytes)", trip.carries));
         let (method, target) = (trip.method.to_string(), trip.at.clone());
         let exchange = Exchange { method, target, sent, ..Exchange::default() };
-        Self { exchange, log: transport.log.clone(), started: clock.elapsed(), clock }
+        let part = trip.part.then_some(trip.carries);
+        Self { exchange, part, log: transport.log.clone(), started: clock.elapsed(), clock }
     }
 
     fn answered(&mut self, status: u16, headers: &HeaderMap) {
@@ -280,8 +286,22 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.exchange.seconds = self.clock.elapsed().saturating_sub(self.started).as_secs_f64();
-        self.log.push(std::mem::take(&mut self.exchange));
+        let mut exchange = std::mem::take(&mut self.exchange);
+        match self.part.filter(|_| exchange.status.is_some_and(|status| (200..300).contains(&status))) {
+            None => self.log.push(exchange),
+            Some(carried) => {
+                exchange.target = of_all_parts(&exchange.target);
+                self.log.sum(exchange, carried);
+            }
+        }
     }
+}
+
+/// Where a part is sent, without its number.
+fn of_all_parts(target: &str) -> String {
+    let Some((at, query)) = target.split_once('?') else { return target.to_owned() };
+    let rest: Vec<_> = query.split('&').filter(|pair| !pair.starts_with("partNumber=")).collect();
+    format!("{at}?{}", rest.join("&"))
 }
 
 /// An object on its way: counted, and cut off where nothing comes of it any more.

@@ -1,7 +1,7 @@
 //! The versions of a bucket's objects, page by page to their end, and the end of one of them; a lock is told from a refusal.
 
 use super::Object;
-use super::bucket::{Bucket, EXPECTED, open};
+use super::bucket::{Bucket, EXPECTED, lock, open};
 use super::list::decoded;
 use super::store::whole;
 use crate::clients::ClientError;
@@ -194,9 +194,89 @@ pub(super) async fn remove(
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RetentionXml {
+    mode: String,
+    retain_until_date: Timestamp,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HoldXml {
+    #[serde(default)]
+    status: String,
+}
+
+/// Can versions of this bucket be locked? A login that may not ask gets a yes: who deletes looks at each of them then.
+pub(super) async fn can_lock(wire: Wire<'_>) -> Result<bool, ClientError> {
+    match lock(wire).await {
+        Ok(lock) => Ok(lock.enabled),
+        Err(ClientError::Api { status: 403, .. }) => Ok(true),
+        Err(error) if knows_no_locks(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What keeps a version from being deleted, in words.
+pub(super) async fn lock_of(
+    (wire, bucket): (Wire<'_>, &Bucket),
+    version: &Version,
+) -> Result<Option<String>, ClientError> {
+    let (started, key) = (wire.clock.elapsed(), whole(&bucket.prefix, &version.key)?);
+    let query = |what| [(what, ""), ("versionId", version.id.as_str())];
+    let answer = bucket.ask_of(wire, key.as_ref(), &query("legal-hold")).await?;
+    if unless_none(open::<HoldXml>(&answer, "LegalHold"))?.is_some_and(|hold| hold.status == "ON") {
+        return Ok(Some("a legal hold".to_owned()));
+    }
+    let answer = bucket.ask_of(wire.since(started), key.as_ref(), &query("retention")).await?;
+    let retention = unless_none(open::<RetentionXml>(&answer, "Retention"))?;
+    let retention = retention.filter(|retention| retention.retain_until_date > wire.clock.now());
+    Ok(retention.map(|retention| format!("{} until {}", retention.mode, retention.retain_until_date)))
+}
+
+/// A lock that is not there is told as an error, by every server as another one.
+fn unless_none<T>(found: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match found {
+        Err(ClientError::Api { kind, .. }) if kind == "NoSuchKey" || kind == "NoSuchVersion" => Ok(None),
+        Err(error) if knows_no_locks(&error) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn knows_no_locks(error: &ClientError) -> bool {
+    let ClientError::Api { kind, message, .. } = error else { return false };
+    let missing = message.to_lowercase().replace(' ', "").contains("missingobjectlockconfiguration");
+    matches!(kind.as_str(), "NoSuchObjectLockConfiguration" | "NotImplemented")
+        || kind == "InvalidRequest" && missing
+}
+
 /// MinIO says `InvalidRequest` and WORM, Amazon says `AccessDenied`, as for a login that may not delete, and names the lock.
 fn is_lock(code: &str, message: &str) -> bool {
     let message = message.to_lowercase();
     matches!(code, "InvalidRequest" | "AccessDenied" | "ObjectLocked")
         && (message.contains("worm") || message.contains("object lock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_lock_is_told_from_no_leave_to_ask() {
+        let cases = [
+            ("NoSuchObjectLockConfiguration", "", true),
+            ("InvalidRequest", "Bucket is missing ObjectLockConfiguration", true),
+            ("InvalidRequest", "Bucket is missing Object Lock Configuration", true),
+            ("NotImplemented", "", true),
+            ("InvalidRequest", "Object is WORM protected and cannot be overwritten", false),
+            ("AccessDenied", "Access Denied.", false),
+        ];
+        for (kind, message, none) in cases {
+            let (at, hint) = (String::new(), "");
+            let error =
+                ClientError::Api { at, status: 400, kind: kind.into(), message: message.into(), hint };
+            assert_eq!(unless_none::<()>(Err(error)).is_ok(), none, "{kind}: {message}");
+        }
+    }
 }

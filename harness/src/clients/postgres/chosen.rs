@@ -21,6 +21,9 @@ const PARTS: &str = "SELECT c.oid, a.relid FROM pg_class c, pg_partition_ancesto
 const TRIGGERS: &str =
     "SELECT tgrelid, quote_ident(tgname) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')";
 
+/// Stands for every table.
+pub const EVERY: &str = "*";
+
 /// Tables that were named, as they are now.
 #[derive(Debug)]
 pub struct Named {
@@ -41,7 +44,8 @@ pub struct NamedTable {
     pub triggers: Vec<String>,
 }
 
-/// Looks at these tables: `name`, found in any schema, or `schema.name`. A partitioned table is all of its partitions.
+/// Looks at these tables: `name`, found in any schema, `schema.name`, or [`EVERY`]. A partitioned table is all of its
+/// partitions.
 ///
 /// # Errors
 /// When the database cannot be asked, a name leads to no table or to several, or tables refer to each other in a circle.
@@ -57,7 +61,8 @@ pub async fn named(wire: Wire<'_>, names: &[String]) -> Result<Named, ClientErro
         ancestors.entry(part).or_default().push(of);
     }
     let mut roots = BTreeSet::new();
-    for name in names {
+    let every = names.iter().any(|name| name == EVERY);
+    for name in names.iter().filter(|_| !every) {
         let fits = |one: &&tables::Relation| {
             matches!(one.kind.as_str(), "r" | "p")
                 && (one.name == *name || format!("{}.{}", one.schema, one.name) == *name)
@@ -78,10 +83,14 @@ pub async fn named(wire: Wire<'_>, names: &[String]) -> Result<Named, ClientErro
         }
     }
     let of_one = |oid: &String| {
-        roots.contains(oid) || ancestors.get(oid).is_some_and(|all| all.iter().any(|one| roots.contains(one)))
+        every
+            || roots.contains(oid)
+            || ancestors.get(oid).is_some_and(|all| all.iter().any(|one| roots.contains(one)))
     };
-    let mut chosen: Vec<tables::Relation> =
-        relations.into_iter().filter(|one| one.kind == "r" && of_one(&one.oid)).collect();
+    let mut chosen: Vec<tables::Relation> = relations
+        .into_iter()
+        .filter(|one| one.kind == "r" && one.special.is_empty() && of_one(&one.oid))
+        .collect();
     order(&mut session, &mut chosen, &ancestors).await?;
     let mut triggers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in session.ask(TRIGGERS).await? {

@@ -1,5 +1,5 @@
-//! PostgreSQL, only to be read: every statement runs in one `REPEATABLE READ READ ONLY` transaction with settings of our
-//! own, which is rolled back.
+//! PostgreSQL. What is asked is asked in one `REPEATABLE READ READ ONLY` transaction with settings of our own, which is
+//! rolled back. What changes something needs leave: scratch databases, and what PostgreSQL's own programs restore.
 //!
 //! What no transaction can hold back are functions that act outside of it (`dblink`, `pg_terminate_backend`): a role
 //! that may only read is the guard against those.
@@ -17,7 +17,7 @@ mod snapshot;
 mod tables;
 mod value;
 
-pub use chosen::{Named, NamedTable, named};
+pub use chosen::{EVERY, Named, NamedTable, named};
 pub use libpq::{Libpq, libpq};
 pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};

@@ -52,6 +52,15 @@ fn the_variables_of_the_plans_are_an_environment() {
 }
 
 #[test]
+fn a_webhook_may_be_left_out() {
+    let roles = ["webhook"];
+    assert!(read(&[], |get| of_variables(get, &roles)).unwrap().written().is_empty());
+    let set = [("BACKUP_WEBHOOK_URL", "https://chat.example.org/hooks/word")];
+    let written = read(&set, |get| of_variables(get, &roles)).unwrap().written();
+    assert_eq!(json!(written), json!({ "webhook": { "url": { "env": "BACKUP_WEBHOOK_URL" } } }));
+}
+
+#[test]
 fn an_endpoint_has_its_own_scheme_or_the_one_that_is_said() {
     for (endpoint, secure, expected) in [
         ("minio:9000", None, "http://minio:9000"),

@@ -43,7 +43,8 @@ pub struct RestoreDrill {
     /// Into what: `scratch`, or `in-place` with `truncate`, which needs `destroy`.
     #[serde(default)]
     pub into: Into,
-    /// The tables that are emptied and filled where they are: `name` or `schema.name`. The database has to be the very one
+    /// The tables that are emptied and filled where they are: `name`, `schema.name`, or `*` for every one, with which the
+    /// sequences are set too. The database has to be the very one
     /// that the backup was made from. What was written since the backup is lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truncate: Vec<String>,

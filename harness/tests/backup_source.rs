@@ -1,0 +1,163 @@
+//! What keeps a backup from being made, or from being restored here, through whole runs: a role that does not see all, a
+//! table that is emptied meanwhile, a pg_dump that fails or lies, servers of another version, and poolers.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(clippy::disallowed_methods, reason = "a test writes programs of its own")]
+
+#[path = "ground/backups.rs"]
+#[expect(dead_code, reason = "the tests of what is stored use more of it")]
+mod backups;
+#[path = "ground/between.rs"]
+mod between;
+#[path = "ground/postgres.rs"]
+#[expect(dead_code, reason = "the tests of its ways use more of it")]
+mod postgres;
+
+use backups::{BACKUP, DRILL, desk, made_a_database, open, scratch, server};
+use between::{Trick, between};
+use fixtures::{Desk, until};
+use postgres::{POSTGRES_PASSWORD, Postgres};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+const APP: &str = "
+    CREATE TABLE users (id int PRIMARY KEY, name text);
+    CREATE TABLE bookings (id int PRIMARY KEY, note text);
+    INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 20) i;
+    INSERT INTO bookings SELECT i, 'note ' || i FROM generate_series(1, 500) i;
+";
+
+const COPIED: &str = "  - { id: backup, act: { backup: { local: copies } } }\n";
+
+/// A backup is tried and fails, with these words, and leaves nothing.
+fn fails(desk: &Desk, words: &str) {
+    desk.scenario("s", "", COPIED);
+    desk.runs("change", 1);
+    let open = open(desk, "s/backup");
+    assert!(open.contains(words), "{words}: {open}");
+    let left: Vec<String> = desk.files("store").into_keys().chain(desk.files("copies").into_keys()).collect();
+    assert!(left.is_empty(), "{words}: {left:?}");
+    desk.tells_none_of(&[POSTGRES_PASSWORD, "login-password"]);
+}
+
+#[test]
+fn a_role_that_does_not_see_all_makes_no_backup() {
+    let server = server(APP);
+    for role in ["blind", "partly"] {
+        server.sql("app", &format!("CREATE ROLE {role} LOGIN PASSWORD 'login-password'"));
+    }
+    server.sql("app", "GRANT SELECT ON users TO blind; GRANT SELECT ON ALL TABLES IN SCHEMA public TO partly");
+    let mut desk = desk(&server);
+    let url = |role: &str| format!("postgresql://{role}:login-password@127.0.0.1:{}/app", server.port);
+    desk.set("DATABASE_URL", &url("blind"));
+    fails(&desk, "permission denied for table bookings");
+    desk.set("DATABASE_URL", &url("partly"));
+    desk.scenario("s", "", BACKUP);
+    desk.runs("change", 0);
+    fs::remove_dir_all(desk.path("store")).unwrap();
+    fs::create_dir_all(desk.path("store")).unwrap();
+    server.sql("app", "CREATE POLICY few ON bookings USING (id < 10); ALTER TABLE bookings ENABLE ROW LEVEL SECURITY");
+    fails(&desk, "row-level security");
+    desk.set("DATABASE_URL", &url("partly").replace("login-password", "no-password-of-it"));
+    desk.scenario("s", "", BACKUP);
+    let ended = desk.run(&["--allow", "change"]);
+    assert!(ended.code != Some(0) && desk.files("store").is_empty(), "{ended:#?}");
+}
+
+/// Puts a pg_dump before the real one, which is `real` in these words of a shell. It says that it is the newest of its
+/// version, so that it is the one that is taken.
+fn stand_in(desk: &mut Desk, server: &Postgres, words: &str) {
+    let major = server.sql("postgres", "SELECT current_setting('server_version_num')::int / 10000");
+    let path = std::env::var("PATH").unwrap();
+    let text = format!(
+        "#!/bin/sh\nPATH='{path}'\nif [ \"$1\" = --version ]; then echo 'pg_dump (PostgreSQL) {major}.99'; exit; fi\ncd '{}'\nreal() {{ pg_dump \"$@\"; }}\n{words}\n",
+        desk.path("").display()
+    );
+    desk.write("bin/pg_dump", text);
+    fs::set_permissions(desk.path("bin/pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    desk.set("PATH", &format!("{}:{path}", desk.path("bin").display()));
+}
+
+#[test]
+fn a_table_cannot_be_emptied_while_it_is_dumped_and_what_is_written_meanwhile_is_not_in_it() {
+    let server = server(APP);
+    let mut desk = desk(&server);
+    stand_in(&mut desk, &server, "touch started; while [ ! -e go ]; do sleep 0.02; done; real \"$@\"");
+    desk.scenario("s", "", BACKUP);
+    let running = desk.start_run(&["--allow", "change"]);
+    until("it dumps", || desk.path("started").exists().then_some(()));
+    let emptied = server.psql("app").args(["-c", "SET lock_timeout = '200ms'", "-c", "TRUNCATE bookings"]).output();
+    let said = String::from_utf8(emptied.unwrap().stderr).unwrap();
+    assert!(said.contains("lock timeout"), "{said}");
+    let dropped = server.psql("app").args(["-c", "SET lock_timeout = '200ms'", "-c", "DROP TABLE users"]).output();
+    assert!(!dropped.unwrap().status.success());
+    server.sql("app", "DELETE FROM bookings WHERE id > 100; UPDATE users SET name = 'other'; SELECT pg_switch_wal()");
+    desk.write("go", "");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(desk.kept("s/backup")["observation"]["made"]["rows"], 520);
+    desk.scenario("s", "", DRILL);
+    desk.runs("change", 0);
+    assert_eq!(desk.kept("s/drill")["observation"]["comparison"]["tables"][0]["rows"], 500);
+}
+
+#[test]
+fn a_pg_dump_that_fails_or_leaves_something_out_makes_no_backup() {
+    let server = server(APP);
+    let mut desk = desk(&server);
+    let all = [
+        ("real \"$@\" | head -c 3000; echo 'it broke' >&2; exit 1", "pg_dump ended with 1: it broke"),
+        ("real \"$@\" | head -c 3000", "is not sound"),
+        ("exit 0", "is not sound"),
+        ("real --exclude-table=users \"$@\"", "20 rows of public.users in the archive"),
+        ("real --exclude-table-data=users \"$@\"", "20 rows of public.users in the archive"),
+        ("real \"$@\" > whole; kill -9 $$", "pg_dump ended with"),
+        ("echo 'Service Unavailable'", "is not sound"),
+    ];
+    for (words, said) in all {
+        stand_in(&mut desk, &server, words);
+        fails(&desk, said);
+    }
+}
+
+#[test]
+fn another_major_version_is_said_with_what_to_install() {
+    let server = server(APP);
+    let mut desk = desk(&server);
+    desk.scenario("s", "", BACKUP);
+    desk.runs("change", 0);
+    let name = desk.files("store").into_keys().find(|name| name.ends_with(".manifest.json")).unwrap();
+    let major = server.sql("postgres", "SELECT current_setting('server_version_num')::int / 10000");
+    let text = fs::read_to_string(desk.path("store").join(&name)).unwrap();
+    desk.write(&format!("store/{name}"), text.replacen(&format!("\"major\": {major}"), "\"major\": 99", 1));
+    desk.scenario("s", "", DRILL);
+    desk.runs("change", 3);
+    let drill = open(&desk, "s/drill");
+    assert!(drill.contains(&format!("it is of PostgreSQL 99 and this server is {major}")), "{drill}");
+    assert!(!made_a_database(&desk));
+    // The source is newer than every pg_dump of this machine.
+    fs::remove_dir_all(desk.path("store")).unwrap();
+    fs::create_dir_all(desk.path("store")).unwrap();
+    let number = server.sql("postgres", "SHOW server_version_num");
+    let port = between(server.port, &Trick::Says(number.clone(), format!("99{}", &number[2..])));
+    desk.set("DATABASE_URL", &format!("{}?sslmode=disable", server.url("app").replace(&server.port.to_string(), &port.to_string())));
+    fails(&desk, "postgresql-client-99");
+}
+
+#[test]
+fn a_pooler_that_knows_one_database_is_no_target() {
+    let server = server(APP);
+    let mut desk = desk(&server);
+    desk.scenario("s", "", BACKUP);
+    desk.runs("change", 0);
+    let port = between(server.port, &Trick::OneDatabase("app"));
+    let direct = server.port.to_string();
+    desk.set("DATABASE_URL", &format!("{}?sslmode=disable", server.url("app").replace(&direct, &port.to_string())));
+    let held = "SELECT count(*), (SELECT count(*) FROM pg_class) FROM bookings";
+    let before = server.sql("app", held);
+    desk.scenario("s", "", DRILL);
+    let ended = desk.runs("change", 3);
+    assert!(ended.stdout.contains("Does a pooler send every name to one database?"), "{}", ended.stdout);
+    assert_eq!(server.sql("app", held), before);
+    assert_eq!(scratch(&server), "0");
+}

@@ -1,0 +1,80 @@
+//! The ground that the tests of backups stand on: a database with bookings, a folder as the store, and what other tools
+//! make of that database.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use crate::postgres::Postgres;
+use fixtures::Desk;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+/// What is asked of most.
+pub const BACKUP: &str = "  - { id: backup, act: { backup: {} } }\n";
+pub const DRILL: &str = "  - { id: drill, act: { restore-drill: {} } }\n";
+
+/// A server whose database `app` holds this.
+pub fn server(sql: &str) -> Postgres {
+    server_with(&[], sql)
+}
+
+/// The same with settings of `postgresql.conf`.
+pub fn server_with(settings: &'static [(&'static str, &'static str)], sql: &str) -> Postgres {
+    let server = Postgres::start(settings);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", sql);
+    server
+}
+
+/// A desk whose environment leads to `app`, or to where `DATABASE_URL` is set, and to the folder `store`.
+pub fn desk(server: &Postgres) -> Desk {
+    let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
+    desk.set("DATABASE_URL", &server.url("app"));
+    fs::create_dir_all(desk.path("store")).unwrap();
+    let text = format!(
+        "proofmark: v1\nconnections:\n  postgres: {{ url: {{ env: DATABASE_URL }} }}\n  store: {{ url: 'file://{}' }}\n",
+        desk.path("store").display()
+    );
+    desk.write("environment.yaml", text);
+    desk
+}
+
+/// What `pg_dump` or `pg_dumpall` makes of it.
+pub fn dump(server: &Postgres, program: &str, arguments: &[&str]) -> Vec<u8> {
+    let mut command = Command::new(program);
+    command.args(["-h", server.folder().to_str().unwrap(), "-p", &server.port.to_string(), "-U", "postgres"]);
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Databases that a drill made.
+pub fn scratch(server: &Postgres) -> String {
+    server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'proofmark%'")
+}
+
+/// Nothing is in the store but these files.
+pub fn store(desk: &Desk, files: &BTreeMap<String, Vec<u8>>) {
+    fs::remove_dir_all(desk.path("store")).unwrap();
+    fs::create_dir_all(desk.path("store")).unwrap();
+    for (name, bytes) in files {
+        desk.write(&format!("store/{name}"), bytes);
+    }
+}
+
+/// The findings of a step of the newest run that did not pass: what, verdict and what was seen, one a line.
+pub fn open(desk: &Desk, step: &str) -> String {
+    let kept = desk.kept(step);
+    let told = |finding: &Value| {
+        let text = |key: &str| finding[key].as_str().map_or_else(|| finding[key].to_string(), str::to_owned);
+        format!("{} is {}: {}", text("what"), text("verdict"), text("seen"))
+    };
+    let findings = kept["findings"].as_array().unwrap().iter();
+    findings.filter(|one| one["verdict"] != "passed").map(told).collect::<Vec<_>>().join("\n")
+}
+
+/// Was a scratch database promised to be dropped in the newest run? Else none was made.
+pub fn made_a_database(desk: &Desk) -> bool {
+    desk.journal().iter().any(|line| line.to_string().contains("proofmark_drill_"))
+}

@@ -15,7 +15,8 @@ use fixtures::{Answer, Desk, Ended, Server};
 use postgres::{POSTGRES_PASSWORD, Postgres};
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const AWKWARD: &str = include_str!("../../fixtures/sql/awkward.sql");
@@ -60,7 +61,7 @@ fn a_backup_is_made_listed_verified_and_drilled() {
     let server = server(AWKWARD);
     let desk = desk(&server);
     let made = called(&desk, "backup create --env environment.yaml --allow change --local copies", 0);
-    let name = desk.files("store").into_keys().find(|name| !name.ends_with(".json")).unwrap();
+    let name = desk.files("store").into_keys().find(|name| !name.contains(".json")).unwrap();
     let first = made.stdout.lines().next().unwrap();
     assert_eq!(first, name);
     assert!(made.stdout.contains(" tables, ") && made.stdout.contains("copy in file://"), "{}", made.stdout);
@@ -310,4 +311,51 @@ fn events_go_where_the_variable_says() {
     }
     let own = |service: &str| logs.keys().filter(|name| name.starts_with(&format!("{service}_2"))).count();
     assert_eq!((own("backup"), own("dr_smoke")), (1, 1), "{:?}", logs.keys());
+}
+
+#[test]
+fn a_restore_asks_for_the_databases_name() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql(
+        "app",
+        "CREATE TABLE bookings (id serial, t text); INSERT INTO bookings (t) VALUES ('a'), ('b')",
+    );
+    let desk = desk(&server);
+    called(&desk, "backup create --env environment.yaml --allow change", 0);
+    fs::remove_dir_all(desk.path("evidence")).unwrap();
+    let count = || server.sql("app", "SELECT count(*) FROM bookings");
+    server.sql("app", "DELETE FROM bookings");
+    let restore = "backup restore --env environment.yaml --allow";
+    let ended = called(&desk, &format!("{restore} destroy"), 2);
+    assert!(ended.stderr.contains("add `--yes`"), "{}", ended.stderr);
+    let ended = called(&desk, &format!("{restore} change --yes"), 2);
+    assert!(ended.stderr.contains("--allow destroy"), "{}", ended.stderr);
+    assert_eq!(count(), "0");
+    let ended = called(&desk, &format!("{restore} destroy --yes"), 0);
+    assert!(ended.stdout.starts_with("newest backup 2"), "{}", ended.stdout);
+    assert_eq!(count(), "2");
+    for (word, code, rows) in [("application", 2, "0"), ("app", 0, "2")] {
+        server.sql("app", "DELETE FROM bookings");
+        let ended = typed(&desk, &server, &format!("{restore} destroy --table bookings"), word);
+        assert_eq!((ended.0, count().as_str()), (Some(code), rows), "{}", ended.1);
+        assert!(ended.1.contains("the database `app` on 127.0.0.1"), "{}", ended.1);
+    }
+    desk.tells_none_of(&[POSTGRES_PASSWORD, ENCODED]);
+}
+
+/// The command line on a terminal, where this is typed: how it ended, and what the terminal showed.
+fn typed(desk: &Desk, server: &Postgres, line: &str, word: &str) -> (Option<i32>, String) {
+    let command = format!("{} {line}", env!("CARGO_BIN_EXE_proofmark"));
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(desk.path("."))
+        .env("DATABASE_URL", server.url("app"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned())
 }

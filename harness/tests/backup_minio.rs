@@ -19,7 +19,7 @@ use fixtures::{Desk, until};
 use libtest_mimic::{Arguments, Trial};
 use minio::Minio;
 use postgres::{POSTGRES_PASSWORD, Postgres};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -34,7 +34,7 @@ const APP: &str = "CREATE TABLE bookings (id int PRIMARY KEY, note text);
 /// For so long a dead store may be tried.
 const GIVEN_UP: Duration = Duration::from_secs(300);
 
-type Test = fn(PathBuf);
+type Test = fn(&Path);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         let program = program.clone();
         let missing = program.is_none();
         let trial = Trial::test(name, move || {
-            test(program.ok_or("there is no MinIO")?);
+            test(&program.ok_or("there is no MinIO")?);
             Ok(())
         });
         if missing { trial.with_kind(REASON).with_ignored_flag(true) } else { trial }
@@ -74,9 +74,9 @@ fn no_secret(desk: &Desk) {
     desk.tells_none_of(&[POSTGRES_PASSWORD, LOGIN.1, "another-secret-key"]);
 }
 
-fn refuses(program: PathBuf) {
+fn refuses(program: &Path) {
     let runtime = Runtime::new().unwrap();
-    let minio = runtime.block_on(Minio::start(&program, LOGIN));
+    let minio = runtime.block_on(Minio::start(program, LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     for (place, secret, words) in
@@ -98,9 +98,9 @@ fn refuses(program: PathBuf) {
     no_secret(&desk);
 }
 
-fn dies(program: PathBuf) {
+fn dies(program: &Path) {
     let runtime = Runtime::new().unwrap();
-    let mut minio = runtime.block_on(Minio::start(&program, LOGIN));
+    let mut minio = runtime.block_on(Minio::start(program, LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     let mut desk = desk(&server, &minio, "store/a", LOGIN.1);

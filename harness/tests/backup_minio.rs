@@ -115,7 +115,9 @@ fn dies(program: &Path) {
         assert!(begun.elapsed() < GIVEN_UP, "it is not given up");
         std::thread::sleep(Duration::from_millis(100));
     }
+    let inside = runtime.enter();
     minio.again();
+    drop(inside);
     let ended = running.wait();
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     desk.sound(&ended);

@@ -1,6 +1,5 @@
 //! Backups and drills as whole runs: a real PostgreSQL, a folder as the store, and the program as a user calls it.
 
-#![expect(clippy::disallowed_methods, reason = "a test measures real time and breaks its own files")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 #[path = "ground/backups.rs"]

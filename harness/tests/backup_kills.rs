@@ -134,7 +134,8 @@ fn a_database_that_is_still_being_made_is_not_left() {
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);
     let sleeps = "BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE; SELECT pg_sleep(600)";
-    let mut holder = server.psql("postgres").args(["-c", sleeps]).spawn().unwrap();
+    let mut holder =
+        server.psql("postgres").args(["-c", sleeps]).stderr(std::process::Stdio::null()).spawn().unwrap();
     let at_work = |what: &str| {
         let sql = format!(
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{what}%' AND state = 'active' AND pid <> pg_backend_pid()"

@@ -2,6 +2,7 @@
 //! built, these tests are ignored and say why; nothing passes for it.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 
 #[path = "ground/backups.rs"]
 #[expect(dead_code, reason = "the tests of what is stored use more of it")]
@@ -18,8 +19,9 @@ use fixtures::{Desk, until};
 use libtest_mimic::{Arguments, Trial};
 use minio::Minio;
 use postgres::{POSTGRES_PASSWORD, Postgres};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 const LOGIN: (&str, &str) = ("labroot-access", "lab/root+secret=word");
@@ -29,7 +31,10 @@ const REASON: &str = "ignored: no MinIO here, see `make setup`: it takes Go to b
 const APP: &str = "CREATE TABLE bookings (id int PRIMARY KEY, note text);
     INSERT INTO bookings SELECT i, 'note ' || i FROM generate_series(1, 500) i;";
 
-type Test = fn(PathBuf);
+/// For so long a dead store may be tried.
+const GIVEN_UP: Duration = Duration::from_secs(300);
+
+type Test = fn(&Path);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -40,7 +45,7 @@ fn main() -> ExitCode {
         let program = program.clone();
         let missing = program.is_none();
         let trial = Trial::test(name, move || {
-            test(program.ok_or("there is no MinIO")?);
+            test(&program.ok_or("there is no MinIO")?);
             Ok(())
         });
         if missing { trial.with_kind(REASON).with_ignored_flag(true) } else { trial }
@@ -69,9 +74,9 @@ fn no_secret(desk: &Desk) {
     desk.tells_none_of(&[POSTGRES_PASSWORD, LOGIN.1, "another-secret-key"]);
 }
 
-fn refuses(program: PathBuf) {
+fn refuses(program: &Path) {
     let runtime = Runtime::new().unwrap();
-    let minio = runtime.block_on(Minio::start(&program, LOGIN));
+    let minio = runtime.block_on(Minio::start(program, LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     for (place, secret, words) in
@@ -93,9 +98,9 @@ fn refuses(program: PathBuf) {
     no_secret(&desk);
 }
 
-fn dies(program: PathBuf) {
+fn dies(program: &Path) {
     let runtime = Runtime::new().unwrap();
-    let mut minio = runtime.block_on(Minio::start(&program, LOGIN));
+    let mut minio = runtime.block_on(Minio::start(program, LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     let mut desk = desk(&server, &minio, "store/a", LOGIN.1);
@@ -104,12 +109,16 @@ fn dies(program: PathBuf) {
     until("it dumps", || desk.path("started").exists().then_some(()));
     minio.kill();
     desk.write("go", "");
-    let ended = running.wait();
-    // The upload cannot be taken away from a store that is dead: that is owed.
-    assert_eq!(ended.code, Some(4), "{ended:#?}");
+    // It is tried again for a while, until that is given up.
+    let begun = Instant::now();
+    while !desk.files(&desk.newest()).contains_key("s/backup.json") {
+        assert!(begun.elapsed() < GIVEN_UP, "it is not given up");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     minio.again();
-    until("it is back", || runtime.block_on(minio.healthy()).then_some(()));
-    desk.recover(0);
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    desk.sound(&ended);
     let list = runtime.block_on(minio.ask("/store?list-type=2"));
     assert!(list.contains("<KeyCount>0</KeyCount>"), "{list}");
     no_secret(&desk);

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 #[path = "ground/backups.rs"]
+#[expect(dead_code, reason = "the tests of its source use more of it")]
 mod backups;
 #[path = "ground/postgres.rs"]
 #[expect(dead_code, reason = "the tests of its ways use more of it")]

@@ -1,9 +1,6 @@
 //! What keeps a backup from being made, or from being restored here, through whole runs: a role that does not see all, a
 //! table that is emptied meanwhile, a pg_dump that fails or lies, servers of another version, and poolers.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
-#![expect(clippy::disallowed_methods, reason = "a test writes into its own store")]
-
 #[path = "ground/backups.rs"]
 #[expect(dead_code, reason = "the tests of what is stored use more of it")]
 mod backups;

@@ -36,6 +36,9 @@ pub async fn abandon(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<(), Ba
         return Ok(());
     }
     store.abort(&undo.archive, undo.upload.as_deref(), owed).await?;
+    if undo.whole.is_some() {
+        store.abort_create(&undo.manifest, owed).await?;
+    }
     if left == Left::Archive {
         store.delete(&undo.archive, owed).await?;
     }

@@ -205,6 +205,18 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Makes what is left of every [`Store::create`] of this key that did not come to its end go away. A bucket has an object
+    /// as a whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub async fn abort_create(&self, key: &str, leave: &impl Leave) -> Result<(), ClientError> {
+        match &self.place {
+            Place::Folder(root) => folder::abort(self.wire(), file(root, key)?, None, leave).await,
+            Place::Bucket(_) => Ok(()),
+        }
+    }
+
     /// Deletes an object; none is no error. In a bucket that keeps versions it is only hidden by a delete marker.
     ///
     /// # Errors

@@ -94,7 +94,12 @@ fn what_is_cut_or_does_not_fit_here_is_said_before_a_database_is_made() {
     let newer = sql.replace("Dumped from database version 15", "Dumped from database version 99");
     let everything = dump(&server, "pg_dumpall", &[]);
     let all: [(&str, &[u8], i32, &str); 7] = [
-        ("copy.sql", &sql.as_bytes()[..within], 1, "it ends inside the COPY of public.bookings, after 399 rows"),
+        (
+            "copy.sql",
+            &sql.as_bytes()[..within],
+            1,
+            "it ends inside the COPY of public.bookings, after 399 rows",
+        ),
         ("marker.sql", &sql.as_bytes()[..marker], 1, "`-- PostgreSQL database dump complete`"),
         ("cut.sql.gz", &packed[..packed.len() / 2], 1, "the gzip data are cut short"),
         ("extension.sql", lacking.as_bytes(), 3, "the server lacks extensions that it needs: nothere"),
@@ -137,7 +142,8 @@ fn what_does_more_than_fill_one_database_is_refused_and_not_run() {
     ];
     for more in lines {
         let text = format!("{}{more}\n{}", &sql[..at], &sql[at..]);
-        for (name, bytes) in [("evil.sql", text.clone().into_bytes()), ("evil.sql.gz", gzip(text.as_bytes()))] {
+        for (name, bytes) in [("evil.sql", text.clone().into_bytes()), ("evil.sql.gz", gzip(text.as_bytes()))]
+        {
             let open = drilled(&desk, name, &bytes, 3);
             let said = format!("it does more than fill one database, line {line}: `");
             assert!(open.contains(&said), "{more}: {open}");

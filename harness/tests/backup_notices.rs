@@ -39,7 +39,8 @@ const LOOK: &str =
     "  - { id: verify, check: { backup-verify: {} } }\n  - { id: list, check: { backup-catalogue: {} } }\n";
 
 /// The database that other stores' backups are of.
-const OTHER: &str = "CREATE TABLE bookings (id int PRIMARY KEY, note text); INSERT INTO bookings VALUES (1, 'other')";
+const OTHER: &str =
+    "CREATE TABLE bookings (id int PRIMARY KEY, note text); INSERT INTO bookings VALUES (1, 'other')";
 
 /// The only file that ends like this.
 fn named(files: &Files, end: &str) -> String {
@@ -116,8 +117,16 @@ fn bytes_that_are_not_those_that_were_written_are_noticed_before_a_database_is_m
         ("its last byte gone", changed(&mut |files| drop(archive(files).pop())), [not_its_own, not_its_own]),
         ("one bit flipped", changed(&mut |files| archive(files)[5000] ^= 4), [not_its_own, not_its_own]),
         ("empty", changed(&mut |files| archive(files).clear()), [not_its_own, not_whole]),
-        ("of another database", changed(&mut |files| archive(files).clone_from(archive(&mut other))), [not_its_own, not_its_own]),
-        ("cut short with its hash", under(&good, archive(&mut good.clone())[..3000].to_vec()), [not_whole, not_whole]),
+        (
+            "of another database",
+            changed(&mut |files| archive(files).clone_from(archive(&mut other))),
+            [not_its_own, not_its_own],
+        ),
+        (
+            "cut short with its hash",
+            under(&good, archive(&mut good.clone())[..3000].to_vec()),
+            [not_whole, not_whole],
+        ),
         ("empty with its hash", under(&good, vec![]), [not_whole, not_whole]),
     ];
     for (what, files, findings) in all {
@@ -129,7 +138,8 @@ fn bytes_that_are_not_those_that_were_written_are_noticed_before_a_database_is_m
         assert!(!made_a_database(&desk), "{what}");
     }
     // An archive with its hash in the manifest of another database has other tables.
-    let [drill, ..] = looked(&desk, &under(&good, archive(&mut other).clone()), "of another with its hash", 1);
+    let [drill, ..] =
+        looked(&desk, &under(&good, archive(&mut other).clone()), "of another with its hash", 1);
     assert!(drill.contains("public.users: no such table where 20 rows were"), "{drill}");
     assert_eq!(scratch(&server), "0");
 }
@@ -181,21 +191,69 @@ fn a_manifest_that_cannot_be_used_makes_no_backup() {
 
 /// What was changed in the database between the manifest and the archive, the finding that notices it, and its words.
 const OTHERWISE: [(&str, &str, &str); 17] = [
-    ("DELETE FROM bookings WHERE id = 7", "every table has its rows", "public.bookings: 499 rows where 500 were"),
+    (
+        "DELETE FROM bookings WHERE id = 7",
+        "every table has its rows",
+        "public.bookings: 499 rows where 500 were",
+    ),
     ("TRUNCATE changes", "every table has its rows", "public.changes: 0 rows where 9 were"),
-    ("CREATE TABLE extra (id int)", "every table has its rows", "public.extra: 0 rows where no such table were"),
+    (
+        "CREATE TABLE extra (id int)",
+        "every table has its rows",
+        "public.extra: 0 rows where no such table were",
+    ),
     ("DROP TABLE changes", "every table has its rows", "public.changes: no such table where 9 rows were"),
-    ("UPDATE bookings SET price = price + 0.01 WHERE id = 7", "every row is the same", "public.bookings: as many rows"),
-    ("UPDATE bookings SET note = CASE id WHEN 7 THEN 'note 8' ELSE 'note 7' END WHERE id IN (7, 8)", "every row is the same", "public.bookings: as many rows"),
-    ("UPDATE users SET name = NULL WHERE name = 'user 3'", "every row is the same", "public.users: as many rows"),
+    (
+        "UPDATE bookings SET price = price + 0.01 WHERE id = 7",
+        "every row is the same",
+        "public.bookings: as many rows",
+    ),
+    (
+        "UPDATE bookings SET note = CASE id WHEN 7 THEN 'note 8' ELSE 'note 7' END WHERE id IN (7, 8)",
+        "every row is the same",
+        "public.bookings: as many rows",
+    ),
+    (
+        "UPDATE users SET name = NULL WHERE name = 'user 3'",
+        "every row is the same",
+        "public.users: as many rows",
+    ),
     ("DROP INDEX by_owner", "every object of the schema is the same", "index public.by_owner: nothing where"),
-    ("ALTER TABLE bookings DISABLE TRIGGER log", "every object of the schema is the same", "trigger public.bookings.log"),
-    ("ALTER TABLE bookings ALTER note TYPE varchar", "every object of the schema is the same", "column public.bookings.note"),
-    ("CREATE OR REPLACE VIEW dear AS SELECT * FROM bookings WHERE price > 401", "every object of the schema is the same", "view public.dear"),
-    ("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "every object of the schema is the same", "relation public.users"),
-    ("SELECT setval('tickets', 4710)", "every sequence stands where it stood", "public.tickets: 4710 given where 4711 given was"),
-    ("SELECT setval('bookings_id_seq', 3)", "every sequence stands where it stood", "public.bookings_id_seq: its next value is in use already"),
-    ("ALTER TABLE bookings DROP CONSTRAINT bookings_owner_fkey, ADD CONSTRAINT bookings_owner_fkey FOREIGN KEY (owner) REFERENCES users NOT VALID", "every index and constraint is valid", "bookings_owner_fkey"),
+    (
+        "ALTER TABLE bookings DISABLE TRIGGER log",
+        "every object of the schema is the same",
+        "trigger public.bookings.log",
+    ),
+    (
+        "ALTER TABLE bookings ALTER note TYPE varchar",
+        "every object of the schema is the same",
+        "column public.bookings.note",
+    ),
+    (
+        "CREATE OR REPLACE VIEW dear AS SELECT * FROM bookings WHERE price > 401",
+        "every object of the schema is the same",
+        "view public.dear",
+    ),
+    (
+        "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+        "every object of the schema is the same",
+        "relation public.users",
+    ),
+    (
+        "SELECT setval('tickets', 4710)",
+        "every sequence stands where it stood",
+        "public.tickets: 4710 given where 4711 given was",
+    ),
+    (
+        "SELECT setval('bookings_id_seq', 3)",
+        "every sequence stands where it stood",
+        "public.bookings_id_seq: its next value is in use already",
+    ),
+    (
+        "ALTER TABLE bookings DROP CONSTRAINT bookings_owner_fkey, ADD CONSTRAINT bookings_owner_fkey FOREIGN KEY (owner) REFERENCES users NOT VALID",
+        "every index and constraint is valid",
+        "bookings_owner_fkey",
+    ),
     ("SELECT lo_unlink(4242)", "every large object is the same", "0 objects"),
     ("SELECT lo_put(4242, 0, '\\xbeef')", "every large object is the same", "1 objects, and not the same"),
 ];
@@ -232,7 +290,10 @@ fn a_changed_digit_is_noticed_where_only_the_content_tells() {
     let mut bytes = whole;
     bytes[at] = b'2';
     let [drill, verify, _] = looked(&desk, &under(&good, bytes), "one digit", 1);
-    assert_eq!(drill, "every row is the same is failed: [\"public.bookings: as many rows, and not the same\"]");
+    assert_eq!(
+        drill,
+        "every row is the same is failed: [\"public.bookings: as many rows, and not the same\"]"
+    );
     let unproven = desk.kept("s/verify")["observation"].to_string();
     assert!(verify.is_empty() && unproven.contains("that no value was changed"), "{verify} {unproven}");
 }
@@ -252,7 +313,10 @@ fn command_lines(while_it: impl FnOnce() + Send + 'static) -> Vec<String> {
 
 #[test]
 fn the_password_stands_in_no_command_line_log_evidence_or_report() {
-    let server = server_with(&[("log_statement", "all"), ("log_connections", "on"), ("log_min_messages", "info")], APP);
+    let server = server_with(
+        &[("log_statement", "all"), ("log_connections", "on"), ("log_min_messages", "info")],
+        APP,
+    );
     let desk = desk(&server);
     let place = "  - { id: place, act: { restore-drill: { into: in-place, truncate: [bookings] } } }\n";
     desk.scenario("s", "", &format!("{BACKUP}{DRILL}{place}"));

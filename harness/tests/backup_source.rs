@@ -46,7 +46,8 @@ fn a_role_that_does_not_see_all_makes_no_backup() {
     for role in ["blind", "partly"] {
         server.sql("app", &format!("CREATE ROLE {role} LOGIN PASSWORD 'login-password'"));
     }
-    server.sql("app", "GRANT SELECT ON users TO blind; GRANT SELECT ON ALL TABLES IN SCHEMA public TO partly");
+    server
+        .sql("app", "GRANT SELECT ON users TO blind; GRANT SELECT ON ALL TABLES IN SCHEMA public TO partly");
     let mut desk = desk(&server);
     let url = |role: &str| format!("postgresql://{role}:login-password@127.0.0.1:{}/app", server.port);
     desk.set("DATABASE_URL", &url("blind"));
@@ -56,7 +57,10 @@ fn a_role_that_does_not_see_all_makes_no_backup() {
     desk.runs("change", 0);
     fs::remove_dir_all(desk.path("store")).unwrap();
     fs::create_dir_all(desk.path("store")).unwrap();
-    server.sql("app", "CREATE POLICY few ON bookings USING (id < 10); ALTER TABLE bookings ENABLE ROW LEVEL SECURITY");
+    server.sql(
+        "app",
+        "CREATE POLICY few ON bookings USING (id < 10); ALTER TABLE bookings ENABLE ROW LEVEL SECURITY",
+    );
     fails(&desk, "row-level security");
     desk.set("DATABASE_URL", &url("partly").replace("login-password", "no-password-of-it"));
     desk.scenario("s", "", BACKUP);
@@ -86,12 +90,17 @@ fn a_table_cannot_be_emptied_while_it_is_dumped_and_what_is_written_meanwhile_is
     desk.scenario("s", "", BACKUP);
     let running = desk.start_run(&["--allow", "change"]);
     until("it dumps", || desk.path("started").exists().then_some(()));
-    let emptied = server.psql("app").args(["-c", "SET lock_timeout = '200ms'", "-c", "TRUNCATE bookings"]).output();
+    let emptied =
+        server.psql("app").args(["-c", "SET lock_timeout = '200ms'", "-c", "TRUNCATE bookings"]).output();
     let said = String::from_utf8(emptied.unwrap().stderr).unwrap();
     assert!(said.contains("lock timeout"), "{said}");
-    let dropped = server.psql("app").args(["-c", "SET lock_timeout = '200ms'", "-c", "DROP TABLE users"]).output();
+    let dropped =
+        server.psql("app").args(["-c", "SET lock_timeout = '200ms'", "-c", "DROP TABLE users"]).output();
     assert!(!dropped.unwrap().status.success());
-    server.sql("app", "DELETE FROM bookings WHERE id > 100; UPDATE users SET name = 'other'; SELECT pg_switch_wal()");
+    server.sql(
+        "app",
+        "DELETE FROM bookings WHERE id > 100; UPDATE users SET name = 'other'; SELECT pg_switch_wal()",
+    );
     desk.write("go", "");
     let ended = running.wait();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -140,7 +149,13 @@ fn another_major_version_is_said_with_what_to_install() {
     fs::create_dir_all(desk.path("store")).unwrap();
     let number = server.sql("postgres", "SHOW server_version_num");
     let port = between(server.port, &Trick::Says(number.clone(), format!("99{}", &number[2..])));
-    desk.set("DATABASE_URL", &format!("{}?sslmode=disable", server.url("app").replace(&server.port.to_string(), &port.to_string())));
+    desk.set(
+        "DATABASE_URL",
+        &format!(
+            "{}?sslmode=disable",
+            server.url("app").replace(&server.port.to_string(), &port.to_string())
+        ),
+    );
     fails(&desk, "postgresql-client-99");
 }
 
@@ -152,7 +167,10 @@ fn a_pooler_that_knows_one_database_is_no_target() {
     desk.runs("change", 0);
     let port = between(server.port, &Trick::OneDatabase("app"));
     let direct = server.port.to_string();
-    desk.set("DATABASE_URL", &format!("{}?sslmode=disable", server.url("app").replace(&direct, &port.to_string())));
+    desk.set(
+        "DATABASE_URL",
+        &format!("{}?sslmode=disable", server.url("app").replace(&direct, &port.to_string())),
+    );
     let held = "SELECT count(*), (SELECT count(*) FROM pg_class) FROM bookings";
     let before = server.sql("app", held);
     desk.scenario("s", "", DRILL);

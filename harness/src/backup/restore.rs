@@ -76,7 +76,8 @@ pub async fn restore(
             while stdout.read(&mut said).await? > 0 {}
             Ok::<(), ClientError>(())
         };
-        let unfenced = fetched.decoded.contents.as_ref().is_some_and(|held| held.restricted == Restricted::No);
+        let unfenced =
+            fetched.decoded.contents.as_ref().is_some_and(|held| held.restricted == Restricted::No);
         let feed = async {
             if plain && unfenced && knows_restrict(&tool.version) {
                 // Of what was read as data nothing is taken for a command of psql, whatever was overlooked.

@@ -3,41 +3,26 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[path = "ground/backups.rs"]
+#[expect(dead_code, reason = "the tests of what is noticed use more of it")]
+mod backups;
 #[path = "ground/postgres.rs"]
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
+use backups::{desk, server};
 use fixtures::{Answer, Desk, Ended, Server};
 use postgres::{POSTGRES_PASSWORD, Postgres};
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const AWKWARD: &str = include_str!("../../fixtures/sql/awkward.sql");
 
 /// As it stands in a URL.
 const ENCODED: &str = "top%2Fsecret";
-
-fn server() -> Postgres {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", AWKWARD);
-    server
-}
-
-fn desk(server: &Postgres) -> Desk {
-    let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
-    desk.set("DATABASE_URL", &server.url("app"));
-    fs::create_dir_all(desk.path("store")).unwrap();
-    let store = desk.path("store");
-    let text = format!(
-        "proofmark: v1\nconnections:\n  postgres: {{ url: {{ env: DATABASE_URL }} }}\n  store: {{ url: 'file://{}' }}\n",
-        store.display()
-    );
-    desk.write("environment.yaml", text);
-    desk
-}
 
 /// A desk where no variable says where anything is.
 fn bare() -> Desk {
@@ -73,10 +58,10 @@ fn called(desk: &Desk, line: &str, code: i32) -> Ended {
 
 #[test]
 fn a_backup_is_made_listed_verified_and_drilled() {
-    let server = server();
+    let server = server(AWKWARD);
     let desk = desk(&server);
     let made = called(&desk, "backup create --env environment.yaml --allow change --local copies", 0);
-    let name = desk.files("store").into_keys().find(|name| !name.ends_with(".json")).unwrap();
+    let name = desk.files("store").into_keys().find(|name| !name.contains(".json")).unwrap();
     let first = made.stdout.lines().next().unwrap();
     assert_eq!(first, name);
     assert!(made.stdout.contains(" tables, ") && made.stdout.contains("copy in file://"), "{}", made.stdout);
@@ -108,7 +93,7 @@ fn a_backup_is_made_listed_verified_and_drilled() {
 
 #[test]
 fn a_dry_run_writes_nothing_and_needs_no_leave() {
-    let server = server();
+    let server = server(AWKWARD);
     let desk = desk(&server);
     let ended =
         called(&desk, "backup create --dry-run --name x/{db}_{date}_{time} --env environment.yaml", 3);
@@ -145,9 +130,8 @@ fn ten_thousand_backups_are_listed_at_once() {
 
 #[test]
 fn a_dump_that_ends_inside_a_copy_is_told_beside_the_drill_before() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", "CREATE TABLE bookings AS SELECT n, md5(n::text) AS t FROM generate_series(1, 2000) n");
+    let server =
+        server("CREATE TABLE bookings AS SELECT n, md5(n::text) AS t FROM generate_series(1, 2000) n");
     let desk = desk(&server);
     let dump = Command::new("pg_dump").arg(server.url("app")).output().unwrap();
     assert!(dump.status.success(), "{dump:?}");
@@ -184,7 +168,7 @@ fn theirs(desk: &Desk) -> &'static str {
 
 #[test]
 fn a_password_on_the_command_line_is_taken_with_a_word_about_it() {
-    let server = server();
+    let server = server(AWKWARD);
     let desk = desk(&server);
     called(&desk, "backup create --env environment.yaml --allow change", 0);
     let ended = called(&desk, &format!("drill store --into {} --allow change", server.url("app")), 0);
@@ -195,7 +179,7 @@ fn a_password_on_the_command_line_is_taken_with_a_word_about_it() {
 
 #[test]
 fn what_a_drill_left_is_put_back_without_an_environment() {
-    let server = server();
+    let server = server(AWKWARD);
     let mut desk = desk(&server);
     called(&desk, "backup create --env environment.yaml --allow change", 0);
     desk.set("HELD", &server.url("app"));
@@ -315,7 +299,7 @@ fn every_failure_of_a_backup_is_told_to_the_webhook_once() {
 
 #[test]
 fn events_go_where_the_variable_says() {
-    let server = server();
+    let server = server(AWKWARD);
     let mut desk = desk(&server);
     desk.set("BACKUP_EVENTS_LOG", "logs/events.jsonl");
     called(&desk, "backup create --env environment.yaml --allow change", 0);
@@ -327,4 +311,78 @@ fn events_go_where_the_variable_says() {
     }
     let own = |service: &str| logs.keys().filter(|name| name.starts_with(&format!("{service}_2"))).count();
     assert_eq!((own("backup"), own("dr_smoke")), (1, 1), "{:?}", logs.keys());
+}
+
+#[test]
+fn a_restore_asks_for_the_databases_name() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql(
+        "app",
+        "CREATE TABLE bookings (id serial, t text); INSERT INTO bookings (t) VALUES ('a'), ('b')",
+    );
+    let desk = desk(&server);
+    called(&desk, "backup create --env environment.yaml --allow change", 0);
+    fs::remove_dir_all(desk.path("evidence")).unwrap();
+    let count = || server.sql("app", "SELECT count(*) FROM bookings");
+    server.sql("app", "DELETE FROM bookings");
+    let restore = "backup restore --env environment.yaml --allow";
+    let ended = called(&desk, &format!("{restore} destroy"), 2);
+    assert!(ended.stderr.contains("add `--yes`"), "{}", ended.stderr);
+    let ended = called(&desk, &format!("{restore} change --yes"), 2);
+    assert!(ended.stderr.contains("--allow destroy"), "{}", ended.stderr);
+    assert_eq!(count(), "0");
+    let ended = called(&desk, &format!("{restore} destroy --yes"), 0);
+    assert!(ended.stdout.starts_with("newest backup 2"), "{}", ended.stdout);
+    assert_eq!(count(), "2");
+    for (word, code, rows) in [("application", 2, "0"), ("app", 0, "2")] {
+        server.sql("app", "DELETE FROM bookings");
+        let ended = typed(&desk, &server, &format!("{restore} destroy --table bookings"), word);
+        assert_eq!((ended.0, count().as_str()), (Some(code), rows), "{}", ended.1);
+        assert!(ended.1.contains("the database `app` on 127.0.0.1"), "{}", ended.1);
+    }
+    desk.tells_none_of(&[POSTGRES_PASSWORD, ENCODED]);
+}
+
+#[test]
+fn what_no_rule_keeps_is_pruned() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE TABLE bookings AS SELECT 1 AS id");
+    let mut desk = desk(&server);
+    for _ in 0..3 {
+        called(&desk, "backup create --env environment.yaml --allow change", 0);
+    }
+    fs::remove_dir_all(desk.path("evidence")).unwrap();
+    let prune = "backup prune --env environment.yaml";
+    let ended = called(&desk, &format!("{prune} --allow destroy"), 2);
+    assert!(ended.stderr.contains("nothing says which backups stay"), "{}", ended.stderr);
+    let ended = called(&desk, &format!("{prune} --keep 2"), 2);
+    assert!(ended.stderr.contains("--allow destroy"), "{}", ended.stderr);
+    desk.set("BACKUP_KEEP", "2");
+    let ended = called(&desk, &format!("{prune} --dry-run"), 3);
+    assert!(ended.stdout.contains("1 backup would go, 2 stay"), "{}", ended.stdout);
+    assert_eq!(desk.files("store").len(), 6);
+    let ended = called(&desk, &format!("{prune} --allow destroy"), 0);
+    assert!(ended.stdout.contains("1 backup deleted, 2 stay\n  gone   2"), "{}", ended.stdout);
+    assert_eq!(desk.files("store").len(), 4);
+    // A rule that is given takes the place of both variables.
+    called(&desk, &format!("{prune} --keep 1 --allow destroy"), 0);
+    assert_eq!(desk.files("store").len(), 2);
+}
+
+/// The command line on a terminal, where this is typed: how it ended, and what the terminal showed.
+fn typed(desk: &Desk, server: &Postgres, line: &str, word: &str) -> (Option<i32>, String) {
+    let command = format!("{} {line}", env!("CARGO_BIN_EXE_proofmark"));
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(desk.path("."))
+        .env("DATABASE_URL", server.url("app"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.as_mut().unwrap(), "{word}").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned())
 }

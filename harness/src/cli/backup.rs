@@ -1,7 +1,7 @@
 //! `backup create`, `list` and `verify`: scenarios of one step, and a few lines before the report that say what came of it.
 
 use super::builtin::{Builtin, Common};
-use super::{many, tell};
+use super::{many, prune, restore, tell};
 use crate::backup::alarm::post;
 use crate::backup::create::Made;
 use crate::backup::verify::Verified;
@@ -42,6 +42,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   proofmark backup create --allow change
   proofmark backup list --env environment.yaml
   proofmark backup verify oldest
+  proofmark backup restore --table bookings --allow destroy
 
 `proofmark drill` proves one by restoring it.";
 
@@ -62,6 +63,16 @@ pub(super) enum Command {
         after_help = format!("Examples:\n  proofmark backup verify\n  proofmark backup verify oldest --tier T0\n\n{VARIABLES}")
     )]
     Verify(Verify),
+    /// Delete old backups, once the newest that stays was verified
+    #[command(
+        after_help = format!("Examples:\n  proofmark backup prune --keep 30 --allow destroy\n  proofmark backup prune --keep-within 30d --keep-at-least 7 --allow destroy\n  proofmark backup prune --keep 10 --foreign --dry-run\n\nWhat any rule keeps stays. The newest is never deleted.\n\n{VARIABLES}")
+    )]
+    Prune(prune::Options),
+    /// Empty tables of the database that a backup was made from, and fill them with what it holds
+    #[command(
+        after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. Emptying and filling is one transaction: a restore that fails leaves everything as it was. What was written since the backup is lost.\n\n{VARIABLES}")
+    )]
+    Restore(restore::Options),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -113,22 +124,27 @@ const CREATE: Builtin = Builtin {
     command: "backup create",
     file: ("backup/create.yaml", include_str!("builtin/backup/create.yaml")),
     step: "create",
+    confirm: None,
 };
 const LIST: Builtin = Builtin {
     command: "backup list",
     file: ("backup/list.yaml", include_str!("builtin/backup/list.yaml")),
     step: "list",
+    confirm: None,
 };
 const VERIFY: Builtin = Builtin {
     command: "backup verify",
     file: ("backup/verify.yaml", include_str!("builtin/backup/verify.yaml")),
     step: "verify",
+    confirm: None,
 };
 
 /// Does what the command says.
 pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
     match command {
         Command::Create(options) => create(options, clock).await,
+        Command::Restore(options) => restore::restore(options, clock).await,
+        Command::Prune(options) => prune::prune(options, clock).await,
         Command::List(List { prefix, foreign, common }) => {
             let given = vars(&json!({ "prefix": prefix, "foreign": foreign }));
             let now = clock.now();
@@ -199,7 +215,7 @@ pub(super) fn vars(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
-fn environment(common: &Common, roles: &[&str]) -> Result<Environment, Vec<Diag>> {
+pub(super) fn environment(common: &Common, roles: &[&str]) -> Result<Environment, Vec<Diag>> {
     common.env.as_deref().map_or_else(|| Environment::of_variables(roles), Environment::load)
 }
 

@@ -1,7 +1,7 @@
 //! Commands that are scenarios: the file stands in the program, flags become its `vars`, and from there on it is a run like
 //! any other, with evidence and reports.
 
-use super::run::{Kept, Order, Told, conclude};
+use super::run::{Confirm, Kept, Order, Told, conclude};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
@@ -42,6 +42,8 @@ pub(super) struct Builtin {
     pub(super) file: (&'static str, &'static str),
     /// The step that sees what the command tells.
     pub(super) step: &'static str,
+    /// Is asked before anything is touched.
+    pub(super) confirm: Option<Confirm>,
 }
 
 impl Builtin {
@@ -69,6 +71,7 @@ impl Builtin {
             jobs: 1,
             deadline: None,
             inside: Some(format!("builtin/{}", self.file.0)),
+            confirm: self.confirm,
         };
         let (ended, exports) = match order.perform(load, || None, clock).await {
             Ok(ended) => ended,

@@ -67,8 +67,12 @@ pub(super) struct Options {
     common: Common,
 }
 
-const DRILL: Builtin =
-    Builtin { command: "drill", file: ("drill.yaml", include_str!("builtin/drill.yaml")), step: "drill" };
+const DRILL: Builtin = Builtin {
+    command: "drill",
+    file: ("drill.yaml", include_str!("builtin/drill.yaml")),
+    step: "drill",
+    confirm: None,
+};
 
 /// Drills.
 pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
@@ -112,7 +116,7 @@ fn before(evidence: &Path, run: &Run) -> Option<Drilled> {
 }
 
 /// The first line says it all: which, how large, how fast or why not, and what is less than before.
-fn drilled(asked: &str, seen: &Value, before: Option<&Drilled>) -> String {
+pub(super) fn drilled(asked: &str, seen: &Value, before: Option<&Drilled>) -> String {
     let Ok(seen) = Drilled::deserialize(seen) else { return String::new() };
     let Some(backup) = &seen.backup else { return String::new() };
     let which =

@@ -80,7 +80,7 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
     let paths = options.chosen.paths.clone();
     let commit = std::thread::spawn(move || commit(paths.first()?));
     let (jobs, deadline) = (options.jobs, options.deadline);
-    let order = Order { command: "run", kept: &options.kept, jobs, deadline, inside: None };
+    let order = Order { command: "run", kept: &options.kept, jobs, deadline, inside: None, confirm: None };
     let load = |scope: &Map<String, Value>| options.chosen.load(scope);
     match order.perform(load, || commit.join().ok().flatten(), clock).await {
         Ok((ended, exports)) => conclude(&options.kept, &exports, &ended, told_alone),
@@ -95,6 +95,9 @@ pub(super) struct Stopped {
     pub(super) why: String,
 }
 
+/// Asks whether to go on.
+pub(super) type Confirm = fn(&Systems) -> Result<(), Diag>;
+
 /// A run of scenarios: what it is called, and where what it sees is kept.
 pub(super) struct Order<'a> {
     pub(super) command: &'a str,
@@ -103,6 +106,8 @@ pub(super) struct Order<'a> {
     pub(super) deadline: Option<Duration>,
     /// The path of a file that stands in the program: nobody can mend it, so no place in it is shown.
     pub(super) inside: Option<String>,
+    /// Is asked before anything is touched, of the systems as they are known then.
+    pub(super) confirm: Option<Confirm>,
 }
 
 impl Order<'_> {
@@ -128,6 +133,7 @@ impl Order<'_> {
         let ready = async {
             let (plan, environment) = load(&scope)?;
             let systems = self.systems(&plan, &environment, redactor.clone()).await?;
+            self.confirm.map_or(Ok(()), |confirm| confirm(&systems)).map_err(|diag| vec![diag])?;
             Ok::<_, Vec<Diag>>((plan, environment, systems))
         };
         let (plan, environment, systems) = ready.await.map_err(|wrong| self.refuse(wrong))?;

@@ -1,0 +1,78 @@
+//! `backup restore`: tables of the database that a backup was made from are emptied and filled again. Whoever asks for it
+//! types the database's name, or says `--yes`.
+
+use super::backup::{environment, events, vars};
+use super::builtin::{Builtin, Common};
+use super::drill::drilled;
+use crate::clock::Clock;
+use crate::diag::Diag;
+use crate::environment::Systems;
+use crate::model::Exit;
+use crate::report::line;
+use serde_json::json;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Every table.
+const EVERY: &str = "*";
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    /// `newest`, `oldest`, or the name of an archive or a manifest
+    #[arg(default_value = "newest")]
+    backup: String,
+    /// Only backups whose names begin with this
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// Only this table, `name` or `schema.name` (may be given several times); without it every one, and the sequences
+    #[arg(long, value_name = "TABLE")]
+    table: Vec<String>,
+    /// Do not ask for the database's name
+    #[arg(long)]
+    yes: bool,
+    /// File that takes events, one JSON object per line; a file of this restore alone is put beside it
+    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
+    events_log: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Restores.
+pub(super) async fn restore(options: &Options, clock: &Clock) -> Exit {
+    let Options { backup, prefix, table, yes, events_log, common } = options;
+    let tables = if table.is_empty() { vec![EVERY.to_owned()] } else { table.clone() };
+    let given = json!({
+        "backup": backup, "prefix": prefix, "tables": tables, "events": events(events_log.as_deref()),
+    });
+    let builtin = Builtin {
+        command: "backup restore",
+        file: ("backup/restore.yaml", include_str!("builtin/backup/restore.yaml")),
+        step: "restore",
+        confirm: (!yes).then_some(typed),
+    };
+    let environment = environment(common, &["postgres", "store"]);
+    builtin.run((common, clock), vars(&given), environment, |seen, _| drilled(backup, seen, None)).await.exit
+}
+
+/// Asks for the name of the database that is written.
+fn typed(systems: &Systems) -> Result<(), Diag> {
+    let dsn = systems.connections.values().find_map(|connection| connection.dsn.as_ref());
+    let name = dsn.and_then(|dsn| dsn.database.as_ref().or(dsn.user.as_ref())).cloned().unwrap_or_default();
+    let refuse = |message: &str, help: &str| Err(Diag::new("not-confirmed", message).help(help));
+    if !std::io::stdin().is_terminal() {
+        let message = "a restore asks for the database's name, and nobody is there to type it";
+        return refuse(message, "add `--yes` to go on without being asked");
+    }
+    let host = dsn.and_then(|dsn| dsn.hosts.first()).map(|(host, _)| host.as_str()).unwrap_or_default();
+    let (shown, host) = (line(&name), line(host));
+    let mut out = anstream::stderr();
+    let asks = format!(
+        "This empties tables of the database `{shown}` on {host} and fills them from the backup.\nType the database's name to go on: "
+    );
+    write!(out, "{asks}").and_then(|()| out.flush()).ok();
+    let mut word = String::new();
+    if std::io::stdin().read_line(&mut word).is_ok() && !name.is_empty() && word.trim() == name {
+        return Ok(());
+    }
+    refuse("what was typed is not the database's name", "look again which database it is")
+}

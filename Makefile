@@ -32,6 +32,7 @@ quick: ## Check everything, run the tests of the library; under a minute when wa
 torture: packages ## Kill it at every point of the ledger and at random moments, and recover
 	cargo test --locked -p proofmark --test torture -- --ignored --nocapture
 	cargo test --locked -p proofmark --test alert_drill -- --ignored --nocapture
+	cargo test --locked -p proofmark --test backup_kills -- --ignored --nocapture
 
 bench: packages ## Measure the line beside hurl, and reading, a large log and a database beside their bounds
 	@scripts/setup time=time

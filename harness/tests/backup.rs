@@ -3,10 +3,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures real time and breaks its own files")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[path = "ground/backups.rs"]
+#[expect(dead_code, reason = "the tests of what is noticed use more of it")]
+mod backups;
 #[path = "ground/postgres.rs"]
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
+use backups::{BACKUP, desk, scratch, server};
 use fixtures::{Answer, Desk, Server};
 use postgres::{POSTGRES_PASSWORD, Postgres};
 use serde_json::Value;
@@ -14,36 +18,11 @@ use std::fs;
 
 const BOTH: &str = "  - { id: backup, act: { backup: {} } }\n  - { id: drill, act: { restore-drill: { tier: T4, rto: 10m, rpo: 1h } } }\n";
 
-fn server() -> Postgres {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", AWKWARD);
-    server
-}
-
-fn desk(server: &Postgres) -> Desk {
-    let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
-    desk.set("DATABASE_URL", &server.url("app"));
-    fs::create_dir_all(desk.path("store")).unwrap();
-    let store = desk.path("store");
-    let text = format!(
-        "proofmark: v1\nconnections:\n  postgres: {{ url: {{ env: DATABASE_URL }} }}\n  store: {{ url: 'file://{}' }}\n",
-        store.display()
-    );
-    desk.write("environment.yaml", text);
-    desk
-}
-
 const AWKWARD: &str = include_str!("../../fixtures/sql/awkward.sql");
-
-/// Databases that a drill made.
-fn scratch(server: &Postgres) -> String {
-    server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'proofmark%'")
-}
 
 #[test]
 fn a_backup_is_made_and_restored_and_nothing_else_is_left() {
-    let server = server();
+    let server = server(AWKWARD);
     let desk = desk(&server);
     desk.scenario("s", "", BOTH);
     let ended = desk.runs("change", 0);
@@ -66,15 +45,12 @@ const BOOKINGS: &str = "
     CREATE TRIGGER log AFTER INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION log();
 ";
 
-const BACKUP: &str = "  - { id: backup, act: { backup: {} } }\n";
 const IN_PLACE: &str =
     "  - { id: drill, act: { restore-drill: { into: in-place, truncate: [bookings, users] } } }\n";
 
 /// A server with bookings that were backed up, and changed since.
 fn booked() -> (Postgres, Desk) {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", BOOKINGS);
+    let server = server(BOOKINGS);
     let desk = desk(&server);
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);
@@ -145,9 +121,7 @@ fn events(text: &[u8]) -> Vec<Value> {
 
 #[test]
 fn each_operation_tells_what_it_does_in_a_file_of_its_own_and_in_the_shared_one() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", BOOKINGS);
+    let server = server(BOOKINGS);
     let desk = desk(&server);
     let to = "events: { folder: logs/backup-dr, log: logs/backup-dr/events.jsonl }";
     let steps = format!(
@@ -184,9 +158,7 @@ fn each_operation_tells_what_it_does_in_a_file_of_its_own_and_in_the_shared_one(
 
 #[test]
 fn a_backup_that_fails_is_told_to_the_webhook_and_leaves_nothing() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", "CREATE TABLE bookings (id int); INSERT INTO bookings VALUES (1)");
+    let server = server("CREATE TABLE bookings (id int); INSERT INTO bookings VALUES (1)");
     server.sql("app", "CREATE ROLE blind LOGIN PASSWORD 'blind-password'");
     let desk = desk(&server);
     let hook = Server::start().on("/hook", Answer::new(200, "text/plain", "ok"));

@@ -3,10 +3,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[path = "ground/backups.rs"]
+#[expect(dead_code, reason = "the tests of what is noticed use more of it")]
+mod backups;
 #[path = "ground/postgres.rs"]
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
+use backups::{desk, server};
 use fixtures::{Answer, Desk, Ended, Server};
 use postgres::{POSTGRES_PASSWORD, Postgres};
 use serde_json::Value;
@@ -19,26 +23,6 @@ const AWKWARD: &str = include_str!("../../fixtures/sql/awkward.sql");
 
 /// As it stands in a URL.
 const ENCODED: &str = "top%2Fsecret";
-
-fn server() -> Postgres {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", AWKWARD);
-    server
-}
-
-fn desk(server: &Postgres) -> Desk {
-    let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
-    desk.set("DATABASE_URL", &server.url("app"));
-    fs::create_dir_all(desk.path("store")).unwrap();
-    let store = desk.path("store");
-    let text = format!(
-        "proofmark: v1\nconnections:\n  postgres: {{ url: {{ env: DATABASE_URL }} }}\n  store: {{ url: 'file://{}' }}\n",
-        store.display()
-    );
-    desk.write("environment.yaml", text);
-    desk
-}
 
 /// A desk where no variable says where anything is.
 fn bare() -> Desk {
@@ -74,7 +58,7 @@ fn called(desk: &Desk, line: &str, code: i32) -> Ended {
 
 #[test]
 fn a_backup_is_made_listed_verified_and_drilled() {
-    let server = server();
+    let server = server(AWKWARD);
     let desk = desk(&server);
     let made = called(&desk, "backup create --env environment.yaml --allow change --local copies", 0);
     let name = desk.files("store").into_keys().find(|name| !name.contains(".json")).unwrap();
@@ -109,7 +93,7 @@ fn a_backup_is_made_listed_verified_and_drilled() {
 
 #[test]
 fn a_dry_run_writes_nothing_and_needs_no_leave() {
-    let server = server();
+    let server = server(AWKWARD);
     let desk = desk(&server);
     let ended =
         called(&desk, "backup create --dry-run --name x/{db}_{date}_{time} --env environment.yaml", 3);
@@ -146,9 +130,8 @@ fn ten_thousand_backups_are_listed_at_once() {
 
 #[test]
 fn a_dump_that_ends_inside_a_copy_is_told_beside_the_drill_before() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", "CREATE TABLE bookings AS SELECT n, md5(n::text) AS t FROM generate_series(1, 2000) n");
+    let server =
+        server("CREATE TABLE bookings AS SELECT n, md5(n::text) AS t FROM generate_series(1, 2000) n");
     let desk = desk(&server);
     let dump = Command::new("pg_dump").arg(server.url("app")).output().unwrap();
     assert!(dump.status.success(), "{dump:?}");
@@ -185,7 +168,7 @@ fn theirs(desk: &Desk) -> &'static str {
 
 #[test]
 fn a_password_on_the_command_line_is_taken_with_a_word_about_it() {
-    let server = server();
+    let server = server(AWKWARD);
     let desk = desk(&server);
     called(&desk, "backup create --env environment.yaml --allow change", 0);
     let ended = called(&desk, &format!("drill store --into {} --allow change", server.url("app")), 0);
@@ -196,7 +179,7 @@ fn a_password_on_the_command_line_is_taken_with_a_word_about_it() {
 
 #[test]
 fn what_a_drill_left_is_put_back_without_an_environment() {
-    let server = server();
+    let server = server(AWKWARD);
     let mut desk = desk(&server);
     called(&desk, "backup create --env environment.yaml --allow change", 0);
     desk.set("HELD", &server.url("app"));
@@ -316,7 +299,7 @@ fn every_failure_of_a_backup_is_told_to_the_webhook_once() {
 
 #[test]
 fn events_go_where_the_variable_says() {
-    let server = server();
+    let server = server(AWKWARD);
     let mut desk = desk(&server);
     desk.set("BACKUP_EVENTS_LOG", "logs/events.jsonl");
     called(&desk, "backup create --env environment.yaml --allow change", 0);

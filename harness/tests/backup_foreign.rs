@@ -132,7 +132,6 @@ fn what_does_more_than_fill_one_database_is_refused_and_not_run() {
         format!("\\copy (SELECT 1) TO PROGRAM 'touch {ran_name}'"),
         format!("SELECT 1 \\g |touch {ran_name}"),
         format!("\\i {ran_name}"),
-        format!("\\restrict k \\! touch {ran_name}"),
         format!("\\unrestrict k \\! touch {ran_name}"),
         "\\connect app".to_owned(),
         "DROP DATABASE IF EXISTS app;".to_owned(),

@@ -110,11 +110,16 @@ fn bytes_that_are_not_those_that_were_written_are_noticed_before_a_database_is_m
         change(&mut files);
         files
     };
+    let last = archive(&mut good.clone()).len() - 1;
     let not_its_own = "the archive is the one that the manifest names is failed";
     let not_whole = "the archive decodes to its end is failed";
     let all = [
         ("cut short", changed(&mut |files| archive(files).truncate(3000)), [not_its_own, not_whole]),
-        ("its last byte gone", changed(&mut |files| drop(archive(files).pop())), [not_its_own, not_its_own]),
+        (
+            "its last byte gone",
+            changed(&mut |files| archive(files).truncate(last)),
+            [not_its_own, not_its_own],
+        ),
         ("one bit flipped", changed(&mut |files| archive(files)[5000] ^= 4), [not_its_own, not_its_own]),
         ("empty", changed(&mut |files| archive(files).clear()), [not_its_own, not_whole]),
         (
@@ -194,9 +199,9 @@ const OTHERWISE: [(&str, &str, &str); 17] = [
     (
         "DELETE FROM bookings WHERE id = 7",
         "every table has its rows",
-        "public.bookings: 499 rows where 500 were",
+        "public.bookings: 499 rows where 500 rows were",
     ),
-    ("TRUNCATE changes", "every table has its rows", "public.changes: 0 rows where 9 were"),
+    ("TRUNCATE changes", "every table has its rows", "public.changes: 0 rows where 9 rows were"),
     (
         "CREATE TABLE extra (id int)",
         "every table has its rows",
@@ -225,9 +230,9 @@ const OTHERWISE: [(&str, &str, &str); 17] = [
         "trigger public.bookings.log",
     ),
     (
-        "ALTER TABLE bookings ALTER note TYPE varchar",
+        "ALTER TABLE changes ALTER id TYPE bigint",
         "every object of the schema is the same",
-        "column public.bookings.note",
+        "column public.changes.id",
     ),
     (
         "CREATE OR REPLACE VIEW dear AS SELECT * FROM bookings WHERE price > 401",

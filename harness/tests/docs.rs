@@ -56,7 +56,7 @@ fn examples(name: &str) -> Vec<String> {
 
 #[test]
 fn example_scenarios_are_valid() {
-    for name in ["README.md", "docs/guide.md"] {
+    for name in ["README.md", "docs/guide.md", "docs/backups.md"] {
         let scenarios: Vec<String> = examples(name)
             .into_iter()
             .filter(|text| text.starts_with("proofmark: ") && text.contains("steps:"))
@@ -91,13 +91,42 @@ fn example_workflows_run_what_there_is() {
         let ours: Vec<_> = lines.filter_map(|line| line.strip_prefix("proofmark ")).collect();
         assert!(!ours.is_empty(), "{text}");
         for line in ours {
-            // In an empty folder it finds no scenarios; a command line that it cannot read it refuses otherwise.
-            let folder = tempfile::tempdir().unwrap();
-            let mut program = assert_cmd::Command::cargo_bin("proofmark").unwrap();
-            let output = program.args(line.split(' ')).current_dir(&folder).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
+            let said = in_an_empty_folder(&line.split(' ').collect::<Vec<_>>());
             assert!(said.contains("nothing was run") && !said.contains("Usage:"), "{line}: {said}");
         }
+    }
+}
+
+/// What the program says where it finds no files; a command line that it cannot read it refuses otherwise.
+fn in_an_empty_folder(args: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = assert_cmd::Command::cargo_bin("proofmark").unwrap();
+    let output = program.args(args).current_dir(&folder).output().unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// The timer's service and the `CronJob` start what there is.
+#[test]
+fn what_runs_every_night_is_a_command_line() {
+    let text = document("docs/backups.md");
+    let services = text.lines().filter_map(|line| line.strip_prefix("ExecStart"));
+    let mut lines: Vec<Vec<String>> =
+        services.map(|line| line.split(' ').skip(1).map(str::to_owned).collect()).collect();
+    let of_systemd = lines.len();
+    for job in examples("docs/backups.md").iter().filter(|text| text.contains("kind: CronJob")) {
+        let job: serde_json::Value = serde_saphyr::from_str(job).unwrap();
+        let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+        for container in
+            ["initContainers", "containers"].iter().flat_map(|list| pod[list].as_array().unwrap())
+        {
+            let args = container["args"].as_array().unwrap();
+            lines.push(args.iter().map(|arg| arg.as_str().unwrap().to_owned()).collect());
+        }
+    }
+    assert_eq!((of_systemd, lines.len()), (2, 4));
+    for line in lines {
+        let said = in_an_empty_folder(&line.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(!said.is_empty() && !said.contains("Usage:"), "{line:?}: {said}");
     }
 }
 

@@ -2,12 +2,14 @@
 //! make of that database.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(clippy::disallowed_methods, reason = "a test writes into its own store")]
 
 use crate::postgres::Postgres;
 use fixtures::Desk;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 /// What is asked of most.
@@ -52,6 +54,20 @@ pub fn dump(server: &Postgres, program: &str, arguments: &[&str]) -> Vec<u8> {
 /// Databases that a drill made.
 pub fn scratch(server: &Postgres) -> String {
     server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'proofmark%'")
+}
+
+/// Puts a pg_dump before the real one, which is `real` in these words of a shell. It says that it is the newest of its
+/// version, so that it is the one that is taken.
+pub fn stand_in(desk: &mut Desk, server: &Postgres, words: &str) {
+    let major = server.sql("postgres", "SELECT current_setting('server_version_num')::int / 10000");
+    let path = std::env::var("PATH").unwrap();
+    let text = format!(
+        "#!/bin/sh\nPATH='{path}'\nif [ \"$1\" = --version ]; then echo 'pg_dump (PostgreSQL) {major}.99'; exit; fi\ncd '{}'\nreal() {{ pg_dump \"$@\"; }}\n{words}\n",
+        desk.path("").display()
+    );
+    desk.write("bin/pg_dump", text);
+    fs::set_permissions(desk.path("bin/pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    desk.set("PATH", &format!("{}:{path}", desk.path("bin").display()));
 }
 
 /// Nothing is in the store but these files.

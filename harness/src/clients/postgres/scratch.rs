@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 /// What stands before the names of all of them.
 const PREFIX: &str = "proofmark_drill_";
 
+const CREATE: &str = "CREATE DATABASE ";
+
 /// A scratch database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,6 +50,8 @@ pub enum Found {
     Nothing,
     /// The one that was made, marked as ours or not marked yet.
     Ours,
+    /// Nothing yet: the server still makes it for a program that may be dead.
+    BeingMade,
     /// One with this comment, which is not ours.
     Other(String),
 }
@@ -74,7 +78,7 @@ pub async fn create(
     let mut session = Session::open(wire).await?;
     let name = identifier(&scratch.name);
     session
-        .ask(&format!("CREATE DATABASE {name} TEMPLATE template0{}", like.map(locale).unwrap_or_default()))
+        .ask(&format!("{CREATE}{name} TEMPLATE template0{}", like.map(locale).unwrap_or_default()))
         .await?;
     session.ask(&format!("COMMENT ON DATABASE {name} IS {}", literal(&scratch.mark))).await.map(drop)
 }
@@ -87,6 +91,10 @@ pub async fn remove(wire: Wire<'_>, scratch: &Scratch, _leave: &impl Leave) -> R
     let mut session = Session::open(wire).await?;
     match found(&mut session, scratch).await? {
         Found::Nothing => Ok(()),
+        Found::BeingMade => {
+            let end = format!("SELECT pg_catalog.pg_terminate_backend(pid) {}", making(scratch));
+            session.ask(&end).await.map(drop)
+        }
         Found::Other(comment) => Err(ClientError::Unusable(format!(
             "expected the database {} to carry the comment `{}`, but it carries `{comment}`: it is not ours and is left alone",
             scratch.name, scratch.mark
@@ -149,13 +157,16 @@ pub async fn lacking(wire: Wire<'_>, extensions: &[&str]) -> Result<(Vec<String>
 }
 
 async fn found(session: &mut Session<'_>, scratch: &Scratch) -> Result<Found, ClientError> {
+    // This first: it may come into being in between.
+    let making = session.ask(&format!("SELECT pid {}", making(scratch))).await?;
     let sql = format!(
         "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database WHERE datname = {}",
         literal(&scratch.name)
     );
     let rows = session.ask(&sql).await?;
     Ok(match rows.first().and_then(|row| row.try_get(0).ok().flatten()) {
-        None => Found::Nothing,
+        None if making.is_empty() => Found::Nothing,
+        None => Found::BeingMade,
         // Killed between the two statements that make it: the name was generated for us alone.
         Some(comment)
             if comment == scratch.mark || comment.is_empty() && scratch.name.starts_with(PREFIX) =>
@@ -164,6 +175,15 @@ async fn found(session: &mut Session<'_>, scratch: &Scratch) -> Result<Found, Cl
         }
         Some(other) => Found::Other(other.to_owned()),
     })
+}
+
+/// Who still makes it: a server goes on with what a program has asked for, also when that is dead.
+fn making(scratch: &Scratch) -> String {
+    let begins = literal(&format!("{CREATE}{} ", identifier(&scratch.name)));
+    format!(
+        "FROM pg_catalog.pg_stat_activity WHERE pid <> pg_catalog.pg_backend_pid() AND state = 'active' \
+         AND pg_catalog.starts_with(query, {begins})"
+    )
 }
 
 fn locale(source: &Source) -> String {

@@ -30,6 +30,9 @@ const JOBS: usize = 2;
 /// custom, tar and plain archives, also packed, told apart by their first bytes. Without a manifest rows are counted, not
 /// compared; `unproven` says what a drill does not prove.
 ///
+/// Plain SQL that does more than fill one database is not run: commands of psql such as `\!` and `\connect`, and statements
+/// about other databases or roles, which `pg_dump --create` writes too. Such a step is undecided and names the line.
+///
 /// Owners and privileges are left out. The archive is kept on this machine's disk for as long as it is restored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -188,6 +191,7 @@ impl Act for RestoreDrill {
                 Reverted::Scratch(match postgres::find(cx.wire(SERVER)?, scratch).await? {
                     Found::Nothing => None,
                     Found::Ours => Some("the scratch database".to_owned()),
+                    Found::BeingMade => Some("a server that still makes it".to_owned()),
                     Found::Other(comment) => Some(format!("another database, with the comment `{comment}`")),
                 })
             }

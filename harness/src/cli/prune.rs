@@ -95,8 +95,8 @@ fn pruned(seen: &Value, dry_run: bool) -> String {
 fn one(seen: &Pruned, dry_run: bool, out: &mut String) {
     let (go, stay) = (many(seen.to_delete.len(), "backup"), seen.kept.len());
     let head = match &seen.refused {
+        _ if dry_run => format!("a dry run, nothing was deleted; {go} would go, {stay} stay"),
         Some(why) => format!("nothing was deleted: {why}"),
-        None if dry_run => format!("a dry run, nothing was deleted; {go} would go, {stay} stay"),
         None => format!("{} deleted, {stay} stay", many(seen.deleted.len(), "backup")),
     };
     writeln!(out, "{}  {}", line(&seen.store), line(&head)).ok();

@@ -344,6 +344,33 @@ fn a_restore_asks_for_the_databases_name() {
     desk.tells_none_of(&[POSTGRES_PASSWORD, ENCODED]);
 }
 
+#[test]
+fn what_no_rule_keeps_is_pruned() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE TABLE bookings AS SELECT 1 AS id");
+    let mut desk = desk(&server);
+    for _ in 0..3 {
+        called(&desk, "backup create --env environment.yaml --allow change", 0);
+    }
+    fs::remove_dir_all(desk.path("evidence")).unwrap();
+    let prune = "backup prune --env environment.yaml";
+    let ended = called(&desk, &format!("{prune} --allow destroy"), 2);
+    assert!(ended.stderr.contains("nothing says which backups stay"), "{}", ended.stderr);
+    let ended = called(&desk, &format!("{prune} --keep 2"), 2);
+    assert!(ended.stderr.contains("--allow destroy"), "{}", ended.stderr);
+    desk.set("BACKUP_KEEP", "2");
+    let ended = called(&desk, &format!("{prune} --dry-run"), 3);
+    assert!(ended.stdout.contains("1 backup would go, 2 stay"), "{}", ended.stdout);
+    assert_eq!(desk.files("store").len(), 6);
+    let ended = called(&desk, &format!("{prune} --allow destroy"), 0);
+    assert!(ended.stdout.contains("1 backup deleted, 2 stay\n  gone   2"), "{}", ended.stdout);
+    assert_eq!(desk.files("store").len(), 4);
+    // A rule that is given takes the place of both variables.
+    called(&desk, &format!("{prune} --keep 1 --allow destroy"), 0);
+    assert_eq!(desk.files("store").len(), 2);
+}
+
 /// The command line on a terminal, where this is typed: how it ended, and what the terminal showed.
 fn typed(desk: &Desk, server: &Postgres, line: &str, word: &str) -> (Option<i32>, String) {
     let command = format!("{} {line}", env!("CARGO_BIN_EXE_proofmark"));

@@ -126,7 +126,7 @@ fn what_runs_every_night_is_a_command_line() {
     assert_eq!((of_systemd, lines.len()), (2, 4));
     for line in lines {
         let said = in_an_empty_folder(&line.iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(!said.is_empty() && !said.contains("Usage:"), "{line:?}: {said}");
+        assert!(!said.contains("Usage:"), "{line:?}: {said}");
     }
 }
 

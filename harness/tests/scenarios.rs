@@ -98,7 +98,12 @@ fn main() -> ExitCode {
     let wells: BTreeMap<&String, Option<Arc<Well>>> = specs
         .iter()
         .map(|(folder, prepared)| {
-            let wanted = prepared.reason("").is_none() && !arguments.list;
+            let selected = |id: &str| {
+                let name = format!("passes {id}");
+                arguments.filter.as_ref().is_none_or(|filter| name.contains(filter))
+            };
+            let asked = scenarios.iter().any(|found| found.folder == **folder && selected(&found.id));
+            let wanted = asked && prepared.reason("").is_none() && !arguments.list;
             let well = || {
                 let world = runtime.block_on(World::start(&prepared.spec)).unwrap();
                 Arc::new(Well { world, turn: RwLock::default() })

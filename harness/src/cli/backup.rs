@@ -1,7 +1,7 @@
 //! `backup create`, `list` and `verify`: scenarios of one step, and a few lines before the report that say what came of it.
 
 use super::builtin::{Builtin, Common};
-use super::{many, restore, tell};
+use super::{many, prune, restore, tell};
 use crate::backup::alarm::post;
 use crate::backup::create::Made;
 use crate::backup::verify::Verified;
@@ -63,9 +63,14 @@ pub(super) enum Command {
         after_help = format!("Examples:\n  proofmark backup verify\n  proofmark backup verify oldest --tier T0\n\n{VARIABLES}")
     )]
     Verify(Verify),
+    /// Delete old backups, once the newest that stays was verified
+    #[command(
+        after_help = format!("Examples:\n  proofmark backup prune --keep 30 --allow destroy\n  proofmark backup prune --keep-within 30d --keep-at-least 7 --allow destroy\n  proofmark backup prune --keep 10 --foreign --dry-run\n\nWhat any rule keeps stays. The newest is never deleted.\n\n{VARIABLES}")
+    )]
+    Prune(prune::Options),
     /// Empty tables of the database that a backup was made from, and fill them with what it holds
     #[command(
-        after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. Emptying and filling is one transaction: a restore that fails leaves everything as it was. \\\nWhat was written since the backup is lost.\n\n{VARIABLES}")
+        after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. Emptying and filling is one transaction: a restore that fails leaves everything as it was. What was written since the backup is lost.\n\n{VARIABLES}")
     )]
     Restore(restore::Options),
 }
@@ -139,6 +144,7 @@ pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
     match command {
         Command::Create(options) => create(options, clock).await,
         Command::Restore(options) => restore::restore(options, clock).await,
+        Command::Prune(options) => prune::prune(options, clock).await,
         Command::List(List { prefix, foreign, common }) => {
             let given = vars(&json!({ "prefix": prefix, "foreign": foreign }));
             let now = clock.now();

@@ -1,10 +1,10 @@
 //! Commands that are scenarios: the file stands in the program, flags become its `vars`, and from there on it is a run like
 //! any other, with evidence and reports.
 
-use super::run::{Kept, Order, Told, conclude};
+use super::run::{Confirm, Kept, Order, Told, conclude};
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::{Environment, Systems};
+use crate::environment::Environment;
 use crate::model::{Event, Exit, Verdict};
 use crate::record::Run;
 use crate::report::text::sentence;
@@ -43,7 +43,7 @@ pub(super) struct Builtin {
     /// The step that sees what the command tells.
     pub(super) step: &'static str,
     /// Is asked before anything is touched.
-    pub(super) confirm: Option<fn(&Systems) -> Result<(), Diag>>,
+    pub(super) confirm: Option<Confirm>,
 }
 
 impl Builtin {

@@ -7,6 +7,7 @@ pub mod demo;
 mod drill;
 mod explain;
 mod plan;
+mod prune;
 mod recover;
 mod report;
 mod restore;
@@ -83,7 +84,7 @@ enum Command {
         after_help = "Examples:\n  proofmark recover --env environments/homelab.yaml\n  proofmark recover --all --env environments/homelab.yaml\n  proofmark recover 20260216T020000Z-x7k2q9 --env lab.yaml\n\nExit codes: 0 nothing is owed any more, 4 something is."
     )]
     Recover(recover::Options),
-    /// Make, list, verify and restore backups of a PostgreSQL database
+    /// Make, list, verify, prune and restore backups of a PostgreSQL database
     #[command(subcommand, after_help = backup::EXAMPLES)]
     Backup(backup::Command),
     /// Prove a backup, anyone's: restore it into a scratch database, compare, drop it again

@@ -95,6 +95,9 @@ pub(super) struct Stopped {
     pub(super) why: String,
 }
 
+/// Asks whether to go on.
+pub(super) type Confirm = fn(&Systems) -> Result<(), Diag>;
+
 /// A run of scenarios: what it is called, and where what it sees is kept.
 pub(super) struct Order<'a> {
     pub(super) command: &'a str,
@@ -104,7 +107,7 @@ pub(super) struct Order<'a> {
     /// The path of a file that stands in the program: nobody can mend it, so no place in it is shown.
     pub(super) inside: Option<String>,
     /// Is asked before anything is touched, of the systems as they are known then.
-    pub(super) confirm: Option<fn(&Systems) -> Result<(), Diag>>,
+    pub(super) confirm: Option<Confirm>,
 }
 
 impl Order<'_> {

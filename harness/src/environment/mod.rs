@@ -17,4 +17,4 @@ pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use file::{Environment, schema};
 pub use role::Uses;
 pub use store::StorePlace;
-pub use variables::tells_password;
+pub use variables::{retention, tells_password};

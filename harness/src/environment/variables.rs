@@ -7,6 +7,7 @@ use super::role::{STORE, WEBHOOK};
 use super::secret::{Reference, SecretReference, optional};
 use super::store::{StorePlace, endpoint_of};
 use crate::diag::Diag;
+use crate::model::Duration;
 use crate::redact::{Redactor, is_masked};
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,6 +59,36 @@ impl Environment {
     pub fn of_run(written: &BTreeMap<String, Value>) -> Self {
         of_run(&optional, written)
     }
+}
+
+/// How many of the newest backups stay (`BACKUP_KEEP`), and how long each does (`BACKUP_RETENTION_DAYS`, or
+/// `RETENTION_DAYS`), where that is set.
+///
+/// # Errors
+/// Each that is no number from 1 on.
+pub fn retention() -> Result<(Option<usize>, Option<Duration>), Vec<Diag>> {
+    retention_of(&optional)
+}
+
+fn retention_of(get: Get<'_>) -> Result<(Option<usize>, Option<Duration>), Vec<Diag>> {
+    let mut wrong = vec![];
+    let mut number = |name: &'static str| {
+        let read = set(get, name)?.parse::<u32>().ok().filter(|number| *number > 0);
+        if read.is_none() {
+            wrong.push(bad(name, "is no number from 1 on", &format!("set it like this: `export {name}=30`")));
+        }
+        read
+    };
+    let keep = number("BACKUP_KEEP");
+    let days = ["BACKUP_RETENTION_DAYS", "RETENTION_DAYS"].into_iter().find(|name| set(get, name).is_some());
+    let days = days.and_then(&mut number);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    Ok((
+        keep.and_then(|keep| usize::try_from(keep).ok()),
+        days.map(|days| Duration::secs(u64::from(days) * 24 * 3600)),
+    ))
 }
 
 /// Does the text that names a database hold its password, which everyone sees who can list processes?

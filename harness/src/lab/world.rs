@@ -151,13 +151,7 @@ impl World {
         let folder = folder.map_err(LabError::io("making a temporary folder"))?;
         let place = folder.path();
         let clock = Clock::real();
-        for (path, file) in &spec.files {
-            file.write(&place.join(path), &clock).await?;
-        }
-        if spec.store.is_some() {
-            let made = tokio::fs::create_dir_all(place.join(STORE)).await;
-            made.map_err(LabError::io("making a folder for the store"))?;
-        }
+        furnish(spec, place, &clock).await?;
         let (apps, services) = started(spec, place, &clock).await?;
         let (mut jobs, mut addresses) = (BTreeMap::<String, Vec<String>>::new(), BTreeMap::new());
         let of_apps = apps.iter().map(|(name, app)| (name, &spec.apps[name].job, &app.address));
@@ -356,6 +350,18 @@ impl World {
         let text = json!({ "proofmark": crate::model::FORMAT, "connections": connections });
         daemon::write(&self.environment(), &text.to_string()).await
     }
+}
+
+/// Its files, and the folder of its store.
+async fn furnish(spec: &WorldSpec, folder: &Path, clock: &Clock) -> Result<(), LabError> {
+    for (path, file) in &spec.files {
+        file.write(&folder.join(path), clock).await?;
+    }
+    if spec.store.is_some() {
+        let made = tokio::fs::create_dir_all(folder.join(STORE)).await;
+        made.map_err(LabError::io("making a folder for the store"))?;
+    }
+    Ok(())
 }
 
 /// The applications and the services of a world, by name.

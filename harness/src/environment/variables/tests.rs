@@ -52,6 +52,26 @@ fn the_variables_of_the_plans_are_an_environment() {
 }
 
 #[test]
+fn what_stays_is_a_number_of_backups_and_of_days() {
+    let day = |days: u64| Some(Duration::secs(days * 86_400));
+    for (set, expected) in [
+        (&[][..], (None, None)),
+        (&[("BACKUP_KEEP", "5")], (Some(5), None)),
+        (&[("RETENTION_DAYS", "30")], (None, day(30))),
+        (
+            &[("RETENTION_DAYS", "30"), ("BACKUP_RETENTION_DAYS", "7"), ("BACKUP_KEEP", "5")],
+            (Some(5), day(7)),
+        ),
+    ] {
+        assert_eq!(read(set, retention_of).unwrap(), expected, "{set:?}");
+    }
+    for value in ["0", "-1", "many", "1.5"] {
+        let wrong = read(&[("BACKUP_KEEP", value), ("RETENTION_DAYS", value)], retention_of).unwrap_err();
+        assert_eq!(wrong.len(), 2, "{value}");
+    }
+}
+
+#[test]
 fn a_webhook_may_be_left_out() {
     let roles = ["webhook"];
     assert!(read(&[], |get| of_variables(get, &roles)).unwrap().written().is_empty());

@@ -1,7 +1,6 @@
 //! The picture of a database, on a real PostgreSQL: equal to that of its restored dump, and other after each change that
 //! matters. What naive counts and hashes do not see is the point of most of these.
 
-#![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 #[path = "ground/database.rs"]

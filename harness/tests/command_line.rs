@@ -125,5 +125,5 @@ fn what_would_run() {
 fn validate_without_an_environment_says_what_it_did_not_look_at() {
     let told = "no environment was given (`--env FILE`), so the names of connections were not looked up\n";
     let text = says(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), "validate scenarios/demo", told);
-    assert_eq!(text, "$ proofmark validate scenarios/demo\nvalid: 4 scenarios, 14 steps\n");
+    assert_eq!(text, "$ proofmark validate scenarios/demo\nvalid: 5 scenarios, 16 steps\n");
 }

@@ -234,8 +234,12 @@ pub(super) fn folder(path: &Path) -> Result<Connection, BackupError> {
     existing(path)
 }
 
-/// The same where it is there: what is to be found in it would not be missed in a new one.
-pub(super) fn existing(path: &Path) -> Result<Connection, BackupError> {
+/// The same where it is there: what is to be found in it would not be missed in a new one, and an empty one would look
+/// like one where nothing is to be done.
+///
+/// # Errors
+/// When it is not there.
+pub fn existing(path: &Path) -> Result<Connection, BackupError> {
     let told = |why: String| BackupError::Failed(format!("the folder {}: {why}", path.display()));
     let whole = path.canonicalize().map_err(|error| told(error.to_string()))?;
     let url = Url::from_file_path(&whole).map_err(|()| told("its path is no URL".into()))?;
@@ -302,8 +306,7 @@ async fn dumped(
 
 /// Every table has as many rows in the archive as the database had at the snapshot.
 fn agree(picture: &Picture, decoded: &Decoded) -> Result<Vec<Counted>, BackupError> {
-    let held = decoded.contents.iter().flat_map(|held| &held.databases).next();
-    let held = held.map(|held| held.tables.as_slice()).unwrap_or_default();
+    let held = decoded.held().map(|held| held.tables.as_slice()).unwrap_or_default();
     let count = |table: &TablePicture| {
         let TablePicture { schema, name, rows, .. } = table;
         let there = held.iter().find(|other| (&other.schema, &other.name) == (schema, name));
@@ -324,8 +327,7 @@ fn manifest(
     (decoded, pg_dump): (&Decoded, &str),
 ) -> Manifest {
     // Sequences are not bound to a snapshot: what counts is what the dump took of them.
-    let held = decoded.contents.iter().flat_map(|held| &held.databases).next();
-    picture.sequences = held.map(|held| held.sequences.clone()).unwrap_or_default();
+    picture.sequences = decoded.held().map(|held| held.sequences.clone()).unwrap_or_default();
     Manifest {
         proofmark: FORMAT.into(),
         made_by: undo.made_by.clone(),

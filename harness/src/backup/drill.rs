@@ -352,9 +352,7 @@ async fn verify(
 /// What an archive without a manifest says that it holds. A table that it holds no data of is expected as it came.
 fn as_it_came(decoded: &Decoded, here: &Picture) -> Picture {
     let mut tables = as_it_says(decoded);
-    let known = |table: &&TablePicture| {
-        !tables.iter().any(|one| (&one.schema, &one.name) == (&table.schema, &table.name))
-    };
+    let known = |table: &&TablePicture| !tables.iter().any(|one| one.table() == table.table());
     let empty: Vec<_> = here.tables.iter().filter(known).filter(|table| table.rows == 0).cloned().collect();
     tables.extend(empty);
     Picture { tables, ..Picture::default() }

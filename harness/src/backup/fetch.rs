@@ -28,6 +28,13 @@ pub struct Chosen {
     pub manifest: Option<Manifest>,
 }
 
+impl Chosen {
+    /// What the manifest says that the archive's SHA-256 is.
+    pub fn sha256(&self) -> Option<String> {
+        self.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone())
+    }
+}
+
 /// A backup that is here.
 #[derive(Debug)]
 pub struct Fetched {

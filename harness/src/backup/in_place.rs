@@ -2,7 +2,7 @@
 //! restore that breaks off leaves the tables as they were.
 
 use super::fetch::{Chosen, Fetched, fetch, read_manifest};
-use super::restore::{Loaded, loaded};
+use super::restore::{Loaded, PSQL, loaded};
 use super::{Backup, BackupError, Manifest};
 use crate::clients::ClientError;
 use crate::clients::command::{Input, Streamed, Streaming};
@@ -45,13 +45,9 @@ pub fn expected(manifest: &Manifest, tables: &[TablePicture]) -> Vec<TablePictur
         .picture
         .tables
         .iter()
-        .filter(|one| tables.iter().any(|table| same(table, one)))
+        .filter(|one| tables.iter().any(|table| table.table() == one.table()))
         .cloned()
         .collect()
-}
-
-fn same(one: &TablePicture, other: &TablePicture) -> bool {
-    (&one.schema, &one.name) == (&other.schema, &other.name)
 }
 
 /// Is the whole database meant? Then its sequences are set too.
@@ -77,7 +73,9 @@ pub fn refused(chosen: &Chosen, names: &[String], target: &Named) -> Option<Stri
         ));
     }
     let held: Vec<TablePicture> = target.tables.iter().map(|table| table.held.clone()).collect();
-    let lost = || manifest.picture.tables.iter().filter(|one| !held.iter().any(|table| same(table, one)));
+    let lost = || {
+        manifest.picture.tables.iter().filter(|one| !held.iter().any(|table| table.table() == one.table()))
+    };
     if all(names)
         && let Some(one) = lost().next()
     {
@@ -110,7 +108,7 @@ pub async fn holds(owed: &Tables, (store, target): (Wire<'_>, Wire<'_>)) -> Resu
 
 fn sorted(tables: impl Iterator<Item = TablePicture>) -> Vec<TablePicture> {
     let mut tables: Vec<_> = tables.collect();
-    tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    tables.sort_by(|a, b| a.table().cmp(&b.table()));
     tables
 }
 
@@ -165,8 +163,8 @@ pub async fn refill(
     let mut from =
         Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
     let way = libpq(wire, None)?;
-    let words = ["--no-password", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"];
-    let argv = [&[psql.path.display().to_string()][..], &words.map(str::to_owned)].concat();
+    let mut argv = vec![psql.path.display().to_string(), "--no-password".to_owned()];
+    argv.extend(PSQL.map(str::to_owned));
     let started = Streamed { argv: &argv, env: &way.variables, input: true };
     let mut into = Streaming::changing(started, (wire.clock, wire.log), leave)?;
     let sent = send(&mut from, &mut into.stdin, target).await?;

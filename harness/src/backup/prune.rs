@@ -11,12 +11,10 @@ use super::verify::{Verified, verify};
 use super::{Backup, BackupError, Catalogue};
 use crate::clients::http::Wire;
 use crate::clients::objects::{self, Removed, Store, Version};
-use crate::environment::Connection;
 use crate::undo::{Leave, Owed, Promises};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// What became of the backups of one place.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -119,14 +117,6 @@ type Versions = BTreeMap<String, Vec<Version>>;
 
 /// So many hidden objects are asked for their locks.
 const ASKED: usize = 100;
-
-/// The folder with the copies. It is not made: an empty one would look like one where nothing is to be done.
-///
-/// # Errors
-/// When it is not there.
-pub fn place(folder: &Path) -> Result<Connection, BackupError> {
-    existing(folder)
-}
 
 /// Looks at a place and makes the plan. Nothing is changed.
 ///

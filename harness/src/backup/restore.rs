@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 /// How much of what the programs said on standard error is kept, in characters.
 const SAID: usize = 2000;
 
+/// A psql that nothing of the user's surroundings changes, and that stops at the first error.
+pub(super) const PSQL: [&str; 4] = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"];
+
 /// How a restore ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -55,9 +58,7 @@ pub async fn restore(
     // What is packed is unpacked by us; an archive as it is can be read by several at once.
     let piped = plain || fetched.decoded.formats.len() > 1;
     if plain {
-        argv.extend(
-            ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"].map(str::to_owned),
-        );
+        argv.extend(PSQL.map(str::to_owned));
     } else {
         let words = ["--exit-on-error", "--no-owner", "--no-privileges"];
         argv.extend(words.map(str::to_owned));

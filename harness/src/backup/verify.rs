@@ -52,7 +52,7 @@ impl ArchiveSeen {
             formats: decoded.formats.iter().map(ToString::to_string).collect(),
             bytes: decoded.bytes,
             sha256: decoded.sha256.clone(),
-            expected_sha256: chosen.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone()),
+            expected_sha256: chosen.sha256(),
             outcome: Some(decoded.outcome.clone()),
             cut: decoded.contents.as_ref().and_then(|held| held.cut.clone()),
         }
@@ -69,7 +69,7 @@ pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Ve
     let gone = || BackupError::Failed(format!("`{key}` was listed and is not there any more"));
     if !decode {
         let (bytes, sha256) = digest(&opened, key).await?.ok_or_else(gone)?;
-        let expected_sha256 = chosen.manifest.as_ref().map(|manifest| manifest.archive.sha256.clone());
+        let expected_sha256 = chosen.sha256();
         let archive =
             ArchiveSeen { formats: vec![], bytes, sha256, expected_sha256, outcome: None, cut: None };
         let unproven = vec!["that it can be decoded or restored: only its bytes were looked at".to_owned()];
@@ -91,8 +91,9 @@ pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Ve
 
 /// What an archive says that it holds.
 pub(super) fn as_it_says(decoded: &Decoded) -> Vec<TablePicture> {
-    let held = decoded.contents.iter().flat_map(|held| &held.databases).next();
-    held.iter()
+    decoded
+        .held()
+        .iter()
         .flat_map(|held| &held.tables)
         .map(|table| {
             // SQL of other tools names tables without their schema.

@@ -5,6 +5,7 @@ use super::archive::{looked_at, named};
 use super::backup::back;
 use super::backup_verify::Tier;
 use super::{Act, Cx, Permission, StepError};
+use crate::backup::create::existing;
 use crate::backup::events::{Events, EventsTo};
 use crate::backup::prune::{self, Pruned, Stays, Survey, Undo};
 use crate::backup::retention::Rules;
@@ -215,7 +216,7 @@ impl BackupPrune {
     }
 
     fn folder(&self) -> Result<Option<Connection>, StepError> {
-        Ok(self.local.as_deref().map(|folder| prune::place(Path::new(folder))).transpose()?)
+        Ok(self.local.as_deref().map(|folder| existing(Path::new(folder))).transpose()?)
     }
 
     /// Why nothing may be deleted, anywhere, if this is seen in one place.

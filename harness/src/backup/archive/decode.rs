@@ -1,6 +1,6 @@
 //! Reads a backup from a stream to its end: hashes it, unpacks it, counts what is in it, and says whether it is sound.
 
-use super::contents::Contents;
+use super::contents::{Contents, Held};
 use super::count::Counter;
 use super::format::{Format, HEAD};
 use super::pieces::Pieces;
@@ -41,6 +41,13 @@ pub struct Decoded {
     pub restored: Option<Restored>,
     /// What this decode does not prove about it, in words.
     pub unproven: Vec<String>,
+}
+
+impl Decoded {
+    /// What it holds of its one database, or of the first of several.
+    pub fn held(&self) -> Option<&Held> {
+        self.contents.as_ref()?.databases.first()
+    }
 }
 
 /// Is it whole? Also where it is, its content need not be the right one.

@@ -92,6 +92,13 @@ pub struct TablePicture {
     pub hash: String,
 }
 
+impl TablePicture {
+    /// Which table it is: schema and name.
+    pub fn table(&self) -> (&str, &str) {
+        (&self.schema, &self.name)
+    }
+}
+
 /// Where a sequence stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

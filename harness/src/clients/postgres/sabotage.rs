@@ -28,7 +28,7 @@ pub async fn sabotage(
     let mut largest: Vec<&TablePicture> = rows.iter().filter(|table| table.rows > 0).collect();
     largest.sort_by_key(|table| std::cmp::Reverse(table.rows));
     for table in largest.into_iter().take(TRIED) {
-        let relation = relations.iter().find(|one| (&one.schema, &one.name) == (&table.schema, &table.name));
+        let relation = relations.iter().find(|one| (&*one.schema, &*one.name) == table.table());
         let Some(relation) = relation else { continue };
         let of = columns.get(&relation.oid).map(String::as_str).unwrap_or_default();
         session.ask("SAVEPOINT before").await?;

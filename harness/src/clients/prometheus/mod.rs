@@ -16,7 +16,7 @@ pub use alerts::{Alert, alerts};
 pub use query::{Held, Histogram, Queried, Query, Sample, SampleValue, held, query};
 pub use reload::{Reloaded, reload};
 pub use rules::{Loaded, Rule, rules};
-pub use selectors::{Selector, selectors};
+pub use selectors::{Selector, selectors, tree};
 pub use series::{Listed, series};
 pub use status::{Flags, Runtime, flags, runtime, version};
 pub use targets::{Target, dropped, targets};

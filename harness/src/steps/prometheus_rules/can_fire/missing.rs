@@ -8,8 +8,11 @@ use promql_parser::label::{MatchOp, Matcher, Matchers};
 use promql_parser::parser::{Expr, Offset, VectorSelector};
 use std::time::Duration;
 
-/// How far back it is looked for what has gone. A sample is found for five minutes, so none is missed.
-const GONE: &str = "7d:5m";
+/// How far back it is looked for what has gone.
+const GONE: &str = "7d";
+
+/// Where it is looked when that was, finest first.
+const WHEN: [&str; 3] = ["5m:1s", "1h:13s", "7d:5m"];
 
 /// So many recorded metrics are followed, one recorded from the other.
 const RECORDS: usize = 8;
@@ -35,10 +38,8 @@ impl Ground<'_> {
             let why = format!("`{whole}` selects nothing");
             return Ok(Life::Never(Reason::seen("nothing-selected", why, UNKNOWN)));
         };
-        // Only what is there by its name, so that its time can be asked of all.
-        let gone = |text: &str| self.known.number(&format!("max(max_over_time(timestamp({text})[{GONE}]))"));
-        if let Some(last) = gone(&bare.to_string())? {
-            let why = format!("`{bare}` has gone: its last sample is of {}", moment(last));
+        if let Some(when) = self.gone(&bare.to_string())? {
+            let why = format!("`{bare}` has gone: {when}");
             return Ok(Life::Never(Reason::seen("gone", why, HAS_GONE)));
         }
         let plain = VectorSelector::new(None, Matchers::new(vec![Matcher::new(MatchOp::Equal, "__name__", name)]));
@@ -46,14 +47,28 @@ impl Ground<'_> {
         if self.known.count(&plain.to_string())? > 0.0 {
             return self.narrowed(&plain, it).map(Life::Never);
         }
-        let why = match gone(&plain.to_string())? {
-            Some(last) => {
-                let why = format!("the metric `{name}` has gone: its last sample is of {}", moment(last));
+        let why = match self.gone(&plain.to_string())? {
+            Some(when) => {
+                let why = format!("the metric `{name}` has gone: {when}");
                 return Ok(Life::Never(Reason::seen("gone", why, HAS_GONE)));
             }
             None => format!("the metric `{name}` is unknown: no series of that name in the last 7 days"),
         };
         Ok(Life::Never(Reason::seen("metric-unknown", why, UNKNOWN)))
+    }
+
+    /// When a selector without series had its last sample; `None` where it had none.
+    fn gone(&self, text: &str) -> Result<Option<String>, Stop> {
+        if self.known.count(&format!("last_over_time({text}[{GONE}])"))? <= 0.0 {
+            return Ok(None);
+        }
+        for window in WHEN {
+            let last = self.known.number(&format!("max(max_over_time(timestamp({text})[{window}]))"))?;
+            if let Some(last) = last {
+                return Ok(Some(format!("its last sample is of {}", moment(last))));
+            }
+        }
+        Ok(Some(format!("it was there within the last {GONE}")))
     }
 
     /// Which matcher lets nothing through, where the metric is there.

@@ -144,6 +144,12 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
         held = ask("count", "count_over_time", comparison)?;
         let (least, most) = (ask("min", "min_over_time", side)?, ask("max", "max_over_time", side)?);
         if let (Some(least), Some(most)) = (least, most) {
+            // What its name says of it is not so.
+            let slack = 1e-9 * (1.0 + least.abs().max(most.abs()));
+            if least < range.lo - slack || most > range.hi + slack {
+                let why = format!("`{side}` was between {least} and {most} in the last {length}, which nobody would think of it");
+                return Ok(Class::Living(Reason::good("beyond", why)));
+            }
             seen = if (most - least).abs() <= 0.0 {
                 format!("; it stood at {least} in the last {length} ({points} points)")
             } else {

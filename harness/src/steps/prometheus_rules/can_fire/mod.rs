@@ -14,6 +14,8 @@ mod missing;
 mod range;
 mod value;
 mod verdict;
+#[cfg(test)]
+mod tests;
 
 use super::PrometheusRules;
 use crate::clients::http::Wire;

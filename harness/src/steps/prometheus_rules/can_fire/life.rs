@@ -20,8 +20,16 @@ pub(super) const WINDOWS: [(&str, &str); 3] = [("1h", "157s"), ("5m", "13s"), ("
 pub(super) const ENOUGH: f64 = 10.0;
 
 /// Functions that give nothing of a single sample.
-const OF_TWO: [&str; 8] =
-    ["rate", "increase", "irate", "delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing"];
+const OF_TWO: [&str; 8] = [
+    "rate",
+    "increase",
+    "irate",
+    "delta",
+    "idelta",
+    "deriv",
+    "predict_linear",
+    "double_exponential_smoothing",
+];
 
 /// What can come out of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,7 +148,8 @@ impl Ground<'_> {
                 continue;
             }
             if let Ok(Expr::VectorSelector(it)) = parser::parse(&selector.bare) {
-                let whole = parser::parse(&selector.text).unwrap_or_else(|_| Expr::VectorSelector(it.clone()));
+                let whole =
+                    parser::parse(&selector.text).unwrap_or_else(|_| Expr::VectorSelector(it.clone()));
                 return self.missing(&it, &whole);
             }
         }
@@ -155,7 +164,8 @@ impl Ground<'_> {
         }
         let bare = VectorSelector { offset: None, at: None, ..it.vs.clone() };
         if it.vs.offset.is_none() && it.vs.at.is_none() && self.known.count(&bare.to_string())? > 0.0 {
-            let why = format!("`{expr}` is often empty, though its series are there: they get samples less often");
+            let why =
+                format!("`{expr}` is often empty, though its series are there: they get samples less often");
             return Ok(Life::Unknown(Reason::seen("window-too-short", why, WINDOW)));
         }
         self.missing(&it.vs, expr)
@@ -283,11 +293,21 @@ impl Ground<'_> {
         let told = only_on_one(left, right);
         match self.together(&pairs(softly), &[&sides[0], &sides[1]])? {
             Some(true) => return Ok(Life::There),
+            // Which alerts are there changes with every event.
+            _ if told.is_none() && sides.iter().any(|side| side.contains("ALERTS")) => {
+                let why =
+                    format!("`{}` pairs no alert that is pending or firing now", Expr::Binary(it.clone()));
+                return Ok(Life::Quiet(why));
+            }
             None if told.is_none() => return Ok(Life::Unknown(young(&pairs(softly), 0.0))),
             _ => {}
         }
         let why = told.unwrap_or_else(|| {
-            format!("no series of the left has the labels of one of the right; the left has {}, the right {}", listed(left), listed(right))
+            format!(
+                "no series of the left has the labels of one of the right; the left has {}, the right {}",
+                listed(left),
+                listed(right)
+            )
         });
         let why = format!("`{}` pairs nothing: {why}", Expr::Binary(it.clone()));
         let help = if it.op.id() == T_LAND && modifier.matching.is_none() { JOIN_AND } else { JOIN };
@@ -354,8 +374,15 @@ fn only_on_one(left: &[Given], right: &[Given]) -> Option<String> {
     };
     let has = |side: &[Given], key: &str| side.iter().all(|given| given.labels.contains_key(key));
     let (of_left, of_right) = (all(left), all(right));
-    let one: Vec<String> = of_left.difference(&of_right).filter(|key| has(left, key)).map(|key| format!("`{key}` is only on the left")).collect();
-    let other = of_right.difference(&of_left).filter(|key| has(right, key)).map(|key| format!("`{key}` is only on the right"));
+    let one: Vec<String> = of_left
+        .difference(&of_right)
+        .filter(|key| has(left, key))
+        .map(|key| format!("`{key}` is only on the left"))
+        .collect();
+    let other = of_right
+        .difference(&of_left)
+        .filter(|key| has(right, key))
+        .map(|key| format!("`{key}` is only on the right"));
     let told: Vec<String> = one.into_iter().chain(other).collect();
     (!told.is_empty() && !left.is_empty() && !right.is_empty()).then(|| told.join(", "))
 }

@@ -9,19 +9,39 @@ use proptest::prelude::*;
 use std::hash::{Hash as _, Hasher as _};
 
 fn selector() -> impl Strategy<Value = String> {
-    let name = prop::sample::select(vec!["up", "x", "y_total", "z_info", "rec:a", "ALERTS", "{__name__=~\"x.*\"}"]);
+    let name =
+        prop::sample::select(vec!["up", "x", "y_total", "z_info", "rec:a", "ALERTS", "{__name__=~\"x.*\"}"]);
     let matchers = prop::sample::select(vec![
-        "", "{a=\"b\"}", "{a!=\"b\",c=~\"d|e\"}", "{a=\"q\\\"\\\\d\\n$1\"}", "{alertname=\"A0\"}", "{a=\"b\" or c=\"d\"}",
+        "",
+        "{a=\"b\"}",
+        "{a!=\"b\",c=~\"d|e\"}",
+        "{a=\"q\\\"\\\\d\\n$1\"}",
+        "{alertname=\"A0\"}",
+        "{a=\"b\" or c=\"d\"}",
     ]);
     let modifier = prop::sample::select(vec!["", " offset 5m", " offset -1h", " @ 1609746000", " @ end()"]);
-    (name, matchers, modifier).prop_map(|(name, matchers, modifier)| match name.starts_with('{') {
-        true => format!("{name}{modifier}"),
-        false => format!("{name}{matchers}{modifier}"),
+    (name, matchers, modifier).prop_map(|(name, matchers, modifier)| {
+        let matchers = if name.starts_with('{') { "" } else { matchers };
+        format!("{name}{matchers}{modifier}")
     })
 }
 
 fn number() -> impl Strategy<Value = String> {
-    let numbers = vec!["0", "1", "-3", "90", "1e9", "0x1F", "Inf", "NaN", "0.5", "1e300", "time()", "scalar(x)", "pi()"];
+    let numbers = vec![
+        "0",
+        "1",
+        "-3",
+        "90",
+        "1e9",
+        "0x1F",
+        "Inf",
+        "NaN",
+        "0.5",
+        "1e300",
+        "time()",
+        "scalar(x)",
+        "pi()",
+    ];
     prop::sample::select(numbers).prop_map(str::to_owned)
 }
 
@@ -33,11 +53,26 @@ fn window() -> impl Strategy<Value = String> {
 
 fn leaf() -> impl Strategy<Value = String> {
     let over = prop::sample::select(vec![
-        "rate", "increase", "irate", "delta", "idelta", "deriv", "changes", "resets", "avg_over_time", "min_over_time",
-        "max_over_time", "sum_over_time", "count_over_time", "last_over_time", "present_over_time", "stddev_over_time",
+        "rate",
+        "increase",
+        "irate",
+        "delta",
+        "idelta",
+        "deriv",
+        "changes",
+        "resets",
+        "avg_over_time",
+        "min_over_time",
+        "max_over_time",
+        "sum_over_time",
+        "count_over_time",
+        "last_over_time",
+        "present_over_time",
+        "stddev_over_time",
         "absent_over_time",
     ]);
-    let times = prop::sample::select(vec!["hour()", "day_of_week()", "month()", "minute()", "days_in_month()"]);
+    let times =
+        prop::sample::select(vec!["hour()", "day_of_week()", "month()", "minute()", "days_in_month()"]);
     prop_oneof![
         3 => selector(),
         2 => (over, window()).prop_map(|(over, window)| format!("{over}({window})")),
@@ -51,26 +86,64 @@ fn leaf() -> impl Strategy<Value = String> {
 fn expression() -> impl Strategy<Value = String> {
     leaf().prop_recursive(5, 40, 3, |inner| {
         let one = prop::sample::select(vec![
-            "abs", "ceil", "floor", "exp", "sqrt", "ln", "sgn", "timestamp", "absent", "sort", "hour", "deg", "sin",
-            "histogram_count", "-", "",
+            "abs",
+            "ceil",
+            "floor",
+            "exp",
+            "sqrt",
+            "ln",
+            "sgn",
+            "timestamp",
+            "absent",
+            "sort",
+            "hour",
+            "deg",
+            "sin",
+            "histogram_count",
+            "-",
+            "",
         ]);
         let aggregation = prop::sample::select(vec![
-            "sum", "avg", "min", "max", "count", "group", "stddev", "sum by (a)", "max without (b, c)", "count by ()",
+            "sum",
+            "avg",
+            "min",
+            "max",
+            "count",
+            "group",
+            "stddev",
+            "sum by (a)",
+            "max without (b, c)",
+            "count by ()",
             "sum by (\"a.b\")",
         ]);
-        let with = prop::sample::select(vec!["topk(3, ", "bottomk(1, ", "quantile(0.5, ", "count_values(\"v\", ", "limitk(2, "]);
+        let with = prop::sample::select(vec![
+            "topk(3, ",
+            "bottomk(1, ",
+            "quantile(0.5, ",
+            "count_values(\"v\", ",
+            "limitk(2, ",
+        ]);
         let op = prop::sample::select(vec![
-            "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<", ">=", "<=", "> bool", "== bool", "and", "or", "unless",
+            "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<", ">=", "<=", "> bool", "== bool",
+            "and", "or", "unless",
         ]);
         let plain = op.clone().prop_filter("sets pair series", |op| !["and", "or", "unless"].contains(op));
-        let matching = prop::sample::select(vec!["", " on (a)", " ignoring (b)", " on ()", " on (a) group_left (b)", " group_right ()"]);
+        let matching = prop::sample::select(vec![
+            "",
+            " on (a)",
+            " ignoring (b)",
+            " on ()",
+            " on (a) group_left (b)",
+            " group_right ()",
+        ]);
         prop_oneof![
             (one, inner.clone()).prop_map(|(one, inner)| format!("{one}({inner})")),
             (aggregation, inner.clone()).prop_map(|(op, inner)| format!("{op} ({inner})")),
             (with, inner.clone()).prop_map(|(op, inner)| format!("{op}{inner})")),
             (inner.clone(), op, matching, inner.clone()).prop_map(|(l, op, matching, r)| {
                 let set = ["and", "or", "unless"].contains(&op);
-                let matching = if set { matching.split(" group").next().unwrap_or_default() } else { matching };
+                let matching =
+                    if set { matching.split(" group").next().unwrap_or_default() } else { matching };
                 format!("({l}) {op}{matching} ({r})")
             }),
             (inner.clone(), plain.clone(), number()).prop_map(|(l, op, r)| format!("({l}) {op} {r}")),
@@ -108,7 +181,10 @@ fn looked(records: &[(&str, &str)]) -> CanFire {
         retention: Some("15d".into()),
         lookback: Some(Duration::secs(300)),
         alerts: vec!["A0".into()],
-        records: records.iter().map(|(name, query)| Record { name: (*name).into(), query: (*query).into() }).collect(),
+        records: records
+            .iter()
+            .map(|(name, query)| Record { name: (*name).into(), query: (*query).into() })
+            .collect(),
         answers: Vec::new(),
     }
 }
@@ -202,10 +278,24 @@ fn what_an_expression_can_come_to() {
     ] {
         assert_eq!(of(query), wanted, "{query}");
     }
-    for dead in ["a:dead", "x unless x", "x > 3 unless on (a) x", "x > 5 and x < 3", "absent(vector(1))", "count(x > NaN)"] {
+    for dead in [
+        "a:dead",
+        "x unless x",
+        "x > 3 unless on (a) x",
+        "x > 5 and x < 3",
+        "absent(vector(1))",
+        "count(x > NaN)",
+    ] {
         assert!(of(dead).1, "{dead}");
     }
-    for alive in ["x > 5 and on (a) x < 3", "x unless x > 3", "x unless y", "absent(up > 5)", "x * 0 != 0", "up > 5 or up"] {
+    for alive in [
+        "x > 5 and on (a) x < 3",
+        "x unless x > 3",
+        "x unless y",
+        "absent(up > 5)",
+        "x * 0 != 0",
+        "up > 5 or up",
+    ] {
         assert!(!of(alive).1, "{alive}");
     }
 }

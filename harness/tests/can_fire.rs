@@ -285,6 +285,21 @@ async fn the_dead_are_named_and_none_that_lives() {
     }
 }
 
+#[test]
+fn every_example_of_the_page_is_tried_above() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/what-your-alerts-cannot-do.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```promql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let examples: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert!(examples.len() > 20, "{examples:?}");
+    for example in examples {
+        assert!(DEAD.iter().any(|(dead, _)| *dead == example), "{example}");
+    }
+    for (_, reason) in DEAD.iter().chain(UNDECIDED) {
+        assert!(page.contains(&format!("`{reason}`")), "the page does not explain {reason}");
+    }
+}
+
 /// A stand-in whose rules are these, and which answers queries as it is told.
 fn stand_in(expressions: &[&str], query: Answer) -> Server {
     let rule = |(number, query): (usize, &&str)| {

@@ -69,7 +69,7 @@ pub(super) struct Options {
 
 const DRILL: Builtin = Builtin {
     command: "drill",
-    file: ("drill.yaml", include_str!("builtin/drill.yaml")),
+    file: ("builtin/drill.yaml", include_str!("builtin/drill.yaml")),
     step: "drill",
     confirm: None,
 };

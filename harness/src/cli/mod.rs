@@ -13,6 +13,7 @@ mod report;
 mod restore;
 mod run;
 mod schema;
+mod r#try;
 mod verify;
 
 use crate::clock::Clock;
@@ -90,6 +91,9 @@ enum Command {
     /// Prove a backup, anyone's: restore it into a scratch database, compare, drop it again
     #[command(override_usage = drill::USAGE, after_help = drill::EXAMPLES)]
     Drill(drill::Options),
+    /// Make one check without any file, and show what it saw
+    #[command(after_help = r#try::EXAMPLES)]
+    Try(r#try::Options),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
     #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain http")]
     Explain(explain::Options),
@@ -258,6 +262,7 @@ pub async fn main() -> Exit {
         Command::Recover(options) => recover::recover(&options, &clock).await,
         Command::Backup(command) => backup::backup(&command, &clock).await,
         Command::Drill(options) => drill::drill(&options, &clock).await,
+        Command::Try(options) => r#try::try_one(&options, &clock).await,
         Command::Explain(options) => explain::explain(&options),
         Command::Schema(options) => schema::schema(&options),
         Command::Completions { shell } => {

@@ -105,7 +105,7 @@ pub(super) struct Order<'a> {
     pub(super) kept: &'a Kept,
     pub(super) jobs: usize,
     pub(super) deadline: Option<Duration>,
-    /// The path of a file that stands in the program: nobody can mend it, so no place in it is shown.
+    /// What the paths begin with of files that stand in the program: nobody can mend it, so no place in it is shown.
     pub(super) inside: Option<&'a str>,
     /// Is asked before anything is touched, of the systems as they are known then.
     pub(super) confirm: Option<Confirm>,
@@ -113,7 +113,7 @@ pub(super) struct Order<'a> {
 
 impl Order<'_> {
     fn refuse(&self, wrong: Vec<Diag>) -> Stopped {
-        let shown = |place: &Place| self.inside != Some(place.source.path.as_str());
+        let shown = |place: &Place| self.inside.is_none_or(|inside| !place.source.path.starts_with(inside));
         let told = |diag: Diag| Diag { place: diag.place.filter(shown), ..diag };
         let wrong: Vec<Diag> = wrong.into_iter().map(told).collect();
         let why = wrong.iter().map(|diag| diag.message.as_str()).collect::<Vec<_>>().join("; ");

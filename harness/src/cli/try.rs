@@ -2,11 +2,11 @@
 //! other in a folder that is gone afterwards.
 
 use super::run::{Format, Kept, Order};
-use super::{give, say, tell};
+use super::{give, note_password, say, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::document;
-use crate::environment::{Environment, tells_password};
+use crate::environment::Environment;
 use crate::model::{Duration, Exit, Permission, RunInfo, StepRecord};
 use crate::record::read;
 use crate::redact::{MASK, is_masked};
@@ -72,7 +72,8 @@ impl Options {
         match (&self.env, &self.url, self.info()) {
             (Some(file), ..) => Environment::load(file),
             (None, Some(url), Some(kind)) => {
-                Environment::of_url(&kind.takes(), url, self.endpoint.as_deref())
+                let places: Vec<_> = kind.takes().into_iter().map(|name| (name, url.as_str())).collect();
+                Environment::of_urls(&places, self.endpoint.as_deref())
             }
             (None, None, Some(kind)) if !kind.roles.is_empty() => {
                 let roles = kind.roles.join("`, `");
@@ -157,11 +158,7 @@ fn scalar(name: &str) -> String {
 
 /// Looks once, and tells what was seen.
 pub(super) async fn try_one(options: &Options, clock: &Clock) -> Exit {
-    if options.url.as_deref().is_some_and(tells_password) {
-        tell(
-            "note: a password on the command line is seen by everyone who can list processes; `--url env:NAME` names a variable that holds it\n",
-        );
-    }
+    options.url.iter().for_each(|url| note_password("--url", url));
     let folder = match tempfile::Builder::new().prefix("proofmark-try-").tempdir() {
         Ok(folder) => folder,
         Err(error) => {

@@ -54,13 +54,13 @@ impl Environment {
         of_places(&optional, (store, endpoint), database)
     }
 
-    /// Connections of these names that all lead to one place, read as the role of that name reads it: a URL, `env:NAME` for
-    /// the variable that holds one, a bucket with its endpoint, or a folder.
+    /// Connections by name and place, which is read as the role of that name reads it: a URL, `env:NAME` for the variable
+    /// that holds one, a bucket with its endpoint, or a folder.
     ///
     /// # Errors
     /// A place that cannot be read, and every variable that is missing. It is not shown: it may hold a login.
-    pub fn of_url(names: &[&str], url: &str, endpoint: Option<&str>) -> Result<Self, Vec<Diag>> {
-        of_url(&optional, names, (url, endpoint))
+    pub fn of_urls(places: &[(&str, &str)], endpoint: Option<&str>) -> Result<Self, Vec<Diag>> {
+        of_urls(&optional, places, endpoint)
     }
 
     /// The connections of a run that had no environment file, from how it has written them down. What was masked there is
@@ -261,13 +261,9 @@ fn database_of(text: &str, flag: &str) -> Result<ConnectionFile, Diag> {
     Err(diag.help("write `env:DATABASE_URL`, `postgresql://user@host:5432/database`, or `host=… dbname=…`"))
 }
 
-fn of_url(
-    get: Get<'_>,
-    names: &[&str],
-    (url, endpoint): (&str, Option<&str>),
-) -> Result<Environment, Vec<Diag>> {
+fn of_urls(get: Get<'_>, places: &[(&str, &str)], endpoint: Option<&str>) -> Result<Environment, Vec<Diag>> {
     let mut out = Environment::default();
-    for name in names {
+    for (name, url) in places {
         let connection = match *name {
             STORE => place_of(get, url, endpoint)?,
             _ if endpoint.is_some() => {
@@ -276,7 +272,7 @@ fn of_url(
             }
             DATABASE => database_of(url, "--url").map_err(|diag| vec![diag])?,
             _ => named(url, "--url")
-                .unwrap_or_else(|| Ok(at(Reference::Text(url.into()))))
+                .unwrap_or_else(|| Ok(at(Reference::Text((*url).into()))))
                 .map_err(|diag| vec![diag])?,
         };
         out.connections.insert((*name).to_owned(), connection);

@@ -4,7 +4,8 @@
 use super::{Check, Cx, StepError};
 use crate::clients::ClientError;
 use crate::clients::alertmanager::{self, Lead, Receiver, Routing};
-use crate::clients::prometheus::{self, Outgoing, Rule};
+use crate::clients::http::Wire;
+use crate::clients::prometheus::{self, Outgoing, Query, Rule};
 use crate::expect::Count;
 use crate::model::Finding;
 use jiff::Timestamp;
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Looks to whom the routes of Alertmanager lead the alerts that Prometheus has loaded, whether they fire or not.
 ///
 /// A receiver without an integration (`email_configs`, `webhook_configs`, …) takes alerts and tells nobody. What is known
-/// of an alert's labels is its name, what its rule adds, and the `external_labels` of Prometheus. Where a label that the
-/// series bring decides between somebody and nobody, it is undecided. It is also undecided where Prometheus changes labels
+/// of an alert's labels is its name, what its rule adds, the `external_labels` of Prometheus, and that it has none that no
+/// series carries now. Where another label that its series bring decides between somebody and nobody, it is undecided. It is also undecided where Prometheus changes labels
 /// or drops alerts on the way (`alert_relabel_configs` with more than `labeldrop`).
 ///
 /// It does not say that a notification arrives, nor whether something is silenced, inhibited or muted now.
@@ -39,6 +40,9 @@ pub struct Seen {
     pub alerts: Vec<Led>,
     /// The receivers, sorted by name.
     pub receivers: Vec<Receiver>,
+    /// The labels that routes look at, and whether any series (but of `ALERTS`) carries one now; `null` where the server
+    /// does not tell.
+    pub labels: BTreeMap<String, Option<bool>>,
     /// The Alertmanagers that Prometheus sends alerts to; `null` where it does not tell.
     pub sent_to: Option<Vec<String>>,
     /// Does Prometheus change labels, other than by `labeldrop`, or drop alerts? `null` where it does not tell.
@@ -71,11 +75,16 @@ impl Check for AlertmanagerRoutes {
         let routing = alertmanager::routing(cx.wire("alertmanager")?.since(started)).await?;
         let sent_to = told(prometheus::notified(prometheus.since(started)).await)?;
         let outgoing = told(prometheus::outgoing(prometheus.since(started)).await)?;
-        let mut alerts: Vec<Led> = rules.iter().map(|rule| led(rule, &routing, outgoing.as_ref())).collect();
+        let mut labels = BTreeMap::new();
+        for label in routing.labels().into_iter().filter(|label| *label != "alertname") {
+            labels.insert(label.to_owned(), carried(prometheus.since(started), label).await?);
+        }
+        let led = |rule| led(rule, &routing, outgoing.as_ref(), &labels);
+        let mut alerts: Vec<Led> = rules.iter().map(led).collect();
         alerts.sort();
         alerts.dedup();
-        let relabelled = outgoing.map(|outgoing| outgoing.relabelled);
-        Ok(Seen { alerts, receivers: routing.receivers, sent_to, relabelled })
+        let relabelled = outgoing.as_ref().map(|outgoing| outgoing.relabelled);
+        Ok(Seen { alerts, receivers: routing.receivers, labels, sent_to, relabelled })
     }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
@@ -135,13 +144,30 @@ fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
     }
 }
 
-fn led(rule: &Rule, routing: &Routing, outgoing: Option<&Outgoing>) -> Led {
+/// Does any series have this label? Those of alerts have what rules add.
+async fn carried(wire: Wire<'_>, label: &str) -> Result<Option<bool>, StepError> {
+    let text = format!("count({{{label}!=\"\",__name__!~\"ALERTS|ALERTS_FOR_STATE\"}})");
+    let asked = prometheus::query(wire, &Query { query: &text, at: None, range: None, aside: true }).await;
+    Ok(told(asked)?.map(|answer| !answer.samples.is_empty()))
+}
+
+fn led(
+    rule: &Rule,
+    routing: &Routing,
+    outgoing: Option<&Outgoing>,
+    carried: &BTreeMap<String, Option<bool>>,
+) -> Led {
     let mut own = rule.labels.clone();
     own.insert("alertname".into(), rule.name.clone());
     let labels = outgoing.map_or_else(|| own.clone(), |outgoing| outgoing.labels(&own));
     // The value of a template is known when it fires.
     let known = |value: String| (!value.contains("{{")).then_some(value);
-    let labels = labels.into_iter().map(|(name, value)| (name, known(value))).collect();
+    let makes_labels = ["label_replace", "label_join"].iter().any(|call| rule.query.contains(call));
+    let without = carried.iter().filter(|(_, carried)| **carried == Some(false) && !makes_labels);
+    // An alert without a label is one on which it is empty.
+    let mut all: BTreeMap<_, _> = without.map(|(name, _)| (name.clone(), Some(String::new()))).collect();
+    all.extend(labels.into_iter().map(|(name, value)| (name, known(value))));
+    let labels = all;
     Led { name: rule.name.clone(), receivers: routing.leads(&labels) }
 }
 

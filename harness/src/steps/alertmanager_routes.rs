@@ -8,10 +8,13 @@ use crate::clients::http::Wire;
 use crate::clients::prometheus::{self, Outgoing, Query, Rule};
 use crate::expect::Count;
 use crate::model::Finding;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Discovery settles within five seconds; the times are told in whole ones.
+const SETTLES: SignedDuration = SignedDuration::from_secs(15);
 
 /// Looks to whom the routes of Alertmanager lead the alerts that Prometheus has loaded, whether they fire or not.
 ///
@@ -43,7 +46,8 @@ pub struct Seen {
     /// The labels that routes look at, and whether any series (but of `ALERTS`) carries one now; `null` where the server
     /// does not tell.
     pub labels: BTreeMap<String, Option<bool>>,
-    /// The Alertmanagers that Prometheus sends alerts to; `null` where it does not tell.
+    /// The Alertmanagers that Prometheus sends alerts to; `null` where it does not tell, or was given its configuration only
+    /// seconds ago and knows none yet.
     pub sent_to: Option<Vec<String>>,
     /// Does Prometheus change labels, other than by `labeldrop`, or drop alerts? `null` where it does not tell.
     pub relabelled: Option<bool>,
@@ -73,7 +77,7 @@ impl Check for AlertmanagerRoutes {
         let mut rules = prometheus::rules(prometheus).await?.rules;
         rules.retain(|rule| rule.kind == "alerting" && self.wants(&rule.name));
         let routing = alertmanager::routing(cx.wire("alertmanager")?.since(started)).await?;
-        let sent_to = told(prometheus::notified(prometheus.since(started)).await)?;
+        let sent_to = sent_to(prometheus.since(started)).await?;
         let outgoing = told(prometheus::outgoing(prometheus.since(started)).await)?;
         let mut labels = BTreeMap::new();
         for label in routing.labels().into_iter().filter(|label| *label != "alertname") {
@@ -135,6 +139,19 @@ impl AlertmanagerRoutes {
     }
 }
 
+/// After a start or reload Prometheus looks for its Alertmanagers anew, which takes it some seconds.
+async fn sent_to(wire: Wire<'_>) -> Result<Option<Vec<String>>, StepError> {
+    let started = wire.clock.elapsed();
+    let known = told(prometheus::notified(wire).await)?;
+    if known.as_ref().is_none_or(|urls| !urls.is_empty()) {
+        return Ok(known);
+    }
+    let runtime = told(prometheus::runtime(wire.since(started)).await)?;
+    let loaded = runtime.as_ref().and_then(|it| it.server_time.zip(it.reloaded_at));
+    let settled = loaded.is_none_or(|(now, loaded)| now.duration_since(loaded) > SETTLES);
+    Ok(known.filter(|_| settled))
+}
+
 /// What a server may forbid; the rest is looked at all the same.
 fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
     match answer {
@@ -144,11 +161,12 @@ fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
     }
 }
 
-/// Does any series have this label? Those of alerts have what rules add.
+/// Does any series have this label? Those of alerts have what rules add. Where nothing was scraped yet, nobody knows.
 async fn carried(wire: Wire<'_>, label: &str) -> Result<Option<bool>, StepError> {
-    let text = format!("count({{{label}!=\"\",__name__!~\"ALERTS|ALERTS_FOR_STATE\"}})");
+    let text = format!("count({{{label}!=\"\",__name__!~\"ALERTS|ALERTS_FOR_STATE\"}}) or 0 * count(up)");
     let asked = prometheus::query(wire, &Query { query: &text, at: None, range: None, aside: true }).await;
-    Ok(told(asked)?.map(|answer| !answer.samples.is_empty()))
+    let samples = told(asked)?.map(|answer| answer.samples).unwrap_or_default();
+    Ok(samples.first().map(|sample| sample.value.0 != 0))
 }
 
 fn led(
@@ -204,7 +222,7 @@ impl Led {
 fn judge_sending(seen: &Seen) -> Finding {
     let (what, expected) = ("Prometheus sends alerts to an Alertmanager", "at least one Alertmanager");
     match &seen.sent_to {
-        None => Finding::undecided(what, expected, "it does not tell to whom it sends"),
+        None => Finding::undecided(what, expected, "it does not tell to whom it sends, or not yet"),
         Some(urls) => Finding::judged(what, expected, urls.join(", "), !urls.is_empty())
             .with_help("add it below `alerting: { alertmanagers: … }` in the configuration of Prometheus"),
     }

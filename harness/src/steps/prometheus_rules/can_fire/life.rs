@@ -8,7 +8,7 @@ use super::class::Reason;
 use super::known::{Given, Known, Stop};
 use promql_parser::parser::token::{T_LAND, T_LOR, T_LUNLESS};
 use promql_parser::parser::{
-    self, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, VectorSelector,
+    self, AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, UnaryExpr, VectorSelector,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,16 @@ pub(super) const WINDOWS: [(&str, &str); 3] = [("1h", "157s"), ("5m", "13s"), ("
 pub(super) const ENOUGH: f64 = 10.0;
 
 /// Functions that give nothing of a single sample.
-const OF_TWO: [&str; 8] =
-    ["rate", "increase", "irate", "delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing"];
+const OF_TWO: [&str; 8] = [
+    "rate",
+    "increase",
+    "irate",
+    "delta",
+    "idelta",
+    "deriv",
+    "predict_linear",
+    "double_exponential_smoothing",
+];
 
 /// What can come out of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,7 +148,8 @@ impl Ground<'_> {
                 continue;
             }
             if let Ok(Expr::VectorSelector(it)) = parser::parse(&selector.bare) {
-                let whole = parser::parse(&selector.text).unwrap_or_else(|_| Expr::VectorSelector(it.clone()));
+                let whole =
+                    parser::parse(&selector.text).unwrap_or_else(|_| Expr::VectorSelector(it.clone()));
                 return self.missing(&it, &whole);
             }
         }
@@ -155,7 +164,8 @@ impl Ground<'_> {
         }
         let bare = VectorSelector { offset: None, at: None, ..it.vs.clone() };
         if it.vs.offset.is_none() && it.vs.at.is_none() && self.known.count(&bare.to_string())? > 0.0 {
-            let why = format!("`{expr}` is often empty, though its series are there: they get samples less often");
+            let why =
+                format!("`{expr}` is often empty, though its series are there: they get samples less often");
             return Ok(Life::Unknown(Reason::seen("window-too-short", why, WINDOW)));
         }
         self.missing(&it.vs, expr)
@@ -238,6 +248,32 @@ impl Ground<'_> {
         }
     }
 
+    /// The expression without the sides of an `or` of which nothing can come; `None` where it has none such. And why.
+    pub(super) fn pruned(&self, expr: &Expr) -> Result<Option<(Expr, Reason)>, Stop> {
+        let within = |inner: &Expr, whole: &dyn Fn(Box<Expr>) -> Expr| {
+            Ok(self.pruned(inner)?.map(|(inner, why)| (whole(Box::new(inner)), why)))
+        };
+        match expr {
+            Expr::Paren(it) => within(&it.expr, &|expr| grouped(*expr)),
+            Expr::Unary(it) => within(&it.expr, &|expr| Expr::Unary(UnaryExpr { expr })),
+            Expr::Aggregate(it) => {
+                within(&it.expr, &|expr| Expr::Aggregate(AggregateExpr { expr, ..it.clone() }))
+            }
+            Expr::Binary(it) if it.op.id() == T_LOR => Ok(match (self.life(&it.lhs)?, self.life(&it.rhs)?) {
+                (Life::Never(_), Life::Never(_)) => None,
+                (Life::Never(why), _) => Some((grouped((*it.rhs).clone()), why)),
+                (_, Life::Never(why)) => Some((grouped((*it.lhs).clone()), why)),
+                _ => None,
+            }),
+            Expr::Binary(it) => {
+                let left = within(&it.lhs, &|lhs| Expr::Binary(BinaryExpr { lhs, ..it.clone() }))?;
+                let right = || within(&it.rhs, &|rhs| Expr::Binary(BinaryExpr { rhs, ..it.clone() }));
+                left.map_or_else(right, |left| Ok(Some(left)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Both sides have series. Do any of them find each other?
     fn unpaired(&self, it: &BinaryExpr) -> Result<Life, Stop> {
         let pairs = |softly| paired(it, softly).to_string();
@@ -254,18 +290,26 @@ impl Ground<'_> {
         let shown = sides.clone().map(|side| self.shown(&side, modifier.matching.as_ref()));
         let [left, right] = shown;
         let (left, right) = (left?, right?);
-        let told = only_on_one(left, right, modifier.matching.as_ref());
-        let once = self.together(&pairs(softly), &[&sides[0], &sides[1]])?;
-        let all_labels = told.as_ref().is_some();
-        match once {
+        let told = only_on_one(left, right);
+        match self.together(&pairs(softly), &[&sides[0], &sides[1]])? {
             Some(true) => return Ok(Life::There),
-            None if !all_labels => return Ok(Life::Unknown(young(&pairs(softly), 0.0))),
+            // Which alerts are there changes with every event.
+            _ if told.is_none() && sides.iter().any(|side| side.contains("ALERTS")) => {
+                let why =
+                    format!("`{}` pairs no alert that is pending or firing now", Expr::Binary(it.clone()));
+                return Ok(Life::Quiet(why));
+            }
+            None if told.is_none() => return Ok(Life::Unknown(young(&pairs(softly), 0.0))),
             _ => {}
         }
         let why = told.unwrap_or_else(|| {
-            format!("no series of the left has the labels of one of the right; the left has {}, the right {}", listed(left), listed(right))
+            format!(
+                "no series of the left has the labels of one of the right; the left has {}, the right {}",
+                listed(left),
+                listed(right)
+            )
         });
-        let why = format!("`{} {} {}` pairs nothing: {why}", it.lhs, it.op, it.rhs);
+        let why = format!("`{}` pairs nothing: {why}", Expr::Binary(it.clone()));
         let help = if it.op.id() == T_LAND && modifier.matching.is_none() { JOIN_AND } else { JOIN };
         Ok(Life::Never(Reason::seen("labels-cannot-join", why, help)))
     }
@@ -323,16 +367,22 @@ fn scalar_calls<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
 }
 
 /// A label that all of one side have and none of the other, in words.
-fn only_on_one(left: &[Given], right: &[Given], by: Option<&LabelModifier>) -> Option<String> {
-    let _ = by;
+fn only_on_one(left: &[Given], right: &[Given]) -> Option<String> {
     let all = |side: &[Given]| -> BTreeSet<String> {
         let keys = side.iter().flat_map(|given| given.labels.keys().cloned());
         keys.filter(|key| key != "__name__").collect()
     };
     let has = |side: &[Given], key: &str| side.iter().all(|given| given.labels.contains_key(key));
     let (of_left, of_right) = (all(left), all(right));
-    let one: Vec<String> = of_left.difference(&of_right).filter(|key| has(left, key)).map(|key| format!("`{key}` is only on the left")).collect();
-    let other = of_right.difference(&of_left).filter(|key| has(right, key)).map(|key| format!("`{key}` is only on the right"));
+    let one: Vec<String> = of_left
+        .difference(&of_right)
+        .filter(|key| has(left, key))
+        .map(|key| format!("`{key}` is only on the left"))
+        .collect();
+    let other = of_right
+        .difference(&of_left)
+        .filter(|key| has(right, key))
+        .map(|key| format!("`{key}` is only on the right"));
     let told: Vec<String> = one.into_iter().chain(other).collect();
     (!told.is_empty() && !left.is_empty() && !right.is_empty()).then(|| told.join(", "))
 }

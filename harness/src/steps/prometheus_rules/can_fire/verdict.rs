@@ -18,11 +18,8 @@ pub(super) fn class(
     loaded_long_ago: bool,
     ground: &Ground<'_>,
 ) -> Result<Class, Stop> {
-    match rule.state.as_deref() {
-        Some(state @ ("pending" | "firing")) => {
-            return Ok(Class::Living(Reason::good("firing", format!("it is {state}"))));
-        }
-        _ => {}
+    if let Some(state @ ("pending" | "firing")) = rule.state.as_deref() {
+        return Ok(Class::Living(Reason::good("firing", format!("it is {state}"))));
     }
     if let Some(class) = unwell(rule, loaded_long_ago) {
         return Ok(class);
@@ -48,7 +45,10 @@ pub(super) fn class(
         Class::Undecided(_) => 1,
         Class::Never(reason) => 2 + u8::from(!reason.seen),
     };
-    let dead = classes.iter().position(|class| rank(class) > 1).map(|at| (arms[at].to_string(), classes[at].clone()));
+    let dead = classes
+        .iter()
+        .position(|class| rank(class) > 1)
+        .map(|at| (arms[at].to_string(), classes[at].clone()));
     classes.sort_by_key(rank);
     let first = classes.into_iter().next();
     let none = || Class::Undecided(Reason::concluded("unread", "it has no parts", ""));
@@ -81,7 +81,11 @@ fn unwell(rule: &Rule, loaded_long_ago: bool) -> Option<Class> {
         "err" => Some(Class::Never(Reason::seen("unhealthy", format!("err: {}", rule.last_error), help))),
         "ok" | "unknown" if loaded_long_ago => {
             let why = "it was never evaluated, though it was loaded more than two of its intervals ago";
-            Some(Class::Never(Reason::seen("never-evaluated", why, "does its group run at all? The server's log tells")))
+            Some(Class::Never(Reason::seen(
+                "never-evaluated",
+                why,
+                "does its group run at all? The server's log tells",
+            )))
         }
         "ok" | "unknown" => {
             let why = "it was not evaluated yet";
@@ -94,7 +98,22 @@ fn unwell(rule: &Rule, loaded_long_ago: bool) -> Option<Class> {
     }
 }
 
+/// An error where it has to be asked first; what cannot be seen is undecided.
 fn of_arm(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
+    match looked_at(arm, ground) {
+        Err(Stop::Unseen(why)) => {
+            let help = "the server did not answer a query for it; the queries stand in the observation";
+            Ok(Class::Undecided(Reason::concluded("unseen", why, help)))
+        }
+        Err(Stop::Refused(why)) => {
+            let help = "the server refuses a query that takes the rule apart: look by hand";
+            Ok(Class::Undecided(Reason::concluded("refused", why, help)))
+        }
+        other => other,
+    }
+}
+
+fn looked_at(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
     let shut = ground.bounds().of(arm).dead;
     let life = ground.life(arm);
     let class = match (life, shut) {
@@ -104,16 +123,21 @@ fn of_arm(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
         (Ok(Life::Unknown(reason)), _) => Class::Undecided(reason),
         (Ok(Life::Quiet(why)), _) => Class::Living(Reason::good("quiet", why)),
         (Ok(Life::There), _) => {
+            // What stands beside an `or vector(0)` may come with its first event, or is misspelt.
+            if let Some((left, reason)) = ground.pruned(arm)?
+                && ground.bounds().of(&left).dead.is_some()
+            {
+                let why = format!("as it is, only `{left}` comes out, which never holds: {}", reason.why);
+                return Ok(Class::Undecided(Reason {
+                    why,
+                    word: "only-the-fallback",
+                    seen: false,
+                    ..reason
+                }));
+            }
             Class::Living(Reason::good("quiet", "its series are there, and its threshold can be reached"))
         }
-        (Err(Stop::Unseen(why)), _) => {
-            let help = "the server did not answer a query for it; the queries stand in the observation";
-            Class::Undecided(Reason::concluded("unseen", why, help))
-        }
-        (Err(Stop::Refused(why)), _) => {
-            let help = "the server refuses a query that takes the rule apart: look by hand";
-            Class::Undecided(Reason::concluded("refused", why, help))
-        }
+        (Err(stop), _) => return Err(stop),
     };
     Ok(class)
 }
@@ -131,7 +155,8 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
         };
         let mut over = (WINDOWS[0], 0.0);
         for window @ (length, step) in WINDOWS {
-            let points = known(ground.known.number(&format!("max(count_over_time(({side})[{length}:{step}]))")))?;
+            let points =
+                known(ground.known.number(&format!("max(count_over_time(({side})[{length}:{step}]))")))?;
             over = (window, points.unwrap_or_default());
             if over.1 >= ENOUGH {
                 break;
@@ -147,7 +172,9 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
             // What its name says of it is not so.
             let slack = 1e-9 * (1.0 + least.abs().max(most.abs()));
             if least < range.lo - slack || most > range.hi + slack {
-                let why = format!("`{side}` was between {least} and {most} in the last {length}, which nobody would think of it");
+                let why = format!(
+                    "`{side}` was between {least} and {most} in the last {length}, which nobody would think of it"
+                );
                 return Ok(Class::Living(Reason::good("beyond", why)));
             }
             seen = if (most - least).abs() <= 0.0 {
@@ -162,7 +189,11 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
         return Ok(Class::Living(Reason::good("held", why)));
     }
     Ok(Class::Never(if range.is_none() {
-        Reason::concluded("always-there", format!("`{comparison}`: what it looks for is never absent"), ALWAYS)
+        Reason::concluded(
+            "always-there",
+            format!("`{comparison}`: what it looks for is never absent"),
+            ALWAYS,
+        )
     } else if *constant {
         let why = format!("`{side}` is {range} by how it is made, so `{comparison}` never holds{seen}");
         Reason::concluded("constant", why, CONSTANT)
@@ -173,5 +204,6 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
 }
 
 const ALWAYS: &str = "leave `vector(…)` and such out of `absent(…)`";
-const CONSTANT: &str = "a placeholder? Compare the metric that the alert is about; what it is made of here takes itself away";
+const CONSTANT: &str =
+    "a placeholder? Compare the metric that the alert is about; what it is made of here takes itself away";
 const RANGE: &str = "is the threshold in the same unit as the left side (a share of 1, not a percentage), and the comparison the right way round?";

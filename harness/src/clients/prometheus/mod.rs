@@ -4,6 +4,7 @@
 
 mod alerts;
 mod query;
+mod notify;
 mod reload;
 mod rules;
 mod selectors;
@@ -13,6 +14,7 @@ mod targets;
 mod threshold;
 
 pub use alerts::{Alert, alerts};
+pub use notify::{Outgoing, notified, outgoing};
 pub use query::{Held, Histogram, Queried, Query, Sample, SampleValue, held, query};
 pub use reload::{Reloaded, reload};
 pub use rules::{Loaded, Rule, rules};

@@ -70,7 +70,7 @@ impl Bounds<'_> {
         let time = now.parts.get(TIME).map_or(0.0, |part| part.factor);
         let lag = Value::named(format!("lag of {text}"), ago, false);
         let (nan, value) = (now.nan, now.minus(&lag.scaled(time)));
-        Value { dead, nan, ..value }
+        Value { nan, dead, ..value }
     }
 
     fn selected(&self, it: &VectorSelector, text: String) -> Value {

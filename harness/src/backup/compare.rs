@@ -176,7 +176,7 @@ mod tests {
     use crate::clients::postgres::Hashed;
 
     fn table(name: &str, rows: u64, hash: &str) -> TablePicture {
-        TablePicture { schema: "public".into(), name: name.into(), rows, hash: hash.into() }
+        TablePicture { schema: "public".into(), name: name.into(), rows, hash: hash.into(), extension: None }
     }
 
     fn sequence(last_value: i64, is_called: bool) -> Sequence {

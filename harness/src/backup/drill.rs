@@ -231,6 +231,10 @@ async fn into_place(
     seen.refused = in_place::refused(chosen, ask.truncate, &target);
     let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
     let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
+    let of_extensions = manifest.picture.tables.iter().filter(|table| table.extension.is_some());
+    seen.unproven.extend(of_extensions.map(|table| {
+        format!("{}.{}: table of an extension, which is not restored in place", table.schema, table.name)
+    }));
     let promise = promises.promise(&Undo::Tables(tables))?;
     ask.events.tell("restore_local_started", "info", &[]);
     let loaded = in_place::refill(fetched, (&target, ask.truncate), server, &promise).await?;

@@ -74,7 +74,8 @@ pub fn refused(chosen: &Chosen, names: &[String], target: &Named) -> Option<Stri
     }
     let held: Vec<TablePicture> = target.tables.iter().map(|table| table.held.clone()).collect();
     let lost = || {
-        manifest.picture.tables.iter().filter(|one| !held.iter().any(|table| table.table() == one.table()))
+        let own = manifest.picture.tables.iter().filter(|one| one.extension.is_none());
+        own.filter(|one| !held.iter().any(|table| table.table() == one.table()))
     };
     if all(names)
         && let Some(one) = lost().next()

@@ -377,6 +377,58 @@ fn what_no_rule_keeps_is_pruned() {
     assert_eq!(desk.files("store").len(), 2);
 }
 
+#[test]
+fn old_backups_go_once_a_new_one_was_made() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE TABLE bookings AS SELECT 1 AS id");
+    let mut desk = desk(&server);
+    let create = "backup create --env environment.yaml --local copies --allow";
+    let counts = |desk: &Desk| (desk.files("store").len(), desk.files("copies").len());
+    called(&desk, &format!("{create} change"), 0);
+    let old = |desk: &Desk, folder: &str| {
+        for name in desk.files(folder).into_keys() {
+            let path = desk.path(folder).join(name);
+            assert!(Command::new("touch").args(["-d", "40 days ago"]).arg(path).status().unwrap().success());
+        }
+    };
+    for folder in ["store", "copies"] {
+        old(&desk, folder);
+    }
+    // What a variable asks for and nobody allowed is said, and not done.
+    desk.set("BACKUP_RETENTION_DAYS", "30");
+    let ended = called(&desk, &format!("{create} change"), 0);
+    assert!(
+        ended.stderr.contains("no old backup was deleted") && ended.stderr.contains("--allow change,destroy"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(counts(&desk), (4, 4));
+    // What a flag asks for is refused before anything is touched.
+    fs::rename(desk.path("evidence"), desk.path("before")).unwrap();
+    let ended = called(&desk, &format!("{create} change --keep 1"), 2);
+    assert!(ended.stderr.contains("destroy"), "{}", ended.stderr);
+    // Of a backup that fails nothing is pruned.
+    let url = server.url("app");
+    desk.set("DATABASE_URL", "postgresql://app@127.0.0.1:1/app");
+    called(&desk, &format!("{create} change,destroy"), 1);
+    assert_eq!(counts(&desk), (4, 4));
+    desk.set("DATABASE_URL", &url);
+    let ended = called(&desk, &format!("{create} change,destroy"), 0);
+    assert!(ended.stdout.contains(" tables, ") || ended.stdout.contains(" table, "), "{}", ended.stdout);
+    assert_eq!(ended.stdout.matches("1 backup deleted, 2 stay").count(), 2, "{}", ended.stdout);
+    assert_eq!(counts(&desk), (4, 4), "two of three are left, in both places");
+    called(&desk, &format!("{create} change,destroy --keep 1"), 0);
+    assert_eq!(counts(&desk), (2, 2));
+    // Where the environment forbids it, backups are made all the same.
+    let text = fs::read_to_string(desk.path("environment.yaml")).unwrap();
+    desk.write("environment.yaml", format!("{text}forbid: [destroy]\n"));
+    desk.set("BACKUP_KEEP", "1");
+    let ended = called(&desk, &format!("{create} change,destroy"), 0);
+    assert!(ended.stderr.contains("the environment forbids `destroy`"), "{}", ended.stderr);
+    assert_eq!(counts(&desk), (4, 4));
+}
+
 /// The command line on a terminal, where this is typed: how it ended, and what the terminal showed.
 fn typed(desk: &Desk, server: &Postgres, line: &str, word: &str) -> (Option<i32>, String) {
     let command = format!("{} {line}", env!("CARGO_BIN_EXE_proofmark"));

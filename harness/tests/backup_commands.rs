@@ -10,7 +10,7 @@ mod backups;
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
-use backups::{desk, server};
+use backups::{desk, server, stand_in};
 use fixtures::{Answer, Desk, Ended, Server};
 use postgres::{POSTGRES_PASSWORD, Postgres};
 use serde_json::Value;
@@ -427,6 +427,40 @@ fn old_backups_go_once_a_new_one_was_made() {
     let ended = called(&desk, &format!("{create} change,destroy"), 0);
     assert!(ended.stderr.contains("the environment forbids `destroy`"), "{}", ended.stderr);
     assert_eq!(counts(&desk), (4, 4));
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_has_come_and_that_all_is_put_back_in_one_line() {
+    let server = server(AWKWARD);
+    let mut desk = desk(&server);
+    // Half of the dump comes, and the rest when we say so.
+    stand_in(
+        &mut desk,
+        &server,
+        "real \"$@\" > whole; head -c 3000 whole; until [ -e go ]; do sleep 0.1; done; tail -c +3001 whole",
+    );
+    let shown = fs::File::create(desk.path("shown")).unwrap();
+    let command =
+        format!("{} backup create --env environment.yaml --allow change", env!("CARGO_BIN_EXE_proofmark"));
+    let path = format!("{}:{}", desk.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(desk.path("."))
+        .envs([("DATABASE_URL", server.url("app")), ("PATH", path), ("TERM", "xterm".into())])
+        .env_remove("CI")
+        .stdin(Stdio::null())
+        .stdout(shown)
+        .spawn()
+        .unwrap();
+    let text = || fs::read_to_string(desk.path("shown")).unwrap();
+    let row = fixtures::until("its row says how far it has come", || {
+        text().lines().find(|line| line.contains("dumping  3.00 kB, ")).map(str::to_owned)
+    });
+    assert!(row.contains(" tables"), "{row}");
+    desk.write("go", "");
+    assert!(child.wait().unwrap().success(), "{}", text());
+    assert_eq!(text().matches("put back, ").count(), 1, "{}", text());
+    assert!(text().contains("put back, 3 findings"), "{}", text());
 }
 
 /// The command line on a terminal, where this is typed: how it ended, and what the terminal showed.

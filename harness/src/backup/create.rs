@@ -268,6 +268,8 @@ async fn dumped(
     argv.extend(words.map(str::to_owned));
     let started = Streamed { argv: &argv, env: &way.variables, input: false };
     let mut dump = Streaming::reading(started, (source.clock, source.log))?;
+    source.log.begins("dumping");
+    let mut dumped = 0;
     let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
     let stream = poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Ok::<Bytes, ClientError>)));
     let pump = async {
@@ -281,6 +283,8 @@ async fn dumped(
             for (_, upload) in uploads.iter_mut() {
                 upload.write(&chunk).await?;
             }
+            dumped += read as u64;
+            source.log.far(|far| far.bytes = Some((dumped, None)));
             // Who decodes may have seen enough to say no; that is told when it ends.
             sender.send(Bytes::from(chunk)).await.ok();
         }
@@ -353,6 +357,7 @@ fn manifest(
 /// What the store gives back is what was sent.
 async fn read_back(store: &Store<'_>, manifest: &Manifest) -> Result<(u64, String), BackupError> {
     let Archive { key, bytes, sha256, .. } = &manifest.archive;
+    store.log().begins("reading back");
     let seen = digest(store, key).await?;
     let seen = match seen {
         Some((seen, digest)) if (seen, &digest) == (*bytes, sha256) => return Ok((seen, digest)),

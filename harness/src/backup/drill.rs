@@ -255,6 +255,7 @@ async fn filled(
     postgres::prove(inside, scratch).await?;
     seen.seconds.create = lap.seconds();
     ask.events.tell("restore_local_started", "info", &[]);
+    server.log.begins("restoring");
     let manner = Manner { jobs: ask.jobs, owners: ask.recreate };
     let loaded = restore(fetched, (inside, &scratch.name), manner, promise).await?;
     if restored(ask, loaded, seen, lap) {
@@ -287,6 +288,7 @@ async fn into_place(
     }));
     let promise = promises.promise(&Undo::Tables(tables))?;
     ask.events.tell("restore_local_started", "info", &[]);
+    server.log.begins("restoring");
     let loaded = in_place::refill(fetched, (&target, ask.truncate), server, &promise).await?;
     if !restored(ask, loaded, seen, lap) {
         return Ok(());
@@ -380,6 +382,7 @@ async fn verify(
     seen: &mut Drilled,
     leave: &impl Leave,
 ) -> Result<(), BackupError> {
+    inside.log.begins("comparing");
     let mut snapshot = Snapshot::take(inside).await?;
     let here = snapshot.picture().await?;
     seen.server = Some(snapshot.source.version.clone());

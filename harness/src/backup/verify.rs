@@ -66,6 +66,7 @@ impl ArchiveSeen {
 pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Verified, BackupError> {
     let (backup, key) = (chosen.backup.clone(), &chosen.backup.archive);
     let opened = Store::open(store).await?;
+    store.log.begins("reading");
     let gone = || BackupError::Failed(format!("`{key}` was listed and is not there any more"));
     if !decode {
         let (bytes, sha256) = digest(&opened, key).await?.ok_or_else(gone)?;

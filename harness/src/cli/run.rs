@@ -6,12 +6,12 @@ use crate::clients::processes::host;
 use crate::clock::Clock;
 use crate::diag::{Diag, Place};
 use crate::environment::{Environment, Systems};
-use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
+use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Line, Permission, RunInfo};
 use crate::record::{Export, RecordError, Recorder, Run, Tell, export};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
 use crate::report::{Report, github};
-use crate::run::{Ended, Stop, World};
+use crate::run::{Ended, Hear, Stop, World};
 use crate::scenario::Plan;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -144,14 +144,14 @@ impl Order<'_> {
             self.refuse(vec![Diag::new("no-signals", format!("signals cannot be listened to: {error}"))])
         })?;
         let recorded = async {
-            let mut recorder =
-                Recorder::create(&self.kept.evidence, clock, redactor, teller(self.kept.format))?;
+            let (tell, heard) = teller(self.kept.format, clock);
+            let mut recorder = Recorder::create(&self.kept.evidence, clock, redactor, tell)?;
             let info = self.info(&plan, &environment, (&recorder.run, &operator, clock));
             recorder.info(&RunInfo { commit: commit(), ..info })?;
             let mut run = scope;
             run.insert("id".into(), json!(recorder.run));
             let (systems, jobs) = (Arc::new(systems), self.jobs);
-            let world = World { systems, clock: clock.clone(), stop, run, jobs };
+            let world = World { systems, clock: clock.clone(), stop, run, jobs, heard };
             crate::run::run(&plan, world, recorder).await
         };
         let ended =
@@ -226,18 +226,22 @@ fn commit(scenarios: &Path) -> Option<String> {
 }
 
 /// Tells the events while they happen: to people on standard error, to machines on standard output.
-pub(super) fn teller(format: Format) -> Tell {
+pub(super) fn teller(format: Format, clock: &Clock) -> (Tell, Option<Hear>) {
     match format {
         Format::Human => {
-            let mut progress = Progress::start();
-            Box::new(move |line| progress.take(line))
+            let mut progress = Progress::start(clock);
+            let heard = progress.heard();
+            (Box::new(move |line| progress.take(line)), Some(Arc::new(heard)))
         }
-        Format::Jsonl => Box::new(|line| {
-            // The last line also says where the evidence is; it follows when that is sealed.
-            if !matches!(line.event, Event::RunEnded { .. }) {
-                give(&crate::report::json::line(&json!(line)));
-            }
-        }),
+        Format::Jsonl => {
+            let tell = |line: &Line| {
+                // The last line also says where the evidence is; it follows when that is sealed.
+                if !matches!(line.event, Event::RunEnded { .. }) {
+                    give(&crate::report::json::line(&json!(line)));
+                }
+            };
+            (Box::new(tell), None)
+        }
     }
 }
 

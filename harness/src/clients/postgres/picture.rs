@@ -125,6 +125,7 @@ pub(super) async fn of(session: &mut Session<'_>, relations: &[Relation]) -> Res
     for relation in relations {
         let columns = columns.get(&relation.oid).map(String::as_str).unwrap_or_default();
         picture.tables.push(table(session, relation, columns).await?);
+        session.log().far(|far| far.tables = Some((picture.tables.len(), relations.len())));
     }
     picture.large_objects = large_objects(session).await?;
     picture.sequences = sequences(session).await?;

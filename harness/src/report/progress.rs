@@ -219,13 +219,12 @@ impl News {
     }
 
     fn note(&mut self, name: &str, note: String) {
-        match self.running.iter_mut().find(|running| running.name == name) {
-            Some(running) => running.note = note,
+        if let Some(running) = self.running.iter_mut().find(|running| running.name == name) {
+            running.note = note;
+        } else {
             // A step that has ended is being put back.
-            None => {
-                let (name, note) = (name.to_owned(), format!("putting back: {note}"));
-                self.running.push(Running { name, note });
-            }
+            let (name, note) = (name.to_owned(), format!("putting back: {note}"));
+            self.running.push(Running { name, note });
         }
     }
 

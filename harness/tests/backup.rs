@@ -113,6 +113,42 @@ fn a_restore_that_fails_in_place_leaves_the_tables_as_they_were() {
     assert_eq!(server.sql("app", "SELECT count(*) FROM users"), "20");
 }
 
+#[test]
+fn what_came_back_is_held_against_the_live_database() {
+    let server = server(BOOKINGS);
+    server.sql("postgres", "CREATE DATABASE drills");
+    let mut desk = desk(&server);
+    desk.set("DRILLS", &server.url("drills"));
+    let text = fs::read_to_string(desk.path("environment.yaml")).unwrap();
+    desk.write("environment.yaml", format!("{text}  drills: {{ url: {{ env: DRILLS }} }}\n"));
+    let drill = |more: &str| {
+        format!(
+            "  - {{ id: drill, via: {{ postgres: drills }}, act: {{ restore-drill: {{ live: postgres{more} }} }} }}\n"
+        )
+    };
+    desk.scenario("s", "", &format!("{BACKUP}{}", drill("")));
+    desk.runs("change", 0);
+    server.sql("app", "DELETE FROM bookings WHERE id <= 20; CREATE TABLE later (id int)");
+    desk.scenario("s", "", &drill(", tolerance: 5%"));
+    desk.runs("change", 1);
+    let open = backups::open(&desk, "s/drill");
+    assert_eq!(open.lines().count(), 1, "{open}");
+    assert!(open.contains("public.later: no such table came back, 0 rows in the live database"), "{open}");
+    server.sql("app", "DROP TABLE later");
+    desk.runs("change", 0);
+    desk.scenario("s", "", &drill(", tolerance: 19"));
+    desk.runs("change", 1);
+    let open = backups::open(&desk, "s/drill");
+    assert!(open.contains("public.bookings: 500 rows came back, 480 rows in the live database"), "{open}");
+    // It cannot be asked, which says nothing about the backup.
+    desk.set("DATABASE_URL", "postgresql://app@127.0.0.1:1/app");
+    desk.runs("change", 3);
+    desk.scenario("s", "", &drill("").replace("live: postgres", "live: nowhere"));
+    let ended = desk.run(&["--allow", "change"]);
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    assert!(ended.stderr.contains("the connection `nowhere` for the role `live`"), "{}", ended.stderr);
+}
+
 /// The events of a file, in order.
 fn events(text: &[u8]) -> Vec<Value> {
     std::str::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()

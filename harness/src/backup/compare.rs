@@ -1,6 +1,6 @@
 //! Holds what was restored against what the manifest says was there. Pure.
 
-use crate::clients::postgres::{Picture, Sequence, TablePicture};
+use crate::clients::postgres::{Picture, Sequence, Table, TablePicture};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +130,18 @@ fn tables(backup: &[TablePicture], restored: &[TablePicture], depth: Depth) -> V
         TablePair { schema, name, expected: a.map(|table| table.rows), rows: b.map(|table| table.rows), same }
     };
     names.into_iter().map(pair).collect()
+}
+
+/// Every table of either side with its rows, sorted by schema and name; the first is what is expected.
+pub fn rows(expected: &[Table], seen: &[Table]) -> Vec<TablePair> {
+    let pictures = |tables: &[Table]| -> Vec<TablePicture> {
+        let of = |table: &Table| {
+            let Table { schema, name, rows } = table.clone();
+            TablePicture { schema, name, rows, hash: String::new(), extension: None }
+        };
+        tables.iter().map(of).collect()
+    };
+    tables(&pictures(expected), &pictures(seen), Depth::Counts)
 }
 
 type Objects = BTreeMap<String, BTreeMap<String, String>>;

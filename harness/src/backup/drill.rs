@@ -2,7 +2,7 @@
 //! was seen is handed back, however bad it is. Only what could not be seen is an error.
 
 use super::archive::{Decoded, Outcome};
-use super::compare::{Comparison, Depth, compare};
+use super::compare::{Comparison, Depth, TablePair, compare, rows};
 use super::events::Events;
 use super::fetch::{Chosen, Fetched, Which, choose, fetch};
 use super::in_place::{self, Tables};
@@ -10,8 +10,9 @@ use super::recreate::{self, Recreated};
 use super::restore::{Loaded, Manner, restore};
 use super::verify::{ArchiveSeen, as_it_says};
 use super::{Backup, BackupError};
+use crate::clients::ClientError;
 use crate::clients::http::Wire;
-use crate::clients::postgres::{self, Picture, Scratch, Snapshot, TablePicture};
+use crate::clients::postgres::{self, Everything, Picture, Scratch, Snapshot, TablePicture};
 use crate::undo::{Leave, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -56,6 +57,8 @@ pub struct Ask<'a> {
     pub queries: &'a BTreeMap<String, String>,
     /// Tables that are emptied and filled where they are, in place of a scratch database.
     pub truncate: &'a [String],
+    /// The database that goes on working, whose rows are counted beside those that came back.
+    pub live: Option<Wire<'a>>,
     /// Is the database made again, and put in the place of the one that is there?
     pub recreate: bool,
     /// Who hears how it goes on.
@@ -99,6 +102,9 @@ pub struct Drilled {
     pub restore: Option<Loaded>,
     /// What came back beside what was there.
     pub comparison: Option<Comparison>,
+    /// Rows of the live database beside those that came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
     /// Rows that the questions gave, by name.
     pub queries: BTreeMap<String, Vec<Map<String, Value>>>,
     /// What became of the negative control.
@@ -111,6 +117,16 @@ pub struct Drilled {
     pub unproven: Vec<String>,
     /// Seconds of each phase.
     pub seconds: Phases,
+}
+
+/// The live database beside what came back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Live {
+    /// Every table of either; `expected` are the rows of the live database. A partitioned table is counted as a whole.
+    pub tables: Vec<TablePair>,
+    /// Why it could not be counted.
+    pub failed: Option<String>,
 }
 
 /// A row was taken away, or could not be.
@@ -395,6 +411,17 @@ async fn verify(
         }
         None => compare(&as_it_came(&fetched.decoded, &here), &here, Depth::Counts),
     });
+    if let Some(live) = ask.live {
+        let counted = async {
+            let (there, here) =
+                (postgres::tables(live, &Everything).await?, postgres::tables(inside, &Everything).await?);
+            Ok::<_, ClientError>(rows(&there.tables, &here.tables))
+        };
+        seen.live = Some(match counted.await {
+            Ok(tables) => Live { tables, failed: None },
+            Err(error) => Live { tables: vec![], failed: Some(error.to_string()) },
+        });
+    }
     asked(ask, inside, seen).await?;
     if ask.tier == Tier::T4 {
         let pair = postgres::sabotage(inside, &here.tables, leave).await?;

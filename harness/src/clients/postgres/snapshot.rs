@@ -87,7 +87,7 @@ pub struct Snapshot<'a> {
 }
 
 /// Everything with rows of its own: partitions one by one, so that a row that moved is not a row that is lost.
-struct Everything;
+pub struct Everything;
 
 impl Choice for Everything {
     fn schema(&self, _schema: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What is judged about a drill. Differences are named one by one, up to a limit: the first few say what to look at.
 
-use super::{Into, RestoreDrill};
+use super::{Into, RestoreDrill, live};
 use crate::backup::compare::{Comparison, Difference, TablePair};
 use crate::backup::drill::{Drilled, Tier};
 use crate::model::{Duration, Finding};
@@ -38,6 +38,7 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
         }
     }
     if seen.comparison.is_some() {
+        findings.extend(seen.live.iter().map(|live| live::judge(live, asked.tolerance.unwrap_or_default())));
         findings.extend(asked.queries.keys().map(|name| query(name, seen)));
         if asked.tier >= Tier::T4 && asked.into == Into::Scratch {
             findings.push(control(seen));

@@ -2,6 +2,9 @@
 //! again, and what came back is held against what the manifest says was there.
 
 mod judge;
+mod live;
+
+pub use live::Tolerance;
 
 use super::{Act, Cx, Permission, StepError};
 use crate::backup::drill::{Ask, Drilled, Tier, Undo, drill};
@@ -20,6 +23,7 @@ use std::collections::BTreeMap;
 
 const SERVER: &str = "postgres";
 const STORE: &str = "store";
+const LIVE: &str = "live";
 
 /// How many sessions restore unless it is said.
 const JOBS: usize = 2;
@@ -67,6 +71,13 @@ pub struct RestoreDrill {
     /// The oldest that what is in the backup may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpo: Option<Duration>,
+    /// The connection of a database that goes on working, such as production: the rows of each of its tables are counted
+    /// beside those that came back into the scratch database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+    /// How far they may be apart, in each table: rows (`100`) or per cent (`5%`); 0 if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<Tolerance>,
     /// How many sessions restore; 2 if it is not said. Only archives of `pg_dump -Fc` can be restored by several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<usize>,
@@ -108,9 +119,9 @@ impl Act for RestoreDrill {
     const NAME: &'static str = "restore-drill";
     const EXAMPLE: &'static str =
         "restore-drill: { backup: newest, into: scratch, tier: T3, rto: 10m, rpo: 25h }";
-    const JUDGES: &'static str = "There is a backup; its archive is the one that the manifest names and decodes to its end; it is restored without an error; every table has as many rows as it had. From T3 on every row, object of the schema, sequence and large object is the same, and no index is invalid; with T4 a row that is taken away is noticed. Every query gives a row. With `rto` and `rpo`, that they are kept. When it is over, that the scratch database is gone.";
+    const JUDGES: &'static str = "There is a backup; its archive is the one that the manifest names and decodes to its end; it is restored without an error; every table has as many rows as it had. From T3 on every row, object of the schema, sequence and large object is the same, and no index is invalid; with T4 a row that is taken away is noticed. Every query gives a row. With `live`, that every table has as many rows as there, within `tolerance`. With `rto` and `rpo`, that they are kept. When it is over, that the scratch database is gone.";
     const RULES: u32 = 1;
-    const ROLES: &'static [&'static str] = &[SERVER, STORE];
+    const ROLES: &'static [&'static str] = &[SERVER, STORE, LIVE];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
     type Done = Drilled;
     type Seen = Drilled;
@@ -124,10 +135,18 @@ impl Act for RestoreDrill {
         }
     }
 
+    fn roles(&self) -> &'static [&'static str] {
+        if self.live.is_some() { Self::ROLES } else { &[SERVER, STORE] }
+    }
+
+    fn named(&self) -> Option<(&'static str, &str)> {
+        Some((LIVE, self.live.as_deref()?))
+    }
+
     fn roles_back(owed: &Undo) -> &'static [&'static str] {
         match owed {
             Undo::Scratch(_) | Undo::Database(_) => &[SERVER],
-            Undo::Tables(_) => Self::ROLES,
+            Undo::Tables(_) => &[SERVER, STORE],
         }
     }
 
@@ -151,6 +170,7 @@ impl Act for RestoreDrill {
             jobs: self.jobs.unwrap_or(JOBS),
             queries: &self.queries,
             truncate: &self.truncate,
+            live: self.live.as_ref().map(|_| cx.wire(LIVE)).transpose()?,
             recreate: self.into == Into::Recreate,
             events: &events,
         };
@@ -249,6 +269,12 @@ impl Act for RestoreDrill {
     fn mistake(&self) -> Option<String> {
         if self.jobs == Some(0) {
             return Some("`jobs: 0` restores nothing; write at least 1".into());
+        }
+        if self.live.is_some() && self.into != Into::Scratch {
+            return Some("`live` is held against a scratch database; leave `into` out".into());
+        }
+        if self.live.is_none() && self.tolerance.is_some() {
+            return Some("`tolerance` is that of `live`; write `live: CONNECTION` beside it".into());
         }
         match (self.into, self.truncate.is_empty()) {
             (Into::InPlace, true) => {

@@ -11,6 +11,7 @@
     reason = "a bench prints what it measured, writes its own input, and is told by the environment where hurl is"
 )]
 
+mod audit;
 mod backup;
 mod line;
 mod log_lines;
@@ -23,12 +24,13 @@ use std::path::Path;
 /// What can be measured, by name; it is given a folder that goes away.
 type Part = (&'static str, fn(&Path));
 
-const ALL: [Part; 5] = [
+const ALL: [Part; 6] = [
     ("line", line::measure),
     ("reading", reading::measure),
     ("log_lines", log_lines::measure),
     ("postgres", postgres::measure),
     ("backup", backup::measure),
+    ("audit", audit::measure),
 ];
 
 fn main() {

@@ -11,8 +11,8 @@ mod postgres;
 
 use backups::{BACKUP, desk, scratch, server};
 use fixtures::{Answer, Desk, Server};
-use postgres::{POSTGRES_PASSWORD, Postgres};
-use serde_json::Value;
+use postgres::{Extension, POSTGRES_PASSWORD, Postgres};
+use serde_json::{Value, json};
 use std::fs;
 
 const BOTH: &str = "  - { id: backup, act: { backup: {} } }\n  - { id: drill, act: { restore-drill: { tier: T4, rto: 10m, rpo: 1h } } }\n";
@@ -113,6 +113,42 @@ fn a_restore_that_fails_in_place_leaves_the_tables_as_they_were() {
     assert_eq!(server.sql("app", "SELECT count(*) FROM users"), "20");
 }
 
+#[test]
+fn what_came_back_is_held_against_the_live_database() {
+    let server = server(BOOKINGS);
+    server.sql("postgres", "CREATE DATABASE drills");
+    let mut desk = desk(&server);
+    desk.set("DRILLS", &server.url("drills"));
+    let text = fs::read_to_string(desk.path("environment.yaml")).unwrap();
+    desk.write("environment.yaml", format!("{text}  drills: {{ url: {{ env: DRILLS }} }}\n"));
+    let drill = |more: &str| {
+        format!(
+            "  - {{ id: drill, via: {{ postgres: drills }}, act: {{ restore-drill: {{ live: postgres{more} }} }} }}\n"
+        )
+    };
+    desk.scenario("s", "", &format!("{BACKUP}{}", drill("")));
+    desk.runs("change", 0);
+    server.sql("app", "DELETE FROM bookings WHERE id <= 20; CREATE TABLE later (id int)");
+    desk.scenario("s", "", &drill(", tolerance: 5%"));
+    desk.runs("change", 1);
+    let open = backups::open(&desk, "s/drill");
+    assert_eq!(open.lines().count(), 1, "{open}");
+    assert!(open.contains("public.later: no such table came back, 0 rows in the live database"), "{open}");
+    server.sql("app", "DROP TABLE later");
+    desk.runs("change", 0);
+    desk.scenario("s", "", &drill(", tolerance: 19"));
+    desk.runs("change", 1);
+    let open = backups::open(&desk, "s/drill");
+    assert!(open.contains("public.bookings: 500 rows came back, 480 rows in the live database"), "{open}");
+    // It cannot be asked, which says nothing about the backup.
+    desk.set("DATABASE_URL", "postgresql://app@127.0.0.1:1/app");
+    desk.runs("change", 3);
+    desk.scenario("s", "", &drill("").replace("live: postgres", "live: nowhere"));
+    let ended = desk.run(&["--allow", "change"]);
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    assert!(ended.stderr.contains("the connection `nowhere` for the role `live`"), "{}", ended.stderr);
+}
+
 /// The events of a file, in order.
 fn events(text: &[u8]) -> Vec<Value> {
     std::str::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -186,4 +222,46 @@ fn a_backup_that_fails_is_told_to_the_webhook_and_leaves_nothing() {
         ended.stdout
     );
     desk.tells_none_of(&["blind-password"]);
+}
+
+/// One whose tables hold what its users say beside what it came with.
+const SRS: Extension = Extension(
+    "proofmark_srs",
+    "default_version = '1'\nrelocatable = true\n",
+    "CREATE TABLE srs (id serial PRIMARY KEY, name text, own bool DEFAULT true);
+     INSERT INTO srs (id, name, own) SELECT -i, 'standard ' || i, false FROM generate_series(1, 30) i;
+     CREATE TABLE \"Words\" (word text);
+     CREATE TABLE cache (n int);
+     INSERT INTO cache VALUES (1), (2);
+     SELECT pg_catalog.pg_extension_config_dump('srs', 'WHERE own');
+     SELECT pg_catalog.pg_extension_config_dump('srs_id_seq', '');
+     SELECT pg_catalog.pg_extension_config_dump('\"Words\"', '');",
+);
+
+#[test]
+fn what_users_wrote_into_an_extensions_tables_is_backed_up_and_compared() {
+    let server = Postgres::start_with(&[], Some(SRS));
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE EXTENSION proofmark_srs; CREATE TABLE users AS SELECT 1 AS id");
+    server.sql(
+        "app",
+        "INSERT INTO srs (name) VALUES ('ours'), ('ours too'); INSERT INTO \"Words\" VALUES ('word')",
+    );
+    server.sql("app", "INSERT INTO cache VALUES (3)");
+    let desk = desk(&server);
+    desk.scenario("s", "", &format!("{BOTH}  - {{ id: verify, check: {{ backup-verify: {{}} }} }}\n"));
+    let ended = desk.runs("change", 0);
+    assert!(ended.stdout.contains("3 steps: 3 passed"), "{}", ended.stdout);
+    let made = &desk.kept("s/backup")["observation"]["made"];
+    assert_eq!((&made["rows"], made["tables"].as_array().unwrap().len()), (&json!(4), 3), "{made}");
+    let unproven = desk.kept("s/drill")["observation"]["unproven"].to_string();
+    assert!(unproven.contains("public.cache: table of an extension"), "{unproven}");
+    // In place only the database's own tables are meant, and what the extension came with stays.
+    server.sql("app", "DELETE FROM users; DELETE FROM srs WHERE own");
+    desk.scenario("s", "", &IN_PLACE.replace("[bookings, users]", "['*']"));
+    desk.runs("destroy", 0);
+    let held = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM srs)";
+    assert_eq!(server.sql("app", held), "1\t30");
+    let unproven = desk.kept("s/drill")["observation"]["unproven"].to_string();
+    assert!(unproven.contains("public.srs"), "{unproven}");
 }

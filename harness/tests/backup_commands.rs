@@ -10,7 +10,7 @@ mod backups;
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
-use backups::{desk, server};
+use backups::{desk, server, stand_in};
 use fixtures::{Answer, Desk, Ended, Server};
 use postgres::{POSTGRES_PASSWORD, Postgres};
 use serde_json::Value;
@@ -332,15 +332,21 @@ fn a_restore_asks_for_the_databases_name() {
     let ended = called(&desk, &format!("{restore} change --yes"), 2);
     assert!(ended.stderr.contains("--allow destroy"), "{}", ended.stderr);
     assert_eq!(count(), "0");
+    for (more, says) in [("--table bookings", "empties tables of"), ("", "in the place of")] {
+        for (word, code, rows) in [("application", 2, "0"), ("app", 0, "2")] {
+            server.sql("app", "DELETE FROM bookings");
+            let ended = typed(&desk, &server, &format!("{restore} destroy {more}"), word);
+            assert_eq!((ended.0, count().as_str()), (Some(code), rows), "{}", ended.1);
+            assert!(ended.1.contains(&format!("{says} the database `app` on 127.0.0.1")), "{}", ended.1);
+        }
+    }
+    // The database was made again, and may be once more; of its tables the old backup is not sure any more.
+    let ended = called(&desk, &format!("{restore} destroy --yes --table *"), 3);
+    assert!(ended.stdout.contains("it was made again since that backup"), "{}", ended.stdout);
+    server.sql("app", "DELETE FROM bookings");
     let ended = called(&desk, &format!("{restore} destroy --yes"), 0);
     assert!(ended.stdout.starts_with("newest backup 2"), "{}", ended.stdout);
     assert_eq!(count(), "2");
-    for (word, code, rows) in [("application", 2, "0"), ("app", 0, "2")] {
-        server.sql("app", "DELETE FROM bookings");
-        let ended = typed(&desk, &server, &format!("{restore} destroy --table bookings"), word);
-        assert_eq!((ended.0, count().as_str()), (Some(code), rows), "{}", ended.1);
-        assert!(ended.1.contains("the database `app` on 127.0.0.1"), "{}", ended.1);
-    }
     desk.tells_none_of(&[POSTGRES_PASSWORD, ENCODED]);
 }
 
@@ -369,6 +375,92 @@ fn what_no_rule_keeps_is_pruned() {
     // A rule that is given takes the place of both variables.
     called(&desk, &format!("{prune} --keep 1 --allow destroy"), 0);
     assert_eq!(desk.files("store").len(), 2);
+}
+
+#[test]
+fn old_backups_go_once_a_new_one_was_made() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE TABLE bookings AS SELECT 1 AS id");
+    let mut desk = desk(&server);
+    let create = "backup create --env environment.yaml --local copies --allow";
+    let counts = |desk: &Desk| (desk.files("store").len(), desk.files("copies").len());
+    called(&desk, &format!("{create} change"), 0);
+    let old = |desk: &Desk, folder: &str| {
+        for name in desk.files(folder).into_keys() {
+            let path = desk.path(folder).join(name);
+            assert!(Command::new("touch").args(["-d", "40 days ago"]).arg(path).status().unwrap().success());
+        }
+    };
+    for folder in ["store", "copies"] {
+        old(&desk, folder);
+    }
+    // What a variable asks for and nobody allowed is said, and not done.
+    desk.set("BACKUP_RETENTION_DAYS", "30");
+    let ended = called(&desk, &format!("{create} change"), 0);
+    assert!(
+        ended.stderr.contains("no old backup was deleted") && ended.stderr.contains("--allow change,destroy"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(counts(&desk), (4, 4));
+    // What a flag asks for is refused before anything is touched.
+    fs::rename(desk.path("evidence"), desk.path("before")).unwrap();
+    let ended = called(&desk, &format!("{create} change --keep 1"), 2);
+    assert!(ended.stderr.contains("destroy"), "{}", ended.stderr);
+    // Of a backup that fails nothing is pruned.
+    let url = server.url("app");
+    desk.set("DATABASE_URL", "postgresql://app@127.0.0.1:1/app");
+    called(&desk, &format!("{create} change,destroy"), 1);
+    assert_eq!(counts(&desk), (4, 4));
+    desk.set("DATABASE_URL", &url);
+    let ended = called(&desk, &format!("{create} change,destroy"), 0);
+    assert!(ended.stdout.contains(" tables, ") || ended.stdout.contains(" table, "), "{}", ended.stdout);
+    assert_eq!(ended.stdout.matches("1 backup deleted, 2 stay").count(), 2, "{}", ended.stdout);
+    assert_eq!(counts(&desk), (4, 4), "two of three are left, in both places");
+    called(&desk, &format!("{create} change,destroy --keep 1"), 0);
+    assert_eq!(counts(&desk), (2, 2));
+    // Where the environment forbids it, backups are made all the same.
+    let text = fs::read_to_string(desk.path("environment.yaml")).unwrap();
+    desk.write("environment.yaml", format!("{text}forbid: [destroy]\n"));
+    desk.set("BACKUP_KEEP", "1");
+    let ended = called(&desk, &format!("{create} change,destroy"), 0);
+    assert!(ended.stderr.contains("the environment forbids `destroy`"), "{}", ended.stderr);
+    assert_eq!(counts(&desk), (4, 4));
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_has_come_and_that_all_is_put_back_in_one_line() {
+    let server = server(AWKWARD);
+    let mut desk = desk(&server);
+    // Half of the dump comes, and the rest when we say so.
+    stand_in(
+        &mut desk,
+        &server,
+        "real \"$@\" > whole; head -c 3000 whole; until [ -e go ]; do sleep 0.1; done; tail -c +3001 whole",
+    );
+    let shown = fs::File::create(desk.path("shown")).unwrap();
+    let command =
+        format!("{} backup create --env environment.yaml --allow change", env!("CARGO_BIN_EXE_proofmark"));
+    let path = format!("{}:{}", desk.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(desk.path("."))
+        .envs([("DATABASE_URL", server.url("app")), ("PATH", path), ("TERM", "xterm".into())])
+        .env_remove("CI")
+        .stdin(Stdio::null())
+        .stdout(shown)
+        .spawn()
+        .unwrap();
+    let text = || fs::read_to_string(desk.path("shown")).unwrap();
+    let row = fixtures::until("its row says how far it has come", || {
+        text().lines().find(|line| line.contains("dumping  3.00 kB, ")).map(str::to_owned)
+    });
+    assert!(row.contains(" tables"), "{row}");
+    desk.write("go", "");
+    assert!(child.wait().unwrap().success(), "{}", text());
+    assert_eq!(text().matches("put back, ").count(), 1, "{}", text());
+    assert!(text().contains("put back, 3 findings"), "{}", text());
 }
 
 /// The command line on a terminal, where this is typed: how it ended, and what the terminal showed.

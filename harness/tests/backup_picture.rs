@@ -11,8 +11,10 @@ mod ground;
 
 use database::{awkward, cx, postgres::Postgres};
 use proofmark::backup::compare::{Comparison, Depth, compare};
+use proofmark::clients::Log;
 use proofmark::clients::postgres::{Picture, Snapshot, libpq};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 /// One of them is sparse: its pages come back others than they were, and its content does not.
 const LARGE_OBJECTS: &str =
@@ -56,6 +58,17 @@ fn differences(seen: &Comparison) -> Vec<String> {
         out.push("large objects".into());
     }
     out
+}
+
+#[tokio::test]
+async fn whoever_listens_hears_of_every_table() {
+    let server = awkward(&[]);
+    let (heard, mut cx) = (Arc::new(Mutex::new(vec![])), cx(&server.url("app")));
+    let by = Arc::clone(&heard);
+    cx.log = Log::heard(move |far| by.lock().unwrap().extend(far.tables));
+    let mut snapshot = Snapshot::take(cx.wire("postgres").unwrap()).await.unwrap();
+    let all = snapshot.picture().await.unwrap().tables.len();
+    assert_eq!(*heard.lock().unwrap(), (1..=all).map(|done| (done, all)).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -6,15 +6,16 @@
 //! manifest too.
 
 use super::archive::{self, Decoded, Outcome};
+use super::compare::TablePair;
 use super::fetch::digest;
 use super::manifest::{Archive, method};
-use super::{BackupError, Manifest, name};
+use super::{BackupError, Manifest, name, verify};
 use crate::clients::ClientError;
 use crate::clients::command::{Streamed, Streaming};
 use crate::clients::http::Wire;
 use crate::clients::objects::{Created, Store, Upload};
 use crate::clients::postgres::programs::{self, Programs};
-use crate::clients::postgres::{Picture, Snapshot, TablePicture, libpq};
+use crate::clients::postgres::{Picture, Snapshot, libpq};
 use crate::environment::Connection;
 use crate::model::FORMAT;
 use crate::undo::{Leave, Promises};
@@ -267,6 +268,8 @@ async fn dumped(
     argv.extend(words.map(str::to_owned));
     let started = Streamed { argv: &argv, env: &way.variables, input: false };
     let mut dump = Streaming::reading(started, (source.clock, source.log))?;
+    source.log.begins("dumping");
+    let mut dumped = 0;
     let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
     let stream = poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Ok::<Bytes, ClientError>)));
     let pump = async {
@@ -280,6 +283,8 @@ async fn dumped(
             for (_, upload) in uploads.iter_mut() {
                 upload.write(&chunk).await?;
             }
+            dumped += read as u64;
+            source.log.far(|far| far.bytes = Some((dumped, None)));
             // Who decodes may have seen enough to say no; that is told when it ends.
             sender.send(Bytes::from(chunk)).await.ok();
         }
@@ -304,21 +309,23 @@ async fn dumped(
     }
 }
 
-/// Every table has as many rows in the archive as the database had at the snapshot.
+/// Every table has as many rows in the archive as the database had at the snapshot, and there is no other in it.
 fn agree(picture: &Picture, decoded: &Decoded) -> Result<Vec<Counted>, BackupError> {
-    let held = decoded.held().map(|held| held.tables.as_slice()).unwrap_or_default();
-    let count = |table: &TablePicture| {
-        let TablePicture { schema, name, rows, .. } = table;
-        let there = held.iter().find(|other| (&other.schema, &other.name) == (schema, name));
-        let archived = there.map(|there| there.rows).filter(|archived| archived == rows).ok_or_else(|| {
-            let seen = there.map_or_else(|| "no such table".to_owned(), |there| format!("{} rows", there.rows));
-            BackupError::Failed(format!(
+    let count = |TablePair { schema, name, expected, rows, .. }: TablePair| match (expected, rows) {
+        (Some(rows), Some(archived)) if rows == archived => Ok(Counted { schema, name, rows, archived }),
+        (Some(rows), archived) => {
+            let seen =
+                archived.map_or_else(|| "no such table".to_owned(), |archived| format!("{archived} rows"));
+            Err(BackupError::Failed(format!(
                 "expected {rows} rows of {schema}.{name} in the archive, as the database had at the snapshot, but it holds {seen}"
-            ))
-        })?;
-        Ok(Counted { schema: schema.clone(), name: name.clone(), rows: *rows, archived })
+            )))
+        }
+        (None, archived) => Err(BackupError::Failed(format!(
+            "expected only tables of the snapshot in the archive, but it holds {schema}.{name} with {} rows, which the database did not have",
+            archived.unwrap_or_default()
+        ))),
     };
-    picture.tables.iter().map(count).collect()
+    verify::counted(picture, decoded).into_iter().map(count).collect()
 }
 
 fn manifest(
@@ -350,6 +357,7 @@ fn manifest(
 /// What the store gives back is what was sent.
 async fn read_back(store: &Store<'_>, manifest: &Manifest) -> Result<(u64, String), BackupError> {
     let Archive { key, bytes, sha256, .. } = &manifest.archive;
+    store.log().begins("reading back");
     let seen = digest(store, key).await?;
     let seen = match seen {
         Some((seen, digest)) if (seen, &digest) == (*bytes, sha256) => return Ok((seen, digest)),

@@ -154,6 +154,7 @@ pub(super) async fn manifest_in(store: &Store<'_>, key: &str) -> Result<Manifest
 /// [`Decoded::outcome`].
 pub async fn fetch(store: Wire<'_>, key: &str) -> Result<Fetched, BackupError> {
     let opened = Store::open(store).await?;
+    store.log.begins("downloading");
     let (_, stream) = opened
         .read(key)
         .await?

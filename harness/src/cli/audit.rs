@@ -87,10 +87,11 @@ pub(super) async fn audit(Command::Prometheus(options): &Command, clock: &Clock)
         inside: Some("builtin/audit/"),
         confirm: None,
     };
-    let (ended, exports) = match order.perform(load, || None, (clock, teller(common.kept.format))).await {
-        Ok(ended) => ended,
-        Err(stopped) => return stopped.exit,
-    };
+    let (ended, exports) =
+        match order.perform(load, || None, (clock, || teller(common.kept.format, clock))).await {
+            Ok(ended) => ended,
+            Err(stopped) => return stopped.exit,
+        };
     let mut unwritten = None;
     let exit = conclude(&common.kept, &exports, &ended, |run| {
         let seen = Audited::of(run);

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
 use crate::model::{Exit, Permission};
+use crate::record::Run;
 use crate::redact::Redactor;
 use crate::report::{line, seconds};
 use crate::undo::Message;
@@ -38,6 +39,11 @@ scheme.";
 const TOLD: &str = "A backup that fails is told to the webhook BACKUP_WEBHOOK_URL, or to the connection `webhook` of the \
 environment file: {\"text\": \"[BACKUP FAILURE] …\"} is posted there.";
 
+const PRUNED: &str = "Old backups are deleted once the new one was made, where --keep or --keep-within says which stay, \
+or BACKUP_KEEP, BACKUP_RETENTION_DAYS or RETENTION_DAYS does: in the store what is named like this backup up to the first \
+brace, and the copies in --local. It needs --allow destroy; what a variable asks for and is not allowed is left out, and \
+said.";
+
 pub(super) const EXAMPLES: &str = "Examples:
   proofmark backup create --allow change
   proofmark backup list --env environment.yaml
@@ -50,7 +56,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 pub(super) enum Command {
     /// Dump the database into the store, count every row of it, and read back what was stored
     #[command(
-        after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --dry-run\n\n{VARIABLES}\n\n{TOLD}")
+        after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --dry-run\n  proofmark backup create --keep-within 30d --allow change,destroy\n\n{VARIABLES}\n\n{TOLD}\n\n{PRUNED}")
     )]
     Create(Create),
     /// List the backups of the store, newest first
@@ -68,9 +74,9 @@ pub(super) enum Command {
         after_help = format!("Examples:\n  proofmark backup prune --keep 30 --allow destroy\n  proofmark backup prune --keep-within 30d --keep-at-least 7 --allow destroy\n  proofmark backup prune --keep 10 --foreign --dry-run\n\nWhat any rule keeps stays. The newest is never deleted.\n\n{VARIABLES}")
     )]
     Prune(prune::Options),
-    /// Empty tables of the database that a backup was made from, and fill them with what it holds
+    /// Make the database again from its backup, or fill some tables of it
     #[command(
-        after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. Emptying and filling is one transaction: a restore that fails leaves everything as it was. What was written since the backup is lost.\n\n{VARIABLES}")
+        after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. The database is restored beside the one that is there, or is lost, and compared; then it takes its place: the sessions are ended, the name changes, and the old one is dropped. With --table the tables are emptied and filled in one transaction, which no other table notices. A restore that fails leaves everything as it was. What was written since the backup is lost.\n\n{VARIABLES}")
     )]
     Restore(restore::Options),
 }
@@ -86,6 +92,8 @@ pub(super) struct Create {
     /// Only look whether it could be made, and say under which name
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    rules: prune::Rules,
     /// File that takes events, one JSON object per line; a file of this backup alone is put beside it
     #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
     events_log: Option<PathBuf>,
@@ -126,6 +134,8 @@ const CREATE: Builtin = Builtin {
     step: "create",
     confirm: None,
 };
+const CREATE_AND_PRUNE: Builtin =
+    Builtin { file: ("backup/create.yaml", include_str!("builtin/backup/create-and-prune.yaml")), ..CREATE };
 const LIST: Builtin = Builtin {
     command: "backup list",
     file: ("builtin/backup/list.yaml", include_str!("builtin/backup/list.yaml")),
@@ -163,23 +173,87 @@ pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
 }
 
 async fn create(options: &Create, clock: &Clock) -> Exit {
-    let Create { name, local, dry_run, events_log, common } = options;
+    let Create { name, local, dry_run, events_log, common, .. } = options;
     let conventional = common.env.is_none().then(|| format!("postgres/{}", name::DEFAULT));
     let environment = environment(common, &["postgres", "store", WEBHOOK]);
     let webhook =
         environment.as_ref().is_ok_and(|environment| environment.names().any(|name| name == WEBHOOK));
-    let given = json!({
-        "name": name.clone().or(conventional), "local": local, "dry-run": dry_run,
+    let template = name.clone().or(conventional);
+    let (pruning, environment) = pruning(options, template.as_deref(), environment);
+    let mut given = vars(&json!({
+        "name": template, "local": local, "dry-run": dry_run,
         "events": events(events_log.as_deref()), "webhook": webhook && !dry_run,
-    });
-    let ran = CREATE.run((common, clock), vars(&given), environment, |seen, _| created(seen)).await;
+    }));
+    let builtin = if let Pruning::With(rules) = &pruning {
+        given.extend(rules.clone());
+        CREATE_AND_PRUNE
+    } else {
+        CREATE
+    };
+    let told = |seen: &Value, run: &Run| {
+        let pruned = run.observation(builtin.scenario(), "prune");
+        created(seen) + &pruned.map(|seen| prune::pruned(&seen, false)).unwrap_or_default()
+    };
+    let ran = builtin.run((common, clock), given, environment, told).await;
+    if let (Pruning::Without(why), Exit::Passed) = (&pruning, ran.exit) {
+        tell(&format!("note: no old backup was deleted: {why}"));
+    }
     let told = ran.seen.get("webhook").is_some_and(|told| !told.is_null());
     let allowed = common.kept.allow.contains(&Permission::Change);
     if ran.exit != Exit::Passed && !dry_run && !told && allowed {
         let why = ran.why.as_deref().unwrap_or("it did not come to its end");
-        alarm(common, why, clock).await;
+        let made = ran.seen.get("made").is_some_and(|made| !made.is_null());
+        let what = if made { "the backup was made, but old ones were not deleted: " } else { "" };
+        alarm(common, &format!("{what}{why}"), clock).await;
     }
     ran.exit
+}
+
+/// Are old backups deleted once a new one was made?
+enum Pruning {
+    /// Nobody asked for it.
+    No,
+    /// A variable asks for it, but it may not be done.
+    Without(String),
+    /// By these rules.
+    With(Map<String, Value>),
+}
+
+/// What flags ask for has to be allowed; what a variable asks for does not keep a backup from being made.
+fn pruning(
+    options: &Create,
+    template: Option<&str>,
+    environment: Result<Environment, Vec<Diag>>,
+) -> (Pruning, Result<Environment, Vec<Diag>>) {
+    let Create { rules, dry_run, common, .. } = options;
+    let allowed = common.kept.allow.contains(&Permission::Destroy);
+    let forbidden =
+        environment.as_ref().is_ok_and(|environment| environment.forbid.contains(&Permission::Destroy));
+    let read = match rules.read() {
+        Ok(None) => return (Pruning::No, environment),
+        _ if *dry_run => return (Pruning::No, environment),
+        read => read,
+    };
+    if !rules.are_given() && (forbidden || !allowed) {
+        let why = if forbidden {
+            "the environment forbids `destroy`, which BACKUP_KEEP or BACKUP_RETENTION_DAYS ask for"
+        } else {
+            "BACKUP_KEEP or BACKUP_RETENTION_DAYS ask for it, and it was not allowed; add `--allow change,destroy`"
+        };
+        return (Pruning::Without(why.to_owned()), environment);
+    }
+    // Only what is called as this backup is.
+    let prefix = template.unwrap_or(name::DEFAULT).split('{').next().unwrap_or_default();
+    match (read, environment) {
+        (Ok(rules), environment) => {
+            let mut given = vars(&rules.unwrap_or_default());
+            given.insert("prefix".to_owned(), json!(prefix));
+            (Pruning::With(given), environment)
+        }
+        (Err(wrong), environment) => {
+            (Pruning::No, Err(wrong.into_iter().chain(environment.err().into_iter().flatten()).collect()))
+        }
+    }
 }
 
 /// Tells the webhook, if there is one, what no step could: a variable that is missing, evidence that cannot be kept.

@@ -73,10 +73,11 @@ impl Builtin {
             inside: Some(self.file.0),
             confirm: self.confirm,
         };
-        let (ended, exports) = match order.perform(load, || None, (clock, teller(kept.format))).await {
-            Ok(ended) => ended,
-            Err(stopped) => return Ran { exit: stopped.exit, seen: Value::Null, why: Some(stopped.why) },
-        };
+        let (ended, exports) =
+            match order.perform(load, || None, (clock, || teller(kept.format, clock))).await {
+                Ok(ended) => ended,
+                Err(stopped) => return Ran { exit: stopped.exit, seen: Value::Null, why: Some(stopped.why) },
+            };
         let (mut seen, mut why) = (Value::Null, None);
         let exit = conclude(&common.kept, &exports, &ended, |run| {
             why = bad(run);

@@ -17,8 +17,9 @@ use std::path::PathBuf;
 /// Where backups are called by the convention of the plans.
 const CONVENTIONAL: &str = "postgres/";
 
+/// Which backups stay.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct Rules {
     /// So many of the newest stay; without a rule `BACKUP_KEEP` says it
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
@@ -28,6 +29,28 @@ pub(super) struct Options {
     /// So many remain however old they are
     #[arg(long, value_name = "N", default_value = "1")]
     keep_at_least: usize,
+}
+
+impl Rules {
+    /// Are there flags that say it?
+    pub(super) fn are_given(&self) -> bool {
+        self.keep.is_some() || self.keep_within.is_some()
+    }
+
+    /// The values for a scenario, from the flags, or else from the variables; `None` where neither says anything.
+    pub(super) fn read(&self) -> Result<Option<Value>, Vec<Diag>> {
+        let (last, within) = if self.are_given() { (self.keep, self.keep_within) } else { retention()? };
+        let said = last.is_some() || within.is_some();
+        Ok(said.then(
+            || json!({ "keep-last": last, "keep-within": within, "keep-at-least": self.keep_at_least }),
+        ))
+    }
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    rules: Rules,
     /// Only names that begin with this; without --env it is `postgres/`
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
@@ -59,30 +82,31 @@ const PRUNE: Builtin = Builtin {
 
 /// Prunes.
 pub(super) async fn prune(options: &Options, clock: &Clock) -> Exit {
-    let Options { common, keep, keep_within, keep_at_least, verify, foreign, local, dry_run, .. } = options;
-    let (rules, mut wrong) = match (keep, keep_within) {
-        (None, None) => retention().map_or_else(|wrong| ((None, None), wrong), |rules| (rules, vec![])),
-        given => ((*given.0, *given.1), vec![]),
-    };
-    if rules == (None, None) && wrong.is_empty() {
+    let Options { common, rules, verify, foreign, local, dry_run, .. } = options;
+    let missing = || {
         let help =
             "add `--keep 30`, `--keep-within 30d` or both, or set BACKUP_KEEP or BACKUP_RETENTION_DAYS";
-        wrong.push(Diag::new("missing-rule", "nothing says which backups stay").help(help));
-    }
+        vec![Diag::new("missing-rule", "nothing says which backups stay").help(help)]
+    };
+    let (rules, wrong) = match rules.read().and_then(|rules| rules.ok_or_else(missing)) {
+        Ok(rules) => (vars(&rules), vec![]),
+        Err(wrong) => (vars(&Value::Null), wrong),
+    };
     let conventional = common.env.is_none().then(|| CONVENTIONAL.to_owned());
-    let given = json!({
-        "prefix": options.prefix.clone().or(conventional), "keep-last": rules.0, "keep-within": rules.1,
-        "keep-at-least": keep_at_least, "verify": verify, "foreign": foreign, "local": local,
+    let mut given = vars(&json!({
+        "prefix": options.prefix.clone().or(conventional), "verify": verify, "foreign": foreign, "local": local,
         "events": events(options.events_log.as_deref()), "dry-run": dry_run,
-    });
+    }));
+    given.extend(rules);
     let environment: Result<Environment, Vec<Diag>> = match environment(common, &["store"]) {
         Ok(environment) if wrong.is_empty() => Ok(environment),
         other => Err(wrong.into_iter().chain(other.err().into_iter().flatten()).collect()),
     };
-    PRUNE.run((common, clock), vars(&given), environment, |seen, _| pruned(seen, *dry_run)).await.exit
+    PRUNE.run((common, clock), given, environment, |seen, _| pruned(seen, *dry_run)).await.exit
 }
 
-fn pruned(seen: &Value, dry_run: bool) -> String {
+/// What went and what stays, place by place.
+pub(super) fn pruned(seen: &Value, dry_run: bool) -> String {
     let Ok(seen) = Pruned::deserialize(seen) else { return String::new() };
     let (mut out, mut place) = (String::new(), Some(&seen));
     while let Some(pruned) = place {

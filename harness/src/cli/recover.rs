@@ -98,11 +98,11 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
     };
     let operator = options.kept.operator();
     let recorded = async {
-        let mut recorder =
-            Recorder::create(&options.kept.evidence, clock, redactor, teller(options.kept.format))?;
+        let (tell, heard) = teller(options.kept.format, clock);
+        let mut recorder = Recorder::create(&options.kept.evidence, clock, redactor, tell)?;
         recorder.info(&asked("recover", &environment, (&recorder.run, &operator, clock)))?;
         let (systems, clock) = (Arc::new(systems), clock.clone());
-        let world = World { systems, clock, stop, run: Map::new(), jobs: 1 };
+        let world = World { systems, clock, stop, run: Map::new(), jobs: 1, heard };
         put_back(debts, world, recorder).await
     };
     match recorded.await {

@@ -6,12 +6,12 @@ use crate::clients::processes::host;
 use crate::clock::Clock;
 use crate::diag::{Diag, Place};
 use crate::environment::{Environment, Systems};
-use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Permission, RunInfo};
+use crate::model::{Duration, Event, Exit, FORMAT, FileHash, Line, Permission, RunInfo};
 use crate::record::{Export, RecordError, Recorder, Run, Tell, export};
 use crate::redact::Redactor;
 use crate::report::progress::Progress;
 use crate::report::{Report, github};
-use crate::run::{Ended, Stop, World};
+use crate::run::{Ended, Hear, Stop, World};
 use crate::scenario::Plan;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -82,8 +82,8 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
     let (jobs, deadline) = (options.jobs, options.deadline);
     let order = Order { command: "run", kept: &options.kept, jobs, deadline, inside: None, confirm: None };
     let load = |scope: &Map<String, Value>| options.chosen.load(scope);
-    let told = (clock, teller(options.kept.format));
-    match order.perform(load, || commit.join().ok().flatten(), told).await {
+    let telling = || teller(options.kept.format, clock);
+    match order.perform(load, || commit.join().ok().flatten(), (clock, telling)).await {
         Ok((ended, exports)) => conclude(&options.kept, &exports, &ended, told_alone),
         Err(stopped) => stopped.exit,
     }
@@ -95,6 +95,9 @@ pub(super) struct Stopped {
     /// In words; told already.
     pub(super) why: String,
 }
+
+/// Is told what happens, and how far it has come.
+pub(super) type Telling = (Tell, Option<Hear>);
 
 /// Asks whether to go on.
 pub(super) type Confirm = fn(&Systems) -> Result<(), Diag>;
@@ -121,12 +124,12 @@ impl Order<'_> {
     }
 
     /// Plans and runs, and hands back the folder of evidence. `load` gets what templates may name of the run; `commit` is
-    /// asked for late.
+    /// asked for late, and `telling` once nobody is asked anything any more.
     pub(super) async fn perform(
         &self,
         load: impl FnOnce(&Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>>,
         commit: impl FnOnce() -> Option<String>,
-        (clock, tell): (&Clock, Tell),
+        (clock, telling): (&Clock, impl FnOnce() -> Telling),
     ) -> Result<(Ended, Vec<Export>), Stopped> {
         let operator = self.kept.operator();
         let scope = run_scope(clock, &operator);
@@ -145,13 +148,14 @@ impl Order<'_> {
             self.refuse(vec![Diag::new("no-signals", format!("signals cannot be listened to: {error}"))])
         })?;
         let recorded = async {
+            let (tell, heard) = telling();
             let mut recorder = Recorder::create(&self.kept.evidence, clock, redactor, tell)?;
             let info = self.info(&plan, &environment, (&recorder.run, &operator, clock));
             recorder.info(&RunInfo { commit: commit(), ..info })?;
             let mut run = scope;
             run.insert("id".into(), json!(recorder.run));
             let (systems, jobs) = (Arc::new(systems), self.jobs);
-            let world = World { systems, clock: clock.clone(), stop, run, jobs };
+            let world = World { systems, clock: clock.clone(), stop, run, jobs, heard };
             crate::run::run(&plan, world, recorder).await
         };
         let ended =
@@ -226,18 +230,22 @@ fn commit(scenarios: &Path) -> Option<String> {
 }
 
 /// Tells the events while they happen: to people on standard error, to machines on standard output.
-pub(super) fn teller(format: Format) -> Tell {
+pub(super) fn teller(format: Format, clock: &Clock) -> Telling {
     match format {
         Format::Human => {
-            let mut progress = Progress::start();
-            Box::new(move |line| progress.take(line))
+            let mut progress = Progress::start(clock);
+            let heard = progress.heard();
+            (Box::new(move |line| progress.take(line)), Some(Arc::new(heard)))
         }
-        Format::Jsonl => Box::new(|line| {
-            // The last line also says where the evidence is; it follows when that is sealed.
-            if !matches!(line.event, Event::RunEnded { .. }) {
-                give(&crate::report::json::line(&json!(line)));
-            }
-        }),
+        Format::Jsonl => {
+            let tell = |line: &Line| {
+                // The last line also says where the evidence is; it follows when that is sealed.
+                if !matches!(line.event, Event::RunEnded { .. }) {
+                    give(&crate::report::json::line(&json!(line)));
+                }
+            };
+            (Box::new(tell), None)
+        }
     }
 }
 

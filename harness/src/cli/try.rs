@@ -173,7 +173,7 @@ pub(super) async fn try_one(options: &Options, clock: &Clock) -> Exit {
         Kept { allow, reports: evidence.clone(), evidence, export: None, operator, format: Format::Human };
     let order = Order { command: NAME, kept: &kept, jobs: 1, deadline: None, inside: None, confirm: None };
     let told: crate::record::Tell = Box::new(|_| {});
-    let ended = match order.perform(|scope| options.load(scope), || None, (clock, told)).await {
+    let ended = match order.perform(|scope| options.load(scope), || None, (clock, || (told, None))).await {
         Ok((ended, _)) => ended,
         Err(stopped) => return stopped.exit,
     };

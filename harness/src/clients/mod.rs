@@ -17,7 +17,7 @@ mod tls;
 
 pub use error::ClientError;
 
-use crate::model::Exchange;
+use crate::model::{Exchange, Far};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,12 +25,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Mutex<Entries>>);
 
+/// Who hears how far it has come.
+struct Heard(Box<dyn Fn(&Far) + Send>);
+
+impl std::fmt::Debug for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Heard")
+    }
+}
+
 #[derive(Debug, Default)]
 struct Entries {
     exchanges: Vec<Exchange>,
     sums: BTreeMap<String, Sum>,
     answer: Option<Arc<Vec<u8>>>,
     done: BTreeSet<String>,
+    far: Far,
+    heard: Option<Heard>,
 }
 
 /// What one entry stands for where it stands for many.
@@ -42,6 +53,25 @@ struct Sum {
 }
 
 impl Log {
+    /// One that somebody listens to while it goes on.
+    pub fn heard(by: impl Fn(&Far) + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Entries { heard: Some(Heard(Box::new(by))), ..Entries::default() })))
+    }
+
+    /// Something that takes its time begins.
+    pub fn begins(&self, what: &'static str) {
+        self.far(|far| *far = Far { what, ..Far::default() });
+    }
+
+    /// How far it has come.
+    pub fn far(&self, change: impl FnOnce(&mut Far)) {
+        let entries = &mut *self.entries();
+        change(&mut entries.far);
+        if let Some(Heard(heard)) = &entries.heard {
+            heard(&entries.far);
+        }
+    }
+
     /// Takes one exchange down.
     pub fn push(&self, exchange: Exchange) {
         self.entries().exchanges.push(exchange);

@@ -13,6 +13,13 @@ pub type Uses = BTreeMap<String, BTreeSet<String>>;
 /// The role that is not asked over HTTP.
 const DATABASE: &str = "postgres";
 
+/// The role of a database that is only counted, beside the one that is written.
+const LIVE: &str = "live";
+
+fn is_database(role: &str) -> bool {
+    [DATABASE, LIVE].contains(&role)
+}
+
 /// The role whose systems are buckets and folders.
 pub(super) const STORE: &str = "store";
 
@@ -25,7 +32,7 @@ const RECEIVER: &str = "receiver";
 /// The keys beside `url` that a role reads.
 fn reads(role: &str) -> &'static [&'static str] {
     match role {
-        DATABASE => &["basic", "tls"],
+        DATABASE | LIVE => &["basic", "tls"],
         STORE => &KEYS,
         RECEIVER => &["listen"],
         _ => &["basic", "bearer", "headers", "tls"],
@@ -48,12 +55,12 @@ impl<'a> Leads<'a> {
     /// What is wrong when this is to serve the role, and how to mend it. A text that is no URL at all is told elsewhere.
     fn wrong(&self, role: &str) -> Option<(String, &'static str)> {
         let begins = match self {
-            Self::Database if role == DATABASE => return None,
+            Self::Database if is_database(role) => return None,
             Self::Database => "is that of a PostgreSQL database".to_owned(),
             Self::To(url) => {
                 let scheme = url::Url::parse(url).ok()?.scheme().to_owned();
                 let fits: &[&str] = match role {
-                    DATABASE => &[],
+                    DATABASE | LIVE => &[],
                     STORE => &["s3", "file"],
                     _ => &["http", "https"],
                 };
@@ -66,7 +73,7 @@ impl<'a> Leads<'a> {
             }
         };
         let (wants, help) = match role {
-            DATABASE => (
+            DATABASE | LIVE => (
                 "is a PostgreSQL database",
                 "write `postgresql://user@host:5432/database`, or `host=… dbname=…`",
             ),

@@ -3,10 +3,12 @@
 //! Plain data with serde; no I/O, no clock. Whatever stands in `evidence/` has its shape here.
 
 mod event;
+mod far;
 mod step;
 mod verdict;
 
 pub use event::{Event, FileHash, Line, Manifest, RunInfo, ScenarioInfo};
+pub use far::Far;
 pub use step::{Attempt, Duration, Exchange, OwedChange, StepRecord, sampled};
 pub use verdict::{Exit, Finding, Permission, Verdict};
 

@@ -5,7 +5,8 @@
 
 use super::screen::Screen;
 use super::{Tally, text, words};
-use crate::model::{Event, Line, Verdict};
+use crate::clock::Clock;
+use crate::model::{Event, Far, Line, Verdict};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -17,15 +18,20 @@ use std::time::Duration;
 /// How long a picture stands at least.
 const BEAT: Duration = Duration::from_millis(100);
 
+/// How often a plain line says how far a step has come that takes its time.
+const OFTEN: Duration = Duration::from_secs(10);
+
 /// Longest column of names, in characters; a longer name pushes its own line to the right.
 const NAMES: usize = 44;
 
 /// Is told the events of a run, and shows them. Dropped, it leaves the terminal as plain lines would have.
 pub struct Progress {
     news: Arc<Mutex<News>>,
+    clock: Clock,
     colour: bool,
-    wide: usize,
     spoke: bool,
+    /// What was put back of a step: its changes are told as one, when the last of them is.
+    back: Option<Event>,
     /// The thread that draws the table, and how it is told to end; none where plain lines are written.
     drawer: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
@@ -38,6 +44,10 @@ struct News {
     running: Vec<Running>,
     ended: Tally,
     steps: usize,
+    /// How wide the column of names is.
+    wide: usize,
+    /// When something was told last.
+    told: Duration,
 }
 
 /// A step in progress.
@@ -48,11 +58,13 @@ struct Running {
 
 impl Progress {
     /// On standard error: a table if that is a terminal that can move its cursor and nobody but people look at it.
-    pub fn start() -> Self {
+    pub fn start(clock: &Clock) -> Self {
         let stderr = std::io::stderr();
         let table = stderr.is_terminal() && anstyle_query::term_supports_color() && !anstyle_query::is_ci();
         let colour = anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;
-        let mut progress = Self { news: Arc::default(), colour, wide: 0, spoke: false, drawer: None };
+        let clock = clock.clone();
+        let mut progress =
+            Self { news: Arc::default(), clock, colour, spoke: false, back: None, drawer: None };
         if table {
             let (end, ended) = mpsc::channel();
             let news = Arc::clone(&progress.news);
@@ -72,21 +84,82 @@ impl Progress {
 
     /// Takes note of what happened.
     pub fn take(&mut self, line: &Line) {
-        if let Event::RunStarted { scenarios, .. } = &line.event {
-            let names = scenarios.iter().flat_map(|s| s.steps.iter().map(|(step, _)| name(&s.id, step)));
-            self.wide =
-                names.map(|name| name.chars().count()).filter(|wide| *wide <= NAMES).max().unwrap_or(0);
+        locked(&self.news).take(&line.event);
+        if self.back.as_mut().is_some_and(|back| add(back, &line.event)) {
+            return;
         }
-        let said = text::event_line(&line.event, self.wide, self.colour);
-        self.spoke |= said.is_some();
+        self.told_back();
+        if matches!(line.event, Event::Reverted { verdict: Verdict::Passed, .. }) {
+            self.back = Some(line.event.clone());
+        } else {
+            self.say(&line.event);
+        }
+    }
+
+    fn told_back(&mut self) {
+        if let Some(back) = self.back.take() {
+            self.say(&back);
+        }
+    }
+
+    fn say(&mut self, event: &Event) {
+        let mut news = locked(&self.news);
+        news.told = self.clock.elapsed();
+        let Some(said) = text::event_line(event, news.wide, self.colour) else { return };
+        self.spoke = true;
         if self.drawer.is_some() {
-            let mut news = locked(&self.news);
-            news.take(&line.event);
-            news.said.extend(said);
-        } else if let Some(said) = said {
+            news.said.push(said);
+        } else {
             tell(&said);
         }
     }
+
+    /// Hears of a step of a scenario how far it has come: its row says it, or a plain line now and then.
+    pub fn heard(&self) -> impl Fn(&str, &str, &Far) + Send + Sync + 'static {
+        let (news, clock, table) = (Arc::clone(&self.news), self.clock.clone(), self.drawer.is_some());
+        move |scenario, step, far| {
+            let said = locked(&news).hear(&name(scenario, step), far, (table, clock.elapsed()));
+            if let Some(said) = said {
+                tell(&said);
+            }
+        }
+    }
+}
+
+/// The step that it is about.
+fn of(event: &Event) -> Option<(&str, &str)> {
+    match event {
+        Event::Attempted { scenario, step, .. } | Event::Reverted { scenario, step, .. } => {
+            Some((scenario, step))
+        }
+        _ => None,
+    }
+}
+
+/// Adds one more change of the same step that was put back, or a look at whether it is; `false` where it is something
+/// else.
+fn add(back: &mut Event, more: &Event) -> bool {
+    if of(back) != of(more) {
+        return false;
+    }
+    if matches!(more, Event::Attempted { .. }) {
+        return true;
+    }
+    let Event::Reverted { seconds, rounds, findings, .. } = back else { return false };
+    let Event::Reverted {
+        verdict: Verdict::Passed,
+        seconds: took,
+        rounds: took_rounds,
+        findings: others,
+        ..
+    } = more
+    else {
+        return false;
+    };
+    *seconds += took;
+    *rounds = (*rounds).max(*took_rounds);
+    findings.extend(others.iter().cloned());
+    true
 }
 
 fn tell(lines: &str) {
@@ -95,6 +168,7 @@ fn tell(lines: &str) {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        self.told_back();
         if let Some((end, thread)) = self.drawer.take() {
             drop(end);
             let _ = thread.join();
@@ -119,6 +193,9 @@ impl News {
         match event {
             Event::RunStarted { scenarios, .. } => {
                 self.steps = scenarios.iter().map(|scenario| scenario.steps.len()).sum();
+                let names = scenarios.iter().flat_map(|s| s.steps.iter().map(|(step, _)| name(&s.id, step)));
+                let wide = names.map(|name| name.chars().count()).filter(|wide| *wide <= NAMES);
+                self.wide = wide.max().unwrap_or(0);
             }
             Event::StepStarted { scenario, step, kind } => {
                 self.running.push(Running { name: name(scenario, step), note: words::line(kind) });
@@ -126,12 +203,7 @@ impl News {
             Event::Attempted { scenario, step, round, verdict, why } => {
                 let name = name(scenario, step);
                 let word = if *verdict == Verdict::Passed { "" } else { "not yet: " };
-                let note = format!("round {round}, {word}{}", words::line(why));
-                match self.running.iter_mut().find(|running| running.name == name) {
-                    Some(running) => running.note = note,
-                    // A step that has ended is being put back.
-                    None => self.running.push(Running { name, note: format!("putting back: {note}") }),
-                }
+                self.note(&name, format!("round {round}, {word}{}", words::line(why)));
             }
             Event::StepEnded { scenario, step, verdict, .. } => {
                 let name = name(scenario, step);
@@ -144,6 +216,29 @@ impl News {
             }
             _ => {}
         }
+    }
+
+    fn note(&mut self, name: &str, note: String) {
+        if let Some(running) = self.running.iter_mut().find(|running| running.name == name) {
+            running.note = note;
+        } else {
+            // A step that has ended is being put back.
+            let (name, note) = (name.to_owned(), format!("putting back: {note}"));
+            self.running.push(Running { name, note });
+        }
+    }
+
+    /// How far a step has come; a line to tell, if there is no table and nothing was told for a while.
+    fn hear(&mut self, name: &str, far: &Far, (table, now): (bool, Duration)) -> Option<String> {
+        let note = words::far(far);
+        if table {
+            self.note(name, note);
+            return None;
+        }
+        (now.saturating_sub(self.told) >= OFTEN).then(|| {
+            self.told = now;
+            super::inert(&format!("  … {name:<wide$}  {:>6}  {note}", "", wide = self.wide))
+        })
     }
 
     fn summary(&self) -> String {
@@ -246,7 +341,8 @@ mod tests {
         let above = term.clone();
         let say = move |lines: &str| lines.lines().for_each(|line| above.write_line(line).unwrap());
         let table = Table::new(target, Box::new(say), colour);
-        (Progress { news: Arc::default(), colour, wide: 0, spoke: false, drawer }, table)
+        let clock = Clock::told(jiff::Timestamp::UNIX_EPOCH);
+        (Progress { news: Arc::default(), clock, colour, spoke: false, back: None, drawer }, table)
     }
 
     #[test]
@@ -286,6 +382,60 @@ mod tests {
         }
         assert_eq!(drawn.contents(), plain.contents());
         assert_eq!(plain.contents().lines().count(), 5, "{}", plain.contents());
+    }
+
+    fn reverted(step: &str, verdict: Verdict) -> Event {
+        Event::Reverted {
+            scenario: "s".into(),
+            step: step.into(),
+            kind: "backup".into(),
+            of: "run".into(),
+            promise: 1,
+            verdict,
+            seconds: 0.5,
+            rounds: 1,
+            file: String::new(),
+            sha256: String::new(),
+            findings: vec![crate::model::Finding::judged("w", 1, 1, verdict == Verdict::Passed)],
+        }
+    }
+
+    #[test]
+    fn what_a_step_puts_back_is_one_line_unless_it_is_not_back() {
+        let term = InMemoryTerm::new(20, 120);
+        let (mut progress, mut table) = table(&term, false);
+        let mut line = sample::lines(sample::events()).remove(0);
+        let all =
+            [("a", Verdict::Passed), ("a", Verdict::Passed), ("b", Verdict::Passed), ("b", Verdict::Failed)];
+        for (step, verdict) in all {
+            line.event = reverted(step, verdict);
+            progress.take(&line);
+        }
+        table.draw(&progress.news);
+        let shown = term.contents();
+        assert_eq!(shown.matches("put back, ").count(), 2, "{shown}");
+        assert!(shown.contains("1.00s  put back, 2 findings") && shown.contains("✗ s#b"), "{shown}");
+    }
+
+    #[test]
+    fn a_step_says_how_far_it_has_come_in_its_row_or_now_and_then() {
+        let far = |done| Far { what: "reading", bytes: Some((done, Some(4_000_000))), tables: Some((3, 21)) };
+        let term = InMemoryTerm::new(20, 120);
+        let (progress, mut table) = table(&term, false);
+        locked(&progress.news).take(&Event::StepStarted {
+            scenario: "s".into(),
+            step: "a".into(),
+            kind: "backup".into(),
+        });
+        progress.heard()("s", "a", &far(1_000_000));
+        table.draw(&progress.news);
+        let row = "reading ━━━━━───────────────  1.00 MB of 4.00 MB, 3 of 21 tables";
+        assert!(term.contents().contains(row), "{}", term.contents());
+        let mut news = News::default();
+        let at = |news: &mut News, seconds| news.hear("s#a", &far(0), (false, Duration::from_secs(seconds)));
+        assert_eq!(at(&mut news, 9), None);
+        assert!(at(&mut news, 10).is_some_and(|line| line.starts_with("  … s#a")));
+        assert_eq!((at(&mut news, 19), at(&mut news, 20).is_some()), (None, true));
     }
 
     #[test]

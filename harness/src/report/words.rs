@@ -2,7 +2,8 @@
 //! step is as it is, and what to do next.
 
 use super::{Report, ScenarioReport, StepReport, Tally};
-use crate::model::{Exit, Finding, Verdict};
+use crate::model::{Exit, Far, Finding, Verdict};
+use indicatif::DecimalBytes;
 use serde_json::Value;
 
 /// Verdicts in the order in which people need them.
@@ -34,6 +35,27 @@ pub fn seconds(seconds: f64) -> String {
         0..3600 => format!("{}m {:02}s", whole / 60, whole % 60),
         _ => format!("{}h {:02}m", whole / 3600, whole % 3600 / 60),
     }
+}
+
+/// How many marks a bar has.
+const BAR: u64 = 20;
+
+/// How far something has come: `reading back ━━━━━━━━━━──────────  41.2 of 83.1 MB`, `dumping  12 MB, 3 of 21 tables`.
+pub(super) fn far(far: &Far) -> String {
+    let (mut bar, mut parts) = (String::new(), vec![]);
+    match far.bytes {
+        Some((done, Some(of))) if of > 0 => {
+            let marks = usize::try_from(done.min(of) * BAR / of).unwrap_or_default();
+            bar = format!(" {:─<wide$}", "━".repeat(marks), wide = usize::try_from(BAR).unwrap_or_default());
+            parts.push(format!("{} of {}", DecimalBytes(done), DecimalBytes(of)));
+        }
+        Some((done, _)) => parts.push(DecimalBytes(done).to_string()),
+        None => {}
+    }
+    if let Some((done, of)) = far.tables {
+        parts.push(format!("{done} of {}", count(of, "table")));
+    }
+    if parts.is_empty() { far.what.to_owned() } else { format!("{}{bar}  {}", far.what, parts.join(", ")) }
 }
 
 /// Text on one line without anything that could move a cursor, hide text or break a file: white space becomes one

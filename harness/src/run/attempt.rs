@@ -61,7 +61,7 @@ impl Runner {
         mut deed: Deed<'_>,
         record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
-        let cx = self.context(pace);
+        let cx = self.context(pace, record);
         let began = self.world.clock.elapsed();
         let mut holding: Option<Timestamp> = None;
         loop {

@@ -11,7 +11,7 @@ pub use stop::Stop;
 
 use crate::clock::Clock;
 use crate::environment::Systems;
-use crate::model::{Event, Exit, ScenarioInfo, Verdict};
+use crate::model::{Event, Exit, Far, ScenarioInfo, Verdict};
 use crate::record::{RecordError, Recorder};
 use crate::scenario::{Plan, Scenario};
 use crate::undo::{Debt, Ledger};
@@ -34,7 +34,12 @@ pub struct World {
     pub run: Map<String, Value>,
     /// How many scenarios run side by side; at least one does.
     pub jobs: usize,
+    /// Is told how far a step of a scenario has come; nothing of it is kept.
+    pub heard: Option<Hear>,
 }
+
+/// Hears of a scenario's step how far it has come.
+pub type Hear = Arc<dyn Fn(&str, &str, &Far) + Send + Sync>;
 
 /// How a run ended, as it was written.
 #[derive(Debug)]

@@ -161,9 +161,13 @@ impl Runner {
         }
     }
 
-    pub(super) fn context(&self, pace: &Pace<'_>) -> Cx {
+    pub(super) fn context(&self, pace: &Pace<'_>, record: &StepRecord) -> Cx {
         let (clock, systems) = (self.world.clock.clone(), self.world.systems.clone());
-        Cx { clock, systems, via: pace.via.clone(), log: Log::default(), timeout: pace.timeout }
+        let log = self.world.heard.clone().map_or_else(Log::default, |heard| {
+            let (scenario, step) = (record.scenario.clone(), record.step.clone());
+            Log::heard(move |far| heard(&scenario, &step, far))
+        });
+        Cx { clock, systems, via: pace.via.clone(), log, timeout: pace.timeout }
     }
 
     /// Judges a record as it will be kept: cleaned, serialised and read back.

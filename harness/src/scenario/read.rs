@@ -377,6 +377,8 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
         Ok((doing, first_of)) => {
             step.kinds = doing.kinds();
             if let Doing::Act(act) = &doing {
+                let named = act.named().map(|(role, name)| (role.to_owned(), name.to_owned()));
+                step.via.extend(named);
                 step.needs = act.needs().to_vec();
                 step.promises = act.promises();
             }

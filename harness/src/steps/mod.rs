@@ -164,6 +164,10 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn roles(&self) -> &'static [&'static str] {
         Self::ROLES
     }
+    /// The role that a setting names a connection for by itself, and that name.
+    fn named(&self) -> Option<(&'static str, &str)> {
+        None
+    }
     /// The roles that putting this back uses, where that is not all of them.
     fn roles_back(_owed: &Self::Undo) -> &'static [&'static str] {
         Self::ROLES
@@ -353,6 +357,8 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
         pub fn needs(&self) -> &'static [Permission] { match self { $(Self::$variant(kind) => kind.needs()),+ } }
         /// Do these settings promise to put the change back?
         pub fn promises(&self) -> bool { match self { $(Self::$variant(kind) => kind.promises()),+ } }
+        /// The role that a setting names a connection for by itself, and that name.
+        pub fn named(&self) -> Option<(&'static str, &str)> { match self { $(Self::$variant(kind) => kind.named()),+ } }
         /// What is known of the kind, with the roles that these settings use.
         pub fn used(&self) -> KindInfo {
             let roles = match self { $(Self::$variant(kind) => kind.roles()),+ };

@@ -6,13 +6,13 @@ use super::remote::Remote;
 use super::upload::{self, Upload};
 use super::versions::{self, Removed, Version};
 use super::{folder, list, place};
-use crate::clients::ClientError;
 use crate::clients::http::Wire;
+use crate::clients::{ClientError, Log};
 use crate::environment::StorePlace;
 use crate::undo::Leave;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -121,6 +121,16 @@ impl<'a> Store<'a> {
     /// # Errors
     /// When it cannot be read. What breaks off later is the stream's last item.
     pub async fn read(&self, key: &str) -> Result<Option<(u64, Stream)>, ClientError> {
+        let Some((size, stream)) = self.opened(key).await? else { return Ok(None) };
+        let (log, mut seen) = (self.log().clone(), 0);
+        let heard = stream.inspect_ok(move |bytes| {
+            seen += bytes.len() as u64;
+            log.far(|far| far.bytes = Some((seen, Some(size))));
+        });
+        Ok(Some((size, heard.boxed())))
+    }
+
+    async fn opened(&self, key: &str) -> Result<Option<(u64, Stream)>, ClientError> {
         let found = match &self.place {
             Place::Folder(root) => folder::read(self.wire(), file(root, key)?).await?,
             Place::Bucket(on) => on.1.read(key).await?,
@@ -129,12 +139,17 @@ impl<'a> Store<'a> {
         Ok(found.map(|(size, stream)| (size, counted(key, size, stream))))
     }
 
+    /// What is taken down of it.
+    pub fn log(&self) -> &'a Log {
+        self.wire.log
+    }
+
     /// A small object as a whole; `None` where there is none.
     ///
     /// # Errors
     /// As of [`Store::read`], and when it has more bytes than `limit`.
     pub async fn get(&self, key: &str, limit: usize) -> Result<Option<Vec<u8>>, ClientError> {
-        let Some((size, mut stream)) = self.read(key).await? else { return Ok(None) };
+        let Some((size, mut stream)) = self.opened(key).await? else { return Ok(None) };
         if size > limit as u64 {
             return Err(ClientError::TooLarge { at: key.to_owned(), limit: limit as u64 });
         }

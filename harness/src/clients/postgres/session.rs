@@ -4,7 +4,7 @@
 use super::Database;
 use super::connect::{Way, said_no};
 use crate::clients::http::Wire;
-use crate::clients::{ClientError, error};
+use crate::clients::{ClientError, Log, error};
 use crate::model::Exchange;
 use futures_util::TryStreamExt;
 use std::pin::pin;
@@ -66,6 +66,11 @@ impl<'a> Session<'a> {
     /// The address without the password.
     pub(super) fn at(&self) -> &str {
         &self.way.at
+    }
+
+    /// What is taken down of it.
+    pub(super) fn log(&self) -> &'a Log {
+        self.wire.log
     }
 
     /// Opens the transaction. Takes no snapshot yet, so that locks can be had first.

@@ -1,6 +1,6 @@
 //! What is judged about a drill. Differences are named one by one, up to a limit: the first few say what to look at.
 
-use super::{Into, RestoreDrill};
+use super::{Into, RestoreDrill, live};
 use crate::backup::compare::{Comparison, Difference, TablePair};
 use crate::backup::drill::{Drilled, Tier};
 use crate::model::{Duration, Finding};
@@ -33,8 +33,12 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
             // Without a manifest there is nothing to compare with, which `unproven` says.
             findings.extend(contents(compared));
         }
+        if asked.into == Into::Recreate {
+            findings.push(replaced(seen));
+        }
     }
     if seen.comparison.is_some() {
+        findings.extend(seen.live.iter().map(|live| live::judge(live, asked.tolerance.unwrap_or_default())));
         findings.extend(asked.queries.keys().map(|name| query(name, seen)));
         if asked.tier >= Tier::T4 && asked.into == Into::Scratch {
             findings.push(control(seen));
@@ -43,6 +47,19 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
     }
     findings.extend(asked.rpo.map(|target| age(target, seen)));
     findings
+}
+
+fn replaced(seen: &Drilled) -> Finding {
+    let (what, expected) = ("the database is what came back", "put in its place");
+    match &seen.replaced {
+        Some(_) => Finding::judged(what, expected, expected, true),
+        None => Finding::judged(
+            what,
+            expected,
+            "it is as it was, for not all that came back was seen to be the same",
+            false,
+        ),
+    }
 }
 
 fn rows(compared: &Comparison) -> Finding {

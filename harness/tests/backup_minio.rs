@@ -16,17 +16,14 @@ mod postgres;
 
 use backups::{BACKUP, DRILL, open, server, stand_in};
 use fixtures::{Desk, until};
-use libtest_mimic::{Arguments, Trial};
-use minio::Minio;
+use libtest_mimic::Arguments;
+use minio::{Minio, trial};
 use postgres::{POSTGRES_PASSWORD, Postgres};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 const LOGIN: (&str, &str) = ("labroot-access", "lab/root+secret=word");
-
-const REASON: &str = "ignored: no MinIO here, see `make setup`: it takes Go to build one";
 
 const APP: &str = "CREATE TABLE bookings (id int PRIMARY KEY, note text);
     INSERT INTO bookings SELECT i, 'note ' || i FROM generate_series(1, 500) i;";
@@ -34,23 +31,12 @@ const APP: &str = "CREATE TABLE bookings (id int PRIMARY KEY, note text);
 /// For so long a dead store may be tried.
 const GIVEN_UP: Duration = Duration::from_secs(300);
 
-type Test = fn(&Path);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 2] =
-        [("a_store_that_refuses_gets_no_backup", refuses), ("a_store_that_dies_holds_no_backup", dies)];
-    let program = minio::program();
-    let trials = tests.into_iter().map(|(name, test)| {
-        let program = program.clone();
-        let missing = program.is_none();
-        let trial = Trial::test(name, move || {
-            test(&program.ok_or("there is no MinIO")?);
-            Ok(())
-        });
-        if missing { trial.with_kind(REASON).with_ignored_flag(true) } else { trial }
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let trials = vec![
+        trial("a_store_that_refuses_gets_no_backup", refuses),
+        trial("a_store_that_dies_holds_no_backup", dies),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 /// A desk whose store is this place in it.
@@ -74,9 +60,9 @@ fn no_secret(desk: &Desk) {
     desk.tells_none_of(&[POSTGRES_PASSWORD, LOGIN.1, "another-secret-key"]);
 }
 
-fn refuses(program: &Path) {
+fn refuses() {
     let runtime = Runtime::new().unwrap();
-    let minio = runtime.block_on(Minio::start(program, LOGIN));
+    let minio = runtime.block_on(Minio::start(LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     for (place, secret, words) in
@@ -98,9 +84,9 @@ fn refuses(program: &Path) {
     no_secret(&desk);
 }
 
-fn dies(program: &Path) {
+fn dies() {
     let runtime = Runtime::new().unwrap();
-    let mut minio = runtime.block_on(Minio::start(program, LOGIN));
+    let mut minio = runtime.block_on(Minio::start(LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     let mut desk = desk(&server, &minio, "store/a", LOGIN.1);

@@ -6,8 +6,8 @@ use super::process::free_address;
 use super::rules::Rules;
 use super::service::{Service, ServiceSpec};
 use super::{
-    Alertmanager, AppSpec, Break, Cluster, FileSpec, LabError, Postgres, PostgresSpec, Prometheus, Watches,
-    alertmanager, daemon, has, postgres,
+    Alertmanager, AppSpec, Break, Cluster, FileSpec, LabError, Minio, MinioSpec, Postgres, PostgresSpec,
+    Prometheus, Watches, alertmanager, daemon, has, minio, postgres,
 };
 use crate::clock::Clock;
 use serde::Deserialize;
@@ -68,6 +68,8 @@ pub struct WorldSpec {
     pub postgres: Option<PostgresSpec>,
     /// The folder `store` as the connection of that name, with what `files` put there; none: there is no store.
     pub store: Option<StoreSpec>,
+    /// A MinIO with buckets, each a connection; none: there is no MinIO.
+    pub minio: Option<MinioSpec>,
 }
 
 /// A store of a world. There is nothing to say of it.
@@ -88,7 +90,8 @@ impl WorldSpec {
     /// The same, where the files that it names lie below this folder.
     #[must_use]
     pub fn below(mut self, folder: &Path) -> Self {
-        self.files.values_mut().for_each(|file| file.below(folder));
+        let objects = self.minio.iter_mut().flat_map(|minio| minio.objects.values_mut());
+        self.files.values_mut().chain(objects).for_each(|file| file.below(folder));
         let sql = self.postgres.iter_mut().flat_map(|postgres| &mut postgres.sql);
         let files = &self.files;
         for file in
@@ -119,6 +122,9 @@ impl WorldSpec {
         if !Cluster::installed() && self.postgres.take().is_some() {
             lacks(POSTGRES, postgres::PACKAGE);
         }
+        if let Some(minio) = self.minio.take_if(|_| !Minio::installed()) {
+            minio.stores.keys().for_each(|store| lacks(store, minio::PACKAGE));
+        }
         (self, missing)
     }
 }
@@ -130,13 +136,15 @@ pub struct World {
     prometheus: Prometheus,
     alertmanager: Option<Alertmanager>,
     postgres: Option<Postgres>,
+    minio: Option<Minio>,
     rules: Rules,
     apps: BTreeMap<String, App>,
     services: BTreeMap<String, Service>,
     vars: BTreeMap<String, String>,
     addresses: BTreeMap<String, String>,
     receiver: String,
-    has_store: bool,
+    /// Stores by name, as the environment file has them.
+    stores: BTreeMap<String, Value>,
     folder: TempDir,
     clock: Clock,
 }
@@ -183,6 +191,9 @@ impl World {
             None => None,
         };
         addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
+        let (minio, stores) = stores(place, spec).await?;
+        let buckets = spec.minio.iter().flat_map(|minio| minio.stores.keys());
+        addresses.extend(minio.iter().flat_map(|one| buckets.clone().map(|name| (name.clone(), one.url.clone()))));
         let rules = Rules::copy(&spec.rules.iter().map(here).collect::<Vec<_>>(), place).await?;
         let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
         let prometheus = Prometheus::start(place, watches).await?;
@@ -192,13 +203,14 @@ impl World {
             prometheus,
             alertmanager,
             postgres,
+            minio,
             rules,
             apps,
             services,
             vars,
             addresses,
             receiver,
-            has_store: spec.store.is_some(),
+            stores,
             folder,
             clock,
         };
@@ -316,6 +328,9 @@ impl World {
             Break::Silence(labels) => {
                 self.alertmanager.as_ref().ok_or_else(|| missing(ALERTMANAGER))?.silence(labels).await
             }
+            Break::Minio(one) => {
+                self.minio.as_ref().ok_or_else(|| missing("MinIO"))?.suffer(one).await
+            }
             Break::Sql(text) => self.postgres.as_ref().ok_or_else(|| missing(POSTGRES))?.sql(text).await,
         }
     }
@@ -331,6 +346,9 @@ impl World {
         if let Some(postgres) = self.postgres {
             postgres.stop().await;
         }
+        if let Some(mut minio) = self.minio {
+            minio.stop().await;
+        }
     }
 
     /// As JSON, which is YAML too. The database's URL holds a password, so it stands in a file of its own.
@@ -343,25 +361,43 @@ impl World {
             connections.insert(POSTGRES.to_owned(), json!({ "url": { "file": secret } }));
             postgres::write_private(&secret, &database.url())?;
         }
-        let store = self.folder.path().join(STORE);
-        if self.has_store {
-            connections.insert(STORE.to_owned(), json!({ "url": format!("file://{}", store.display()) }));
-        }
+        connections.extend(self.stores.clone());
         let text = json!({ "proofmark": crate::model::FORMAT, "connections": connections });
         daemon::write(&self.environment(), &text.to_string()).await
     }
 }
 
-/// Its files, and the folder of its store.
+/// Its files.
 async fn furnish(spec: &WorldSpec, folder: &Path, clock: &Clock) -> Result<(), LabError> {
     for (path, file) in &spec.files {
         file.write(&folder.join(path), clock).await?;
     }
-    if spec.store.is_some() {
-        let made = tokio::fs::create_dir_all(folder.join(STORE)).await;
-        made.map_err(LabError::io("making a folder for the store"))?;
-    }
     Ok(())
+}
+
+/// The MinIO of a world, and all its stores by name, as the environment file has them.
+async fn stores(
+    folder: &Path,
+    spec: &WorldSpec,
+) -> Result<(Option<Minio>, BTreeMap<String, Value>), LabError> {
+    let mut all = BTreeMap::new();
+    if spec.store.is_some() {
+        let store = folder.join(STORE);
+        let made = tokio::fs::create_dir_all(&store).await;
+        made.map_err(LabError::io("making a folder for the store"))?;
+        all.insert(STORE.to_owned(), json!({ "url": format!("file://{}", store.display()) }));
+    }
+    let Some(spec) = &spec.minio else { return Ok((None, all)) };
+    let place = folder.join("minio");
+    let made = tokio::fs::create_dir_all(&place).await;
+    made.map_err(LabError::io(format!("making {}", place.display())))?;
+    let minio = Minio::start(&place, ("owner", &hex::encode(rand::random::<[u8; 16]>()))).await?;
+    for (login, secret) in minio.furnish(spec).await? {
+        postgres::write_private(&place.join(format!("{login}.access")), &login)?;
+        postgres::write_private(&place.join(format!("{login}.secret")), &secret)?;
+    }
+    all.extend(spec.stores.iter().map(|(name, store)| (name.clone(), minio.connection(store, &place))));
+    Ok((Some(minio), all))
 }
 
 /// The applications and the services of a world, by name.

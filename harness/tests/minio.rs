@@ -94,11 +94,11 @@ async fn refusals(minio: Arc<Minio>) {
     minio.put("/closed", "").await;
     minio.put("/closed/one", "1").await;
     let cases = [
-        ("closed", ("not-a-key-of-it", SECRET), "InvalidAccessKeyId"),
-        ("closed", (ACCESS, "not-its-secret"), "SignatureDoesNotMatch"),
-        ("not-there", LOGIN, "NoSuchBucket"),
+        ("closed", ("not-a-key-of-it", SECRET), "InvalidAccessKeyId", Verdict::Passed),
+        ("closed", (ACCESS, "not-its-secret"), "SignatureDoesNotMatch", Verdict::Unverified),
+        ("not-there", LOGIN, "NoSuchBucket", Verdict::Unverified),
     ];
-    for (place, login, code) in cases {
+    for (place, login, code, revoked) in cases {
         assert!(minio.healthy().await, "its health says nothing about a login");
         let cx = store::store(bucket(&minio.url, place, login));
         let error = objects(&cx, json!({})).await.unwrap_err();
@@ -110,8 +110,12 @@ async fn refusals(minio: Arc<Minio>) {
             (Verdict::Failed, &json!(code)),
             "{look:?}"
         );
+        let look = state(&cx, json!({"refused": true})).await.unwrap();
+        assert_eq!(look.verdict, revoked, "{look:?}");
     }
-    assert_eq!(state(&at(&minio, "closed"), json!({})).await.unwrap().verdict, Verdict::Passed);
+    let works = state(&at(&minio, "closed"), json!({})).await.unwrap();
+    let revoked = state(&at(&minio, "closed"), json!({"refused": true})).await.unwrap();
+    assert_eq!((works.verdict, revoked.verdict), (Verdict::Passed, Verdict::Failed), "{revoked:?}");
     let mut other = Minio::start(LOGIN).await;
     let cx = at(&other, "closed");
     other.stop().await;

@@ -53,7 +53,7 @@ impl Prepared {
 
     /// Why this scenario cannot be run here. A kind asks the systems of its roles; what is watched is named by its job.
     fn reason(&self, scenario: &str) -> Option<String> {
-        let forms = ["via: {}", "job: {}"];
+        let forms = ["via: {}", "store: {}", "job: {}"];
         let asks = |name: &str| {
             let kinds = proofmark::steps::kinds().filter(|kind| kind.roles.contains(&name));
             let starts: Vec<String> = kinds.map(|kind| format!("{}:", kind.name)).collect();

@@ -19,6 +19,8 @@ pub struct FileSpec {
     pub text: String,
     /// The file that it is a copy of, instead of `text`.
     pub from: Option<PathBuf>,
+    /// Only so many of its first bytes.
+    pub cut_after: Option<usize>,
     /// May it be executed?
     #[serde(default)]
     pub executable: bool,
@@ -52,8 +54,15 @@ impl FileSpec {
 
     /// What it holds.
     pub(super) async fn bytes(&self) -> Result<Vec<u8>, LabError> {
-        let Some(from) = &self.from else { return Ok(self.text.clone().into_bytes()) };
-        tokio::fs::read(from).await.map_err(LabError::io(format!("copying {}", from.display())))
+        let mut bytes = match &self.from {
+            Some(from) => {
+                let read = tokio::fs::read(from).await;
+                read.map_err(LabError::io(format!("copying {}", from.display())))?
+            }
+            None => self.text.clone().into_bytes(),
+        };
+        bytes.truncate(self.cut_after.unwrap_or(usize::MAX));
+        Ok(bytes)
     }
 
     /// When it was written, if that is said.

@@ -260,18 +260,19 @@ impl Minio {
 
     /// Lets a login do this, and no more.
     async fn allow(&self, login: &str, right: Right) -> Result<(), LabError> {
-        let (policy, status) = match right {
-            Right::Write => ("readwrite", "enabled"),
-            Right::Read => (READER, "enabled"),
-            Right::None => ("readwrite", "disabled"),
-        };
+        let policy = if right == Right::Read { READER } else { "readwrite" };
         let admin = "/minio/admin/v3";
+        let status = |is: &str| format!("{admin}/set-user-status?accessKey={login}&status={is}");
+        // One that is disabled is not found.
+        self.send("PUT", &status("enabled"), &[], b"").await?;
         let policy = format!(
             "{admin}/set-user-or-group-policy?isGroup=false&policyName={policy}&userOrGroup={login}"
         );
         self.send("PUT", &policy, &[], b"").await?;
-        let status = format!("{admin}/set-user-status?accessKey={login}&status={status}");
-        self.send("PUT", &status, &[], b"").await.map(drop)
+        match right {
+            Right::None => self.send("PUT", &status("disabled"), &[], b"").await.map(drop),
+            Right::Write | Right::Read => Ok(()),
+        }
     }
 
     /// Puts an object at `bucket/key`, as old as it is to be.

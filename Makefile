@@ -15,7 +15,7 @@ demo: packages ## Run the demo: a world where all is well, then a broken one
 
 packages: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, what tests need
 	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
-	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace
+	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace curl=curl
 
 setup: packages ## The same, and build the MinIO of the tests, once, where there is Go
 	@scripts/setup-minio

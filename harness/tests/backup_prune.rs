@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     ];
     let untraced = (!strace).then_some(NO_STRACE);
     trials.extend(traced.into_iter().map(|(name, test)| trial(name, test, untraced)));
-        let buckets: [(&str, fn()); 2] = [
+    let buckets: [(&str, fn()); 2] = [
         ("every_version_goes_and_markers_of_others_are_named", versions),
         ("what_a_lock_keeps_is_left_whole_and_is_no_failure", locks),
     ];

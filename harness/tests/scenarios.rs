@@ -15,6 +15,9 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, RwLock};
 use tokio::runtime::Runtime;
 
+/// Who runs them.
+const OPERATOR: &str = "the tests of scenarios";
+
 /// What a test of a scenario asks of its file; the program reads the rest.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -255,7 +258,7 @@ fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Ou
         .arg(root().canonicalize()?.join("scenarios").join(folder))
         // Relative paths of a scenario are the world's.
         .current_dir(world.folder())
-        .args(["--only", id, "--allow", "exec,change,destroy", "--env"])
+        .args(["--only", id, "--allow", "exec,change,destroy", "--operator", OPERATOR, "--env"])
         .arg(world.environment())
         .arg("--evidence")
         .arg(&evidence)
@@ -272,7 +275,12 @@ fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Ou
                 .find(|it| it.extension() == Some("json".as_ref()))
         })
         .ok_or_else(|| format!("it left no report:\n{}", told()))?;
-    let outcome = Outcome::parse(&fs::read_to_string(report)?)?;
+    let report = fs::read_to_string(report)?;
+    let outcome = Outcome::parse(&report)?;
+    let said: serde_json::Value = serde_json::from_str(&report)?;
+    ensure(said["operator"] == OPERATOR && said["started"].is_string(), || {
+        format!("the report does not say who ran it, and when: {} {}", said["operator"], said["started"])
+    })?;
     let verified = proofmark().arg("verify").arg("--evidence").arg(&evidence).output()?;
     ensure(verified.status.success(), || {
         format!("its evidence does not verify: {}", String::from_utf8_lossy(&verified.stdout))

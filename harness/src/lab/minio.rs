@@ -30,8 +30,23 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 /// How often it is looked whether it is ready.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
-/// The policy of a login that may list and read. MinIO's own `readonly` may not list.
+/// The policies of logins that may do less. MinIO's own `readonly` may not list.
+const POLICIES: [(&str, &[&str]); 2] = [
+    (READER, &["s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject"]),
+    (
+        KEEPER,
+        &[
+            "s3:ListBucket",
+            "s3:GetBucketLocation",
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:AbortMultipartUpload",
+            "s3:ListBucketMultipartUploads",
+        ],
+    ),
+];
 const READER: &str = "proofmark-reader";
+const KEEPER: &str = "proofmark-keeper";
 
 /// When an object is to have been written.
 const WRITTEN: &str = "x-minio-source-mtime";
@@ -87,6 +102,8 @@ pub enum MinioBreak {
 pub enum Right {
     /// Everything.
     Write,
+    /// List, read and write; nothing may be deleted.
+    Keep,
     /// List and read.
     Read,
     /// It was disabled, and the server says that it does not know it.
@@ -218,11 +235,12 @@ impl Minio {
 
     /// Makes what the description names. Gives back the secret keys by login.
     pub(super) async fn furnish(&self, spec: &MinioSpec) -> Result<BTreeMap<String, String>, LabError> {
-        let reader = json!({ "Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow", "Resource": ["arn:aws:s3:::*"],
-            "Action": ["s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject"] }] });
-        let target = format!("/minio/admin/v3/add-canned-policy?name={READER}");
-        self.send("PUT", &target, &[], reader.to_string().as_bytes()).await?;
+        for (name, actions) in POLICIES {
+            let policy = json!({ "Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Resource": ["arn:aws:s3:::*"], "Action": actions }] });
+            let target = format!("/minio/admin/v3/add-canned-policy?name={name}");
+            self.send("PUT", &target, &[], policy.to_string().as_bytes()).await?;
+        }
         let mut secrets = BTreeMap::new();
         for (name, right) in &spec.logins {
             let secret = hex::encode(rand::random::<[u8; 16]>());
@@ -260,18 +278,21 @@ impl Minio {
 
     /// Lets a login do this, and no more.
     async fn allow(&self, login: &str, right: Right) -> Result<(), LabError> {
-        let policy = if right == Right::Read { READER } else { "readwrite" };
+        let policy = match right {
+            Right::Write | Right::None => "readwrite",
+            Right::Keep => KEEPER,
+            Right::Read => READER,
+        };
         let admin = "/minio/admin/v3";
         let status = |is: &str| format!("{admin}/set-user-status?accessKey={login}&status={is}");
         // One that is disabled is not found.
         self.send("PUT", &status("enabled"), &[], b"").await?;
-        let policy = format!(
-            "{admin}/set-user-or-group-policy?isGroup=false&policyName={policy}&userOrGroup={login}"
-        );
+        let policy =
+            format!("{admin}/set-user-or-group-policy?isGroup=false&policyName={policy}&userOrGroup={login}");
         self.send("PUT", &policy, &[], b"").await?;
         match right {
             Right::None => self.send("PUT", &status("disabled"), &[], b"").await.map(drop),
-            Right::Write | Right::Read => Ok(()),
+            _ => Ok(()),
         }
     }
 

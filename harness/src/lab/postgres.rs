@@ -21,6 +21,8 @@ pub(super) const PACKAGE: &str = "postgresql";
 /// Where Debian has the programs of each version: not on PATH.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
+const SUPERUSER: &str = "postgres";
+
 const READY: &str = "database system is ready to accept connections";
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -39,6 +41,9 @@ pub struct PostgresSpec {
     /// Files of SQL that fill it, in order.
     #[serde(default)]
     pub sql: Vec<PathBuf>,
+    /// The role that owns the database, fills it, and is the login of the connection: it may make databases, and no more.
+    /// The superuser if it is not said.
+    pub role: Option<String>,
 }
 
 /// A cluster on disk, whether it runs or not.
@@ -110,8 +115,13 @@ impl Cluster {
 
     /// The URL of a database for the superuser, with the password.
     pub fn url(&self, port: u16, database: &str) -> String {
+        self.url_of(SUPERUSER, port, database)
+    }
+
+    /// The same for a role that has the superuser's password.
+    fn url_of(&self, role: &str, port: u16, database: &str) -> String {
         let password = utf8_percent_encode(&self.password, NON_ALPHANUMERIC);
-        format!("postgresql://postgres:{password}@127.0.0.1:{port}/{database}")
+        format!("postgresql://{role}:{password}@127.0.0.1:{port}/{database}")
     }
 
     fn data(&self) -> PathBuf {
@@ -155,6 +165,8 @@ pub struct Postgres {
     cluster: Cluster,
     port: u16,
     database: String,
+    /// The login of the connection.
+    role: String,
 }
 
 impl Postgres {
@@ -175,13 +187,22 @@ impl Postgres {
             Ok((process, port))
         })
         .await?;
-        let database = "postgres".to_owned();
-        let mut started = Self { process, cluster, port, database };
-        let name = &spec.database;
-        started.psql(["-c", &format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""))]).await?;
-        started.database.clone_from(name);
+        let (database, role) = ("postgres".to_owned(), SUPERUSER.to_owned());
+        let mut started = Self { process, cluster, port, database, role };
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        if let Some(role) = &spec.role {
+            let password = &started.cluster.password;
+            let made = format!("CREATE ROLE {} LOGIN CREATEDB PASSWORD '{password}'", quoted(role));
+            started.psql(["-c", &made]).await?;
+            started.role.clone_from(role);
+        }
+        let owner = quoted(&started.role);
+        started.psql(["-c", &format!("CREATE DATABASE {} OWNER {owner}", quoted(&spec.database))]).await?;
+        started.database.clone_from(&spec.database);
+        let becomes = format!("SET ROLE {owner}");
         for file in &spec.sql {
-            started.psql([OsStr::new("-f"), file.as_os_str()]).await?;
+            let words = ["-c", &becomes, "-f"].map(OsStr::new);
+            started.psql(words.into_iter().chain([file.as_os_str()])).await?;
         }
         Ok(started)
     }
@@ -199,9 +220,9 @@ impl Postgres {
         done("psql", psql.args(args).stdin(Stdio::null()).kill_on_drop(true).output().await)
     }
 
-    /// The URL of its database for the superuser, with the password.
+    /// The URL of its database for the role of its connection, with the password.
     pub fn url(&self) -> String {
-        self.cluster.url(self.port, &self.database)
+        self.cluster.url_of(&self.role, self.port, &self.database)
     }
 
     /// Where its database is, without a login.

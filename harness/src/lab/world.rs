@@ -52,7 +52,7 @@ pub struct WorldSpec {
     /// Programs that a scenario may stop; each becomes a connection of its name.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceSpec>,
-    /// What stands here in the place of the same `vars` of scenarios.
+    /// What stands here in the place of the same `vars` of scenarios. `<name>` stands for the URL of an application.
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
     /// Files by their path below the world's folder, in which scenarios are run.
@@ -193,12 +193,13 @@ impl World {
         addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
         let (minio, stores) = stores(place, spec).await?;
         let buckets = spec.minio.iter().flat_map(|minio| minio.stores.keys());
-        addresses.extend(minio.iter().flat_map(|one| buckets.clone().map(|name| (name.clone(), one.url.clone()))));
+        addresses
+            .extend(minio.iter().flat_map(|one| buckets.clone().map(|name| (name.clone(), one.url.clone()))));
         let rules = Rules::copy(&spec.rules.iter().map(here).collect::<Vec<_>>(), place).await?;
         let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
         let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
-        let vars = spec.vars.clone();
+        let vars = filled_in(&spec.vars, &addresses);
         let world = Self {
             prometheus,
             alertmanager,
@@ -328,9 +329,7 @@ impl World {
             Break::Silence(labels) => {
                 self.alertmanager.as_ref().ok_or_else(|| missing(ALERTMANAGER))?.silence(labels).await
             }
-            Break::Minio(one) => {
-                self.minio.as_ref().ok_or_else(|| missing("MinIO"))?.suffer(one).await
-            }
+            Break::Minio(one) => self.minio.as_ref().ok_or_else(|| missing("MinIO"))?.suffer(one).await,
             Break::Sql(text) => self.postgres.as_ref().ok_or_else(|| missing(POSTGRES))?.sql(text).await,
         }
     }
@@ -414,6 +413,17 @@ async fn started(
         services.insert(name.clone(), Service::start(folder, name, clock).await?);
     }
     Ok((apps, services))
+}
+
+/// The variables of a world, with addresses in the place of names.
+fn filled_in(
+    vars: &BTreeMap<String, String>,
+    addresses: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let filled = |text: &String| {
+        addresses.iter().fold(text.clone(), |text, (name, url)| text.replace(&format!("<{name}>"), url))
+    };
+    vars.iter().map(|(name, text)| (name.clone(), filled(text))).collect()
 }
 
 /// `host:port` of a base URL.

@@ -34,7 +34,7 @@ torture: packages ## Kill it at every point of the ledger and at random moments,
 	cargo test --locked -p proofmark --test alert_drill -- --ignored --nocapture
 	cargo test --locked -p proofmark --test backup_kills -- --ignored --nocapture
 
-bench: packages ## Measure the line beside hurl, and reading, a large log and a database beside their bounds
+bench: packages ## Measure the line beside hurl, and reading, a large log, a database, backups and their events beside their bounds
 	@scripts/setup time=time
 	@test -x $(CACHE)/bin/hurl || { \
 	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \

@@ -12,6 +12,7 @@
 )]
 
 mod backup;
+mod events;
 mod line;
 mod log_lines;
 mod postgres;
@@ -23,12 +24,13 @@ use std::path::Path;
 /// What can be measured, by name; it is given a folder that goes away.
 type Part = (&'static str, fn(&Path));
 
-const ALL: [Part; 5] = [
+const ALL: [Part; 6] = [
     ("line", line::measure),
     ("reading", reading::measure),
     ("log_lines", log_lines::measure),
     ("postgres", postgres::measure),
     ("backup", backup::measure),
+    ("events", events::measure),
 ];
 
 fn main() {

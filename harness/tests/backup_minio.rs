@@ -14,11 +14,16 @@ mod minio;
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
+#[path = "ground/proxy.rs"]
+#[expect(dead_code, reason = "the tests of whole objects play other tricks")]
+mod proxy;
+
 use backups::{BACKUP, DRILL, open, server, stand_in};
 use fixtures::{Desk, until};
 use libtest_mimic::Arguments;
 use minio::{Minio, trial};
 use postgres::{POSTGRES_PASSWORD, Postgres};
+use proxy::{Proxy, Trick};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -35,6 +40,7 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("a_store_that_refuses_gets_no_backup", refuses),
         trial("a_store_that_dies_holds_no_backup", dies),
+        trial("a_manifest_that_does_not_arrive_whole_makes_no_backup", cut_short),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -109,5 +115,28 @@ fn dies() {
     desk.sound(&ended);
     let list = runtime.block_on(minio.ask("/store?list-type=2"));
     assert!(list.contains("<KeyCount>0</KeyCount>"), "{list}");
+    no_secret(&desk);
+}
+
+fn cut_short() {
+    let runtime = Runtime::new().unwrap();
+    let minio = runtime.block_on(Minio::start(LOGIN));
+    let proxy = runtime.block_on(Proxy::start(&minio.url));
+    let server = server(APP);
+    runtime.block_on(minio.put("/store", ""));
+    let listed = || runtime.block_on(minio.ask("/store?list-type=2"));
+    let desk = desk(&server, &minio, "store/a", LOGIN.1);
+    let environment = std::fs::read_to_string(desk.path("environment.yaml")).unwrap();
+    desk.write("environment.yaml", environment.replace(&minio.url, &proxy.url));
+    proxy.play("PUT /store/a/*.manifest.json", Trick::CutRequest(500));
+    let ended = desk.run(&["--allow", "change"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    desk.sound(&ended);
+    assert!(listed().contains("<KeyCount>0</KeyCount>"), "{}", listed());
+    assert_eq!(proxy.forget(), 1, "it was played, and stays until it is forgotten");
+    // The answer alone is lost: what stands there is ours, and the backup is made.
+    proxy.play("PUT /store/a/*.manifest.json", Trick::LoseAnswer);
+    desk.runs("change", 0);
+    assert!(listed().contains("<KeyCount>2</KeyCount>") && proxy.left() == 0, "{}", listed());
     no_secret(&desk);
 }

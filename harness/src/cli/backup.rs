@@ -122,19 +122,19 @@ pub(super) struct Verify {
 
 const CREATE: Builtin = Builtin {
     command: "backup create",
-    file: ("backup/create.yaml", include_str!("builtin/backup/create.yaml")),
+    file: ("builtin/backup/create.yaml", include_str!("builtin/backup/create.yaml")),
     step: "create",
     confirm: None,
 };
 const LIST: Builtin = Builtin {
     command: "backup list",
-    file: ("backup/list.yaml", include_str!("builtin/backup/list.yaml")),
+    file: ("builtin/backup/list.yaml", include_str!("builtin/backup/list.yaml")),
     step: "list",
     confirm: None,
 };
 const VERIFY: Builtin = Builtin {
     command: "backup verify",
-    file: ("backup/verify.yaml", include_str!("builtin/backup/verify.yaml")),
+    file: ("builtin/backup/verify.yaml", include_str!("builtin/backup/verify.yaml")),
     step: "verify",
     confirm: None,
 };

@@ -1,7 +1,7 @@
 //! Commands that are scenarios: the file stands in the program, flags become its `vars`, and from there on it is a run like
 //! any other, with evidence and reports.
 
-use super::run::{Confirm, Kept, Order, Told, conclude};
+use super::run::{Confirm, Kept, Order, Told, conclude, teller};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
@@ -38,7 +38,7 @@ pub(super) struct Ran {
 pub(super) struct Builtin {
     /// As it is typed: `backup create`.
     pub(super) command: &'static str,
-    /// Name and text of the scenario.
+    /// Path and text of the scenario.
     pub(super) file: (&'static str, &'static str),
     /// The step that sees what the command tells.
     pub(super) step: &'static str,
@@ -49,7 +49,7 @@ pub(super) struct Builtin {
 impl Builtin {
     /// Its scenario's id.
     pub(super) fn scenario(&self) -> &'static str {
-        self.file.0.trim_end_matches(".yaml")
+        self.file.0.trim_start_matches("builtin/").trim_end_matches(".yaml")
     }
 
     /// Runs it; `tell` makes of what was seen, and of the run, what people read before the report.
@@ -70,10 +70,10 @@ impl Builtin {
             kept,
             jobs: 1,
             deadline: None,
-            inside: Some(format!("builtin/{}", self.file.0)),
+            inside: Some(self.file.0),
             confirm: self.confirm,
         };
-        let (ended, exports) = match order.perform(load, || None, clock).await {
+        let (ended, exports) = match order.perform(load, || None, (clock, teller(kept.format))).await {
             Ok(ended) => ended,
             Err(stopped) => return Ran { exit: stopped.exit, seen: Value::Null, why: Some(stopped.why) },
         };

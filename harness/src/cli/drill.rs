@@ -2,12 +2,12 @@
 
 use super::backup::{events, left_open, rows, shown, vars};
 use super::builtin::{Builtin, Common};
-use super::{many, tell};
+use super::{many, note_password};
 use crate::backup::archive::Outcome;
 use crate::backup::compare::TablePair;
 use crate::backup::drill::Drilled;
 use crate::clock::Clock;
-use crate::environment::{Environment, tells_password};
+use crate::environment::Environment;
 use crate::model::{Duration, Exit, RunInfo};
 use crate::record::{Run, newest_first, read};
 use crate::report::{line, seconds};
@@ -69,7 +69,7 @@ pub(super) struct Options {
 
 const DRILL: Builtin = Builtin {
     command: "drill",
-    file: ("drill.yaml", include_str!("builtin/drill.yaml")),
+    file: ("builtin/drill.yaml", include_str!("builtin/drill.yaml")),
     step: "drill",
     confirm: None,
 };
@@ -79,11 +79,7 @@ pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
     let Options { backup, prefix, tier, rto, rpo, jobs, events_log, common, .. } = options;
     let environment = match (&common.env, &options.store, &options.into) {
         (None, Some(store), Some(into)) => {
-            if tells_password(into) {
-                tell(
-                    "note: a password on the command line is seen by everyone who can list processes; `--into env:NAME` names a variable that holds it\n",
-                );
-            }
+            note_password("--into", into);
             Environment::of_places(store, options.endpoint.as_deref(), into)
         }
         (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load),

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. The result goes to standard output, progress and diagnostics to standard
 //! error.
 
+mod audit;
 mod backup;
 mod builtin;
 pub mod demo;
@@ -13,11 +14,12 @@ mod report;
 mod restore;
 mod run;
 mod schema;
+mod r#try;
 mod verify;
 
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::Environment;
+use crate::environment::{Environment, tells_password};
 use crate::model::{Exit, Permission};
 use crate::redact::Redactor;
 use crate::report::inert;
@@ -87,9 +89,15 @@ enum Command {
     /// Make, list, verify, prune and restore backups of a PostgreSQL database
     #[command(subcommand, after_help = backup::EXAMPLES)]
     Backup(backup::Command),
+    /// Find what a live system would not tell: alerts that can never fire, targets that are down
+    #[command(subcommand, after_help = audit::EXAMPLES)]
+    Audit(audit::Command),
     /// Prove a backup, anyone's: restore it into a scratch database, compare, drop it again
     #[command(override_usage = drill::USAGE, after_help = drill::EXAMPLES)]
     Drill(drill::Options),
+    /// Make one check without any file, and show what it saw
+    #[command(after_help = r#try::EXAMPLES)]
+    Try(r#try::Options),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
     #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain http")]
     Explain(explain::Options),
@@ -178,6 +186,15 @@ fn tell(line: &str) {
     let _ = writeln!(anstream::stderr(), "{}", inert(line));
 }
 
+/// A password that was typed is taken, with a word about it. `flag` names the place.
+fn note_password(flag: &str, place: &str) {
+    if tells_password(place) {
+        tell(&format!(
+            "note: a password on the command line is seen by everyone who can list processes; `{flag} env:NAME` names a variable that holds it\n"
+        ));
+    }
+}
+
 /// Shows every mistake; nothing was touched.
 fn refuse(wrong: &[Diag]) -> Exit {
     let colour = std::io::stderr().is_terminal();
@@ -257,7 +274,9 @@ pub async fn main() -> Exit {
         Command::Verify(options) => verify::verify(&options),
         Command::Recover(options) => recover::recover(&options, &clock).await,
         Command::Backup(command) => backup::backup(&command, &clock).await,
+        Command::Audit(command) => audit::audit(&command, &clock).await,
         Command::Drill(options) => drill::drill(&options, &clock).await,
+        Command::Try(options) => r#try::try_one(&options, &clock).await,
         Command::Explain(options) => explain::explain(&options),
         Command::Schema(options) => schema::schema(&options),
         Command::Completions { shell } => {

@@ -52,7 +52,7 @@ pub(super) struct Options {
 
 const PRUNE: Builtin = Builtin {
     command: "backup prune",
-    file: ("backup/prune.yaml", include_str!("builtin/backup/prune.yaml")),
+    file: ("builtin/backup/prune.yaml", include_str!("builtin/backup/prune.yaml")),
     step: "prune",
     confirm: None,
 };

@@ -46,7 +46,7 @@ pub(super) async fn restore(options: &Options, clock: &Clock) -> Exit {
     });
     let builtin = Builtin {
         command: "backup restore",
-        file: ("backup/restore.yaml", include_str!("builtin/backup/restore.yaml")),
+        file: ("builtin/backup/restore.yaml", include_str!("builtin/backup/restore.yaml")),
         step: "restore",
         confirm: (!yes).then_some(typed),
     };

@@ -51,7 +51,7 @@ pub(super) struct Kept {
     pub(super) export: Option<PathBuf>,
     /// Who runs it; kept in the evidence
     #[arg(long, value_name = "NAME", env = "PROOFMARK_OPERATOR")]
-    operator: Option<String>,
+    pub(super) operator: Option<String>,
     /// How to tell it while it runs: for people, or one JSON event per line
     #[arg(long, value_enum, default_value = "human")]
     pub(super) format: Format,
@@ -82,7 +82,8 @@ pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
     let (jobs, deadline) = (options.jobs, options.deadline);
     let order = Order { command: "run", kept: &options.kept, jobs, deadline, inside: None, confirm: None };
     let load = |scope: &Map<String, Value>| options.chosen.load(scope);
-    match order.perform(load, || commit.join().ok().flatten(), clock).await {
+    let told = (clock, teller(options.kept.format));
+    match order.perform(load, || commit.join().ok().flatten(), told).await {
         Ok((ended, exports)) => conclude(&options.kept, &exports, &ended, told_alone),
         Err(stopped) => stopped.exit,
     }
@@ -104,15 +105,15 @@ pub(super) struct Order<'a> {
     pub(super) kept: &'a Kept,
     pub(super) jobs: usize,
     pub(super) deadline: Option<Duration>,
-    /// The path of a file that stands in the program: nobody can mend it, so no place in it is shown.
-    pub(super) inside: Option<String>,
+    /// What the paths begin with of files that stand in the program: nobody can mend it, so no place in it is shown.
+    pub(super) inside: Option<&'a str>,
     /// Is asked before anything is touched, of the systems as they are known then.
     pub(super) confirm: Option<Confirm>,
 }
 
 impl Order<'_> {
     fn refuse(&self, wrong: Vec<Diag>) -> Stopped {
-        let shown = |place: &Place| self.inside.as_deref() != Some(place.source.path.as_str());
+        let shown = |place: &Place| self.inside.is_none_or(|inside| !place.source.path.starts_with(inside));
         let told = |diag: Diag| Diag { place: diag.place.filter(shown), ..diag };
         let wrong: Vec<Diag> = wrong.into_iter().map(told).collect();
         let why = wrong.iter().map(|diag| diag.message.as_str()).collect::<Vec<_>>().join("; ");
@@ -125,7 +126,7 @@ impl Order<'_> {
         &self,
         load: impl FnOnce(&Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>>,
         commit: impl FnOnce() -> Option<String>,
-        clock: &Clock,
+        (clock, tell): (&Clock, Tell),
     ) -> Result<(Ended, Vec<Export>), Stopped> {
         let operator = self.kept.operator();
         let scope = run_scope(clock, &operator);
@@ -144,8 +145,7 @@ impl Order<'_> {
             self.refuse(vec![Diag::new("no-signals", format!("signals cannot be listened to: {error}"))])
         })?;
         let recorded = async {
-            let mut recorder =
-                Recorder::create(&self.kept.evidence, clock, redactor, teller(self.kept.format))?;
+            let mut recorder = Recorder::create(&self.kept.evidence, clock, redactor, tell)?;
             let info = self.info(&plan, &environment, (&recorder.run, &operator, clock));
             recorder.info(&RunInfo { commit: commit(), ..info })?;
             let mut run = scope;

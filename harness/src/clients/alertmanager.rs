@@ -2,8 +2,10 @@
 //!
 //! No filter is sent: the server takes what it cannot read for `false` and hides alerts, with status 200.
 
+mod routes;
 mod silences;
 
+pub use routes::{Lead, Receiver, Routing, routing};
 pub use silences::{Matcher, NewSilence, Silence, expire, silence, silences};
 
 use super::ClientError;

@@ -54,6 +54,15 @@ impl Environment {
         of_places(&optional, (store, endpoint), database)
     }
 
+    /// Connections by name and place, which is read as the role of that name reads it: a URL, `env:NAME` for the variable
+    /// that holds one, a bucket with its endpoint, or a folder.
+    ///
+    /// # Errors
+    /// A place that cannot be read, and every variable that is missing. It is not shown: it may hold a login.
+    pub fn of_urls(places: &[(&str, &str)], endpoint: Option<&str>) -> Result<Self, Vec<Diag>> {
+        of_urls(&optional, places, endpoint)
+    }
+
     /// The connections of a run that had no environment file, from how it has written them down. What was masked there is
     /// left out, but for the login of a bucket, which comes from the same variables.
     pub fn of_run(written: &BTreeMap<String, Value>) -> Self {
@@ -221,28 +230,54 @@ fn of_places(
         Ok(store) => drop(out.connections.insert(STORE.into(), store)),
         Err(mistakes) => wrong.extend(mistakes),
     }
-    match into.strip_prefix(VARIABLE) {
-        Some(name) if name.is_empty() || name.contains('=') => wrong.push(
-            Diag::new("bad-place", "`env:` is not followed by the name of an environment variable")
-                .help("write `--into env:DATABASE_URL`"),
-        ),
-        Some(name) => drop(out.connections.insert(DATABASE.into(), at(Reference::Env(name.into())))),
-        None => match Some(into)
-            .filter(|into| Dsn::is_one(into))
-            .map(|into| Dsn::parse(into, &Redactor::default()))
-        {
-            Some(Ok(_)) => drop(out.connections.insert(DATABASE.into(), at(Reference::Text(into.into())))),
-            broken => {
-                let why = broken.and_then(Result::err).map_or_else(String::new, |why| format!(": {why}"));
-                let diag =
-                    Diag::new("bad-place", format!("what `--into` names is no PostgreSQL database{why}"));
-                wrong.push(diag.help(
-                    "write `env:DATABASE_URL`, `postgresql://user@host:5432/database`, or `host=… dbname=…`",
-                ));
-            }
-        },
+    match database_of(into, "--into") {
+        Ok(server) => drop(out.connections.insert(DATABASE.into(), server)),
+        Err(diag) => wrong.push(diag),
     }
     if wrong.is_empty() { Ok(out) } else { Err(wrong) }
+}
+
+/// The variable that `env:NAME` names; `None` where the text is no such reference.
+fn named(text: &str, flag: &str) -> Option<Result<ConnectionFile, Diag>> {
+    let name = text.strip_prefix(VARIABLE)?;
+    Some(if name.is_empty() || name.contains('=') {
+        let diag = Diag::new("bad-place", "`env:` is not followed by the name of an environment variable");
+        Err(diag.help(format!("write it like this: `{flag} env:DATABASE_URL`")))
+    } else {
+        Ok(at(Reference::Env(name.into())))
+    })
+}
+
+fn database_of(text: &str, flag: &str) -> Result<ConnectionFile, Diag> {
+    if let Some(named) = named(text, flag) {
+        return named;
+    }
+    let read = Some(text).filter(|text| Dsn::is_one(text)).map(|text| Dsn::parse(text, &Redactor::default()));
+    if let Some(Ok(_)) = read {
+        return Ok(at(Reference::Text(text.into())));
+    }
+    let why = read.and_then(Result::err).map_or_else(String::new, |why| format!(": {why}"));
+    let diag = Diag::new("bad-place", format!("what `{flag}` names is no PostgreSQL database{why}"));
+    Err(diag.help("write `env:DATABASE_URL`, `postgresql://user@host:5432/database`, or `host=… dbname=…`"))
+}
+
+fn of_urls(get: Get<'_>, places: &[(&str, &str)], endpoint: Option<&str>) -> Result<Environment, Vec<Diag>> {
+    let mut out = Environment::default();
+    for (name, url) in places {
+        let connection = match *name {
+            STORE => place_of(get, url, endpoint)?,
+            _ if endpoint.is_some() => {
+                let diag = Diag::new("bad-place", "`--endpoint` is for a bucket, and no bucket is read here");
+                return Err(vec![diag.help("leave it out")]);
+            }
+            DATABASE => database_of(url, "--url").map_err(|diag| vec![diag])?,
+            _ => named(url, "--url")
+                .unwrap_or_else(|| Ok(at(Reference::Text((*url).into()))))
+                .map_err(|diag| vec![diag])?,
+        };
+        out.connections.insert((*name).to_owned(), connection);
+    }
+    Ok(out)
 }
 
 fn place_of(get: Get<'_>, place: &str, given: Option<&str>) -> Result<ConnectionFile, Vec<Diag>> {

@@ -77,11 +77,15 @@ pub fn newest_first(root: &Path) -> Vec<PathBuf> {
 }
 
 impl Run {
+    /// A step's own file; `None` where it was not come to.
+    pub fn step(&self, scenario: &str, step: &str) -> Option<StepRecord> {
+        let text = existing(&self.folder.join(scenario).join(format!("{step}.json"))).ok()??;
+        serde_json::from_slice(&text).ok()
+    }
+
     /// What a step saw, as its own file keeps it; `None` where it kept none.
     pub fn observation(&self, scenario: &str, step: &str) -> Option<Value> {
-        let text = existing(&self.folder.join(scenario).join(format!("{step}.json"))).ok()??;
-        let record: StepRecord = serde_json::from_slice(&text).ok()?;
-        Some(record.observation).filter(|seen| !seen.is_null())
+        Some(self.step(scenario, step)?.observation).filter(|seen| !seen.is_null())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The report for people in a terminal: the verdict, then what failed and what to do about it, then the rest.
 
 use super::{Report, ScenarioReport, StepReport, words};
-use crate::model::{Event, Finding, Verdict};
+use crate::model::{Event, Exit, Finding, StepRecord, Verdict};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -51,6 +51,21 @@ pub(super) fn blocks(report: &Report, verdict: Verdict, colour: bool) -> Vec<Str
 pub(super) fn next(report: &Report) -> String {
     let mut page = Page { out: String::new(), colour: false };
     page.next(report, None);
+    page.inert()
+}
+
+/// One step by itself: how it ended and what was concluded, those findings first that did not pass.
+pub fn alone(record: &StepRecord, seconds: f64, exit: Exit, colour: bool) -> String {
+    let mut page = Page { out: String::new(), colour };
+    let word = page.paint(&record.verdict.word().to_uppercase(), of(record.verdict));
+    let facts = format!("{}  exit {}", words::seconds(seconds), exit.code());
+    page.line(&format!("{word}  {}  {}", words::line(&record.kind), page.paint(&facts, DIM)));
+    let bad = |finding: &&Finding| finding.verdict != Verdict::Passed;
+    record.findings.iter().filter(bad).for_each(|finding| page.finding(finding));
+    for finding in record.findings.iter().filter(|finding| !bad(finding)) {
+        let told = format!("  {} {}", words::mark(finding.verdict), words::sentence(finding, WIDTH));
+        page.line(&page.paint(&told, DIM));
+    }
     page.inert()
 }
 

@@ -63,19 +63,19 @@ pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec
     Ok(plan)
 }
 
-/// A scenario that stands in the program itself; `values` take the place of those in its `vars`. `name` is told in the place
-/// of a path, and is the id once `.yaml` is taken off.
+/// A scenario whose text is no file's: it stands in the program itself, or was made of a command line. `values` take the
+/// place of those in its `vars`; `path` is told in the place of one, and is the id without `builtin/` and `.yaml`.
 ///
 /// # Errors
 /// Every mistake that the values make.
 pub fn embedded(
-    (name, text): (&str, &str),
+    (path, text): (&str, &str),
     values: &Map<String, Value>,
     run: &Map<String, Value>,
 ) -> Result<Plan, Vec<Diag>> {
-    let found =
-        Found { path: name.into(), id: name.trim_end_matches(".yaml").to_owned(), root: PathBuf::new() };
-    let source = Arc::new(Source { path: format!("builtin/{name}"), text: text.to_owned() });
+    let id = path.trim_start_matches("builtin/").trim_end_matches(".yaml").to_owned();
+    let found = Found { path: path.into(), id, root: PathBuf::new() };
+    let source = Arc::new(Source { path: path.to_owned(), text: text.to_owned() });
     let scenario = read_text(source, &found, Overrides::Values(values), run)?;
     Ok(Plan { scenarios: vec![scenario] })
 }

@@ -412,6 +412,7 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
 mod alert_drill;
 mod alert_silence;
 mod alertmanager_alerts;
+mod alertmanager_routes;
 mod alertmanager_status;
 mod archive;
 mod backup;
@@ -439,6 +440,7 @@ mod target;
 
 checks! {
     AlertmanagerAlerts => alertmanager_alerts::AlertmanagerAlerts,
+    AlertmanagerRoutes => alertmanager_routes::AlertmanagerRoutes,
     AlertmanagerStatus => alertmanager_status::AlertmanagerStatus,
     BackupCatalogue => backup_catalogue::BackupCatalogue,
     BackupVerify => backup_verify::BackupVerify,

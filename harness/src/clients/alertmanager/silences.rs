@@ -111,9 +111,19 @@ impl Matcher {
 
     /// Does an alert without this label match?
     pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+
+    /// The label that it looks at.
+    pub fn label(&self) -> &str {
+        &self.name
+    }
+
+    /// Does an alert whose label has this value match? Empty where it has no such label.
+    pub fn matches(&self, value: &str) -> bool {
         let same = match self.pattern() {
-            Some(pattern) => pattern.is_ok_and(|pattern| pattern.is_match("")),
-            None => self.value.is_empty(),
+            Some(pattern) => pattern.is_ok_and(|pattern| pattern.is_match(value)),
+            None => self.value == value,
         };
         same == self.equal
     }

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod query;
+mod notify;
 mod reload;
 mod rules;
 mod selectors;
@@ -13,10 +14,11 @@ mod targets;
 mod threshold;
 
 pub use alerts::{Alert, alerts};
+pub use notify::{Outgoing, notified, outgoing};
 pub use query::{Held, Histogram, Queried, Query, Sample, SampleValue, held, query};
 pub use reload::{Reloaded, reload};
 pub use rules::{Loaded, Rule, rules};
-pub use selectors::{Selector, selectors};
+pub use selectors::{Selector, selectors, tree};
 pub use series::{Listed, series};
 pub use status::{Flags, Runtime, flags, runtime, version};
 pub use targets::{Target, dropped, targets};

@@ -37,10 +37,18 @@ struct Around {
 /// # Errors
 /// When the expression cannot be read: in the parser's words. It knows most of `PromQL`, not every server's.
 pub fn selectors(expression: &str) -> Result<Vec<Selector>, String> {
-    readable(expression)?;
     let mut found = Vec::new();
-    walk(&parser::parse(expression)?, &Around::default(), &mut found)?;
+    walk(&tree(expression)?, &Around::default(), &mut found)?;
     Ok(found)
+}
+
+/// The expression as a tree.
+///
+/// # Errors
+/// When the expression cannot be read: in the parser's words.
+pub fn tree(expression: &str) -> Result<Expr, String> {
+    readable(expression)?;
+    parser::parse(expression)
 }
 
 /// May the parser read this at all?

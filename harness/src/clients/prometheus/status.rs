@@ -31,6 +31,8 @@ pub struct Flags {
     pub lifecycle: bool,
     /// How long it waits before it sends the same alert again.
     pub resend_delay: Duration,
+    /// How far back a selector looks for a sample.
+    pub lookback: Duration,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +55,8 @@ struct FlagsInfo {
     lifecycle: String,
     #[serde(default, rename = "rules.alert.resend-delay")]
     resend_delay: String,
+    #[serde(default, rename = "query.lookback-delta")]
+    lookback: String,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +72,8 @@ pub async fn flags(wire: Wire<'_>) -> Result<Flags, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/status/flags") }).await?;
     let info: FlagsInfo = data(&answer)?;
     let resend_delay = info.resend_delay.parse().unwrap_or(Duration::secs(60));
-    Ok(Flags { lifecycle: info.lifecycle == "true", resend_delay })
+    let lookback = info.lookback.parse().unwrap_or(Duration::secs(300));
+    Ok(Flags { lifecycle: info.lifecycle == "true", resend_delay, lookback })
 }
 
 /// What the server says of its run.

@@ -1,12 +1,14 @@
 //! `prometheus-rules`: rules that are loaded *and* work. Loaded alone says little: a rule that cannot be evaluated, or
 //! names a metric that nobody exports, looks as quiet as one that has nothing to say.
 
+mod can_fire;
 mod metrics;
 
 use super::{Check, Cx, StepError};
 use crate::clients::prometheus::{self, Rule};
 use crate::expect::Count;
 use crate::model::Finding;
+use can_fire::CanFire;
 use jiff::{SignedDuration, Timestamp};
 use metrics::Metrics;
 use schemars::JsonSchema;
@@ -43,6 +45,9 @@ pub struct PrometheusRules {
     /// Must every metric that these rules name have series?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub metrics_exist: bool,
+    /// Must every alert among these rules be able to fire?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_fire: bool,
     /// What may be absent, and the reason: a metric (`kube_job_failed`), a selector as the findings write it, or the
     /// name of a rule for all that it selects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -63,6 +68,9 @@ pub struct Seen {
     /// Only with `metrics-exist`: what the rules select.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// Only with `can-fire`: what was asked about the alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub can_fire: Option<CanFire>,
 }
 
 impl Check for PrometheusRules {
@@ -76,12 +84,16 @@ impl Check for PrometheusRules {
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
         let (wire, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
         let loaded = prometheus::rules(wire).await?;
-        let mut rules = loaded.rules;
-        let all = rules.len() as u64;
-        rules.retain(|rule| self.wants(rule));
+        let rules: Vec<Rule> = loaded.rules.iter().filter(|rule| self.wants(rule)).cloned().collect();
         let metrics =
             if self.metrics_exist { Some(Metrics::look(wire.since(started), &rules).await?) } else { None };
-        Ok(Seen { rules, loaded: all, server_time: loaded.server_time, metrics })
+        let can_fire = if self.can_fire {
+            Some(CanFire::look(wire.since(started), &rules, &loaded).await)
+        } else {
+            None
+        };
+        let (all, server_time) = (loaded.rules.len() as u64, loaded.server_time);
+        Ok(Seen { rules, loaded: all, server_time, metrics, can_fire })
     }
 
     fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
@@ -106,6 +118,12 @@ impl Check for PrometheusRules {
                 }
             });
         }
+        if self.can_fire {
+            findings.extend(match &seen.can_fire {
+                Some(can_fire) => can_fire.judge(&seen.rules, self),
+                None => vec![Finding::undecided("the alerts could fire", "a look at them", "there was none")],
+            });
+        }
         findings
     }
 
@@ -114,8 +132,9 @@ impl Check for PrometheusRules {
     }
 
     fn mistake(&self) -> Option<String> {
-        if !self.except.is_empty() && !self.metrics_exist {
-            return Some("`except` says which metrics may be absent; it needs `metrics-exist: true`".into());
+        if !self.except.is_empty() && !self.metrics_exist && !self.can_fire {
+            let why = "`except` says what may be absent or dead; it needs `metrics-exist: true` or `can-fire: true`";
+            return Some(why.into());
         }
         let (without, _) = self.except.iter().find(|(_, reason)| reason.trim().is_empty())?;
         Some(format!("`except` needs the reason why `{without}` may be absent"))

@@ -1,0 +1,317 @@
+//! What an audit found well, as scenarios that guard it: they pass now, and fail when a rule is taken away or dies.
+
+use super::{Audited, leads, tells};
+use crate::cli::many;
+use crate::diag::Diag;
+use crate::model::Verdict;
+use crate::record::Run;
+use crate::report::line;
+use askama::Template;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+/// The files that may be written.
+const FILES: [&str; 4] = ["server.yaml", "targets.yaml", "alerts.yaml", "routes.yaml"];
+
+#[derive(Template)]
+#[template(path = "guard.yaml", escape = "none")]
+struct Guard {
+    at: String,
+    title: &'static str,
+    claim: &'static str,
+    leaves: &'static str,
+    steps: Vec<Step>,
+    left_out: Vec<String>,
+}
+
+struct Step {
+    id: String,
+    title: String,
+    asks: Asks,
+}
+
+/// What a step asks. Names stand in quotes.
+enum Asks {
+    /// Alerts of a group that have to be there and able to fire; so many rules have their names.
+    Alerts {
+        group: String,
+        names: String,
+        rules: usize,
+    },
+    /// Rules of a group that have to be there and well.
+    Rules {
+        group: String,
+        names: String,
+        rules: usize,
+    },
+    Targets {
+        job: String,
+        count: usize,
+    },
+    Server,
+    Routes {
+        names: String,
+    },
+}
+
+/// Is there room for the files? What is there is never written over.
+pub(super) fn room(folder: Option<&Path>) -> Result<(), Diag> {
+    let there = folder.into_iter().flat_map(|folder| FILES.map(|name| folder.join(name)));
+    match there.into_iter().find(|path| path.exists()) {
+        None => Ok(()),
+        Some(path) => {
+            let message = format!("{} is there already", path.display());
+            Err(Diag::new("not-empty", message).help("name another folder, or take the file away first"))
+        }
+    }
+}
+
+/// Writes what is well, and tells what was written.
+pub(super) fn write(seen: &Audited, run: &Run, folder: &Path) -> Result<String, Diag> {
+    let unwritten = |path: &Path, error: &std::io::Error| {
+        let diag = Diag::new("not-written", format!("{} could not be written: {error}", path.display()));
+        diag.help("the audit itself is kept; `--write` another folder")
+    };
+    let at = run.info.as_ref().map(|info| info.started.to_string()).unwrap_or_default();
+    let mut told = String::new();
+    for (name, guard) in FILES.into_iter().zip(guards(seen, &at)) {
+        if guard.steps.is_empty() {
+            continue;
+        }
+        let path = folder.join(name);
+        let text = guard.render().map_err(|error| Diag::new("not-written", error.to_string()))?;
+        fs::create_dir_all(folder).map_err(|error| unwritten(folder, &error))?;
+        let file = fs::OpenOptions::new().create_new(true).write(true).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| unwritten(&path, &error))?;
+        let left = if guard.left_out.is_empty() {
+            String::new()
+        } else {
+            format!(", {} left out", guard.left_out.len())
+        };
+        let steps = many(guard.steps.len(), "step");
+        told.extend(["written  ", &path.display().to_string(), "  ", &steps, &left, "\n"]);
+    }
+    if told.is_empty() {
+        return Ok("nothing is well enough to be guarded, so nothing was written\n\n".to_owned());
+    }
+    Ok(format!("{told}         proofmark run {} --env FILE\n\n", folder.display()))
+}
+
+/// In the order of the files.
+fn guards(seen: &Audited, at: &str) -> [Guard; 4] {
+    let guard = |title, claim, leaves, (steps, left_out)| {
+        let left_out: Vec<String> = left_out;
+        let left_out = left_out.iter().map(|left| line(left)).collect();
+        Guard { at: at.to_owned(), title, claim, leaves, steps, left_out }
+    };
+    [
+        guard(
+            "Prometheus runs what it was last given",
+            "The last reload succeeded.",
+            "That what it was given is right.",
+            server(seen),
+        ),
+        guard(
+            "Every job is scraped",
+            "The jobs that were up at the audit have as many targets as then, and all are up.",
+            "That their metrics are those that rules ask for.",
+            targets(seen),
+        ),
+        guard(
+            "The alerts are there and could fire",
+            "Every rule that was well at the audit is loaded and healthy, and its alert could fire.",
+            "That anybody is told when one fires, and that the thresholds are the right ones.",
+            alerts(seen),
+        ),
+        guard(
+            "Alerts are led to somebody",
+            "Every alert that reached a receiver at the audit still does.",
+            "That a notification arrives.",
+            routes(seen),
+        ),
+    ]
+}
+
+type Steps = (Vec<Step>, Vec<String>);
+
+fn server(seen: &Audited) -> Steps {
+    let well = seen.status.as_ref().is_some_and(|record| record.verdict == Verdict::Passed);
+    let step = Step { id: "status".into(), title: "The last reload succeeded".into(), asks: Asks::Server };
+    (if well { vec![step] } else { vec![] }, vec![])
+}
+
+fn targets(seen: &Audited) -> Steps {
+    let mut jobs: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let targets = seen.targets.iter().flat_map(|record| list(&record.observation["targets"]));
+    for target in targets {
+        let number = jobs.entry(target["job"].as_str().unwrap_or_default()).or_default();
+        number.0 += 1;
+        number.1 += usize::from(target["health"] == "up");
+    }
+    let (mut steps, mut left) = (vec![], vec![]);
+    let mut ids = BTreeSet::new();
+    for (job, (all, up)) in jobs {
+        match quoted(job) {
+            Some(_) if all != up => {
+                left.push(format!("job {job}: {} of {all} targets were not up", all - up));
+            }
+            None => left.push(format!("job {job}: its name cannot stand in a file")),
+            Some(name) => steps.push(Step {
+                id: id(job, &mut ids),
+                title: text(&format!("The targets of {job} are up")),
+                asks: Asks::Targets { job: name, count: all },
+            }),
+        }
+    }
+    (steps, left)
+}
+
+/// The rules of one name in one group.
+#[derive(Default)]
+struct Named<'a> {
+    rules: usize,
+    healthy: bool,
+    /// Of the alerts among them.
+    classes: BTreeSet<&'a str>,
+}
+
+fn alerts(seen: &Audited) -> Steps {
+    let mut groups: BTreeMap<&str, BTreeMap<&str, Named<'_>>> = BTreeMap::new();
+    let rules = seen.rules.iter().flat_map(|record| list(&record.observation["rules"]));
+    for rule in rules {
+        let (group, name) =
+            (rule["group"].as_str().unwrap_or_default(), rule["name"].as_str().unwrap_or_default());
+        let named = groups.entry(group).or_default().entry(name).or_default();
+        let well = rule["health"] == "ok" && !rule["last-evaluation"].is_null();
+        named.healthy = well && (named.rules == 0 || named.healthy);
+        named.rules += 1;
+    }
+    for alert in &seen.alerts {
+        if let Some(named) = groups.get_mut(&*alert.group).and_then(|group| group.get_mut(&*alert.name)) {
+            named.classes.insert(&alert.class);
+        }
+    }
+    let (mut out, mut ids) = (Steps::default(), BTreeSet::new());
+    for (group, names) in groups {
+        match quoted(group) {
+            Some(quoted) => of_group((group, &quoted), names, &mut ids, &mut out),
+            None => out.1.push(format!("group {group}: its name cannot stand in a file")),
+        }
+    }
+    out
+}
+
+fn of_group(
+    (group, quoted_group): (&str, &str),
+    names: BTreeMap<&str, Named<'_>>,
+    ids: &mut BTreeSet<String>,
+    (steps, left): &mut Steps,
+) {
+    let (mut living, mut others) = (Chosen::default(), Chosen::default());
+    for (name, named) in names {
+        let dead = named.classes.contains("never");
+        match quoted(name).filter(|_| named.healthy && !dead) {
+            None if dead => left.push(format!("alert {name} of group {group}: it could never fire")),
+            None => left.push(format!("rule {name} of group {group}: it was not healthy")),
+            Some(name) if named.classes == ["living"].into() => living.take(name, named.rules),
+            Some(name) => others.take(name, named.rules),
+        }
+    }
+    let named = quoted_group.to_owned();
+    if living.rules > 0 {
+        let title = text(&format!("The alerts of group {group} could fire"));
+        let (names, rules) = living.names();
+        steps.push(Step {
+            id: id(group, ids),
+            title,
+            asks: Asks::Alerts { group: named.clone(), names, rules },
+        });
+    }
+    if others.rules > 0 {
+        let title = text(&format!("What else is in group {group} is there and healthy"));
+        let (names, rules) = others.names();
+        let id = id(&format!("{group}-rules"), ids);
+        steps.push(Step { id, title, asks: Asks::Rules { group: named, names, rules } });
+    }
+}
+
+/// Names that are asked for, and how many rules have them.
+#[derive(Default)]
+struct Chosen {
+    names: Vec<String>,
+    rules: usize,
+}
+
+impl Chosen {
+    fn take(&mut self, name: String, rules: usize) {
+        self.names.push(name);
+        self.rules += rules;
+    }
+
+    fn names(self) -> (String, usize) {
+        (self.names.join(", "), self.rules)
+    }
+}
+
+fn routes(seen: &Audited) -> Steps {
+    let Some(record) = &seen.routes else { return (vec![], vec![]) };
+    let seen = &record.observation;
+    // What stands in the way of every alert keeps each of them from passing.
+    if seen["sent-to"].as_array().is_none_or(Vec::is_empty) || seen["relabelled"] != false {
+        return (vec![], vec![]);
+    }
+    let (mut good, mut left) = (BTreeSet::new(), BTreeSet::new());
+    for alert in list(&seen["alerts"]) {
+        let name = alert["name"].as_str().unwrap_or_default();
+        let sure = leads(alert).all(|receiver| tells(seen, receiver))
+            || list(&alert["receivers"]).any(|lead| {
+                lead["certain"] == true && tells(seen, lead["receiver"].as_str().unwrap_or_default())
+            });
+        if sure && quoted(name).is_some() {
+            good.insert(name)
+        } else {
+            left.insert(name)
+        };
+    }
+    let names: Vec<String> = good.difference(&left).copied().filter_map(quoted).collect();
+    let step = Step {
+        id: "routes".into(),
+        title: "Each is led to a receiver".into(),
+        asks: Asks::Routes { names: names.join(", ") },
+    };
+    let left = left.into_iter().map(|name| format!("alert {name}: it may reach nobody")).collect();
+    (if names.is_empty() { vec![] } else { vec![step] }, left)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Text in a scenario file; `None` where it holds what no line can.
+fn quoted(name: &str) -> Option<String> {
+    let plain = !name.chars().any(char::is_control);
+    plain.then(|| text(name))
+}
+
+/// The same of text without such signs.
+fn text(name: &str) -> String {
+    // A brace twice would begin a template.
+    format!("'{}'", name.replace('\'', "''").replace("{{", "\\{{"))
+}
+
+/// The id of a step: letters, digits, `-`, `_` and `.`, used once.
+fn id(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let good = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let plain: String = name.chars().map(good).collect();
+    let plain = plain.trim_matches(['-', '.']);
+    let plain = if plain.is_empty() { "rules" } else { plain };
+    let numbered = (2..).map(|number| format!("{plain}-{number}"));
+    let free = std::iter::once(plain.to_owned()).chain(numbered).find(|id| !taken.contains(id));
+    let id = free.unwrap_or_default();
+    taken.insert(id.clone());
+    id
+}

@@ -1,0 +1,269 @@
+//! Alerts that can never fire beside alerts that can, on a real Prometheus.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+mod ground;
+
+use fixtures::{Answer, Prometheus, Server};
+use ground::{Look, cx, look};
+use proofmark::model::Verdict::{Failed, Passed};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const METRICS: &str = r#"
+# TYPE shop_orders_total counter
+shop_orders_total{region="north"} 7
+shop_orders_total{region="south"} 9
+# TYPE shop_failures_total counter
+shop_failures_total{region="north"} 0
+# TYPE shop_requests_total counter
+shop_requests_total{code="200",path="/"} 90
+shop_requests_total{code="404",path="/"} 10
+# TYPE shop_stock gauge
+shop_stock{region="north",item="pen"} 5
+# TYPE shop_size gauge
+shop_size{place="town"} 5
+# TYPE shop_temperature gauge
+shop_temperature -5
+# TYPE shop_build_info gauge
+shop_build_info{version="1"} 1
+# TYPE shop_level_info gauge
+shop_level_info 7
+# TYPE shop_wait_seconds histogram
+shop_wait_seconds_bucket{le="1"} 3
+shop_wait_seconds_bucket{le="+Inf"} 4
+shop_wait_seconds_sum 5
+shop_wait_seconds_count 4
+# TYPE shop_last_backup_timestamp_seconds gauge
+shop_last_backup_timestamp_seconds 1700000000
+"#;
+
+/// Expression, class, reason.
+const DEAD: &[(&str, &str)] = &[
+    // Nobody exports it.
+    ("no_such_metric > 5", "metric-unknown"),
+    ("rate(no_such_total[5m]) > 0", "metric-unknown"),
+    ("shop_gone_now > 5", "gone"),
+    ("shop_orders_total{country=\"de\"} > 5", "label-unknown"),
+    ("shop_orders_total{region=\"nort\"} > 5", "value-unknown"),
+    ("rate(shop_requests_total{code=~\"5..\"}[5m]) > 0", "value-unknown"),
+    ("shop_requests_total{code=\"200\",path=\"/\"} > 5 and shop_requests_total{code=\"500\"}", "value-unknown"),
+    ("sum(rate(no_such_total[5m])) by (job) > 0 and on (job) up == 1", "metric-unknown"),
+    ("no_such_metric > 5 or shop_orders_total{region=\"nort\"} > 5", "metric-unknown"),
+    ("absent(up) and no_such_metric", "metric-unknown"),
+    ("ALERTS{alertname=\"NoSuchAlert\"}", "no-such-alert"),
+    ("shop_orders_total > scalar(no_such_metric)", "metric-unknown"),
+    ("shop:missing:sum > 5", "metric-unknown"),
+    ("max_over_time(rate(no_such_total[1m])[5m:1m]) > 0", "metric-unknown"),
+    ("shop_orders_total offset 10w > 5", "too-far-back"),
+    // The sides never find each other.
+    ("shop_orders_total > 5 and shop_stock < 3", "labels-cannot-join"),
+    ("shop_stock / shop_size > 0.9", "labels-cannot-join"),
+    ("shop_orders_total > on (place) group_left () shop_size", "labels-cannot-join"),
+    ("shop_orders_total > 100 and hour() > 8", "labels-cannot-join"),
+    ("sum by (region) (shop_orders_total) > 90 and sum by (item) (shop_stock) < 3", "labels-cannot-join"),
+    ("shop_requests_total{code=\"200\"} / shop_requests_total{code=\"404\"} > 100", "labels-cannot-join"),
+    // Nothing comes out.
+    ("rate(shop_orders_total[1s]) > 5", "window-too-short"),
+    ("histogram_quantile(0.9, sum(rate(shop_wait_seconds_bucket[5m]))) > 5", "nothing-comes-out"),
+    // What cannot be, whatever comes.
+    ("up > 5", "out-of-range"),
+    ("up{job=\"shop\"} > 1", "out-of-range"),
+    ("shop_build_info > 1", "out-of-range"),
+    ("avg(up) * 100 > 100", "out-of-range"),
+    ("sum(up) / count(up) > 90", "out-of-range"),
+    ("count(up) < 1", "out-of-range"),
+    ("count(up == 0) == 0", "out-of-range"),
+    ("absent(up) > 1", "constant"),
+    ("absent(up) == 0", "constant"),
+    ("rate(shop_orders_total[5m]) < 0", "out-of-range"),
+    ("changes(up[5m]) < 0", "out-of-range"),
+    ("sum(up > bool 5) > 0", "constant"),
+    ("clamp_max(shop_orders_total, 10) > 50", "out-of-range"),
+    ("sum(rate(shop_requests_total{code=\"404\"}[5m])) / sum(rate(shop_requests_total[5m])) > 5", "out-of-range"),
+    ("time() - timestamp(shop_orders_total) > 90000", "out-of-range"),
+    ("shop_orders_total > 5 < 3", "out-of-range"),
+    ("shop_orders_total > 50 and shop_orders_total < 3", "out-of-range"),
+    ("day_of_week() > 6", "out-of-range"),
+    ("hour() == 24", "out-of-range"),
+    ("shop_orders_total > 1 unless shop_orders_total", "out-of-range"),
+    // Constants by construction.
+    ("time() - (shop_stock * 0 + time()) > 90000", "constant"),
+    ("vector(0) > 1", "constant"),
+    ("process_cpu_seconds_total * 0 > 1", "constant"),
+    ("process_cpu_seconds_total - process_cpu_seconds_total > 5", "constant"),
+    ("prometheus_http_requests_total / prometheus_http_requests_total > 1", "constant"),
+    ("shop:age > 90000", "constant"),
+    ("scalar(shop_temperature) - shop_temperature > 5", "constant"),
+    ("up * 0 != 0", "constant"),
+    ("absent(vector(1))", "always-there"),
+];
+
+const LIVING: &[&str] = &[
+    "up == 0",
+    "up < 1",
+    "up != 1",
+    "up{job=\"shop\"} == 0 or absent(up{job=\"shop\"})",
+    "up{job=\"typo\"} == 0 or absent(up{job=\"typo\"})",
+    "avg(up) < 0.5",
+    "avg(up) * 100 < 100",
+    "sum(up) > 50",
+    "count(up) > 50",
+    "count(up == 0) > 1",
+    "count(up) < 2",
+    "absent(up)",
+    "absent(shop_orders_total{region=\"north\"})",
+    "absent(no_such_metric)",
+    "absent_over_time(no_such_metric[5m])",
+    "shop_failures_total > 0",
+    "rate(shop_failures_total[5m]) > 0",
+    "increase(shop_failures_total[1h]) > 0",
+    "sum(rate(shop_failures_total[5m])) / sum(rate(prometheus_http_requests_total[5m])) > 0.05",
+    "sum(rate(shop_requests_total{code=\"404\"}[5m])) / sum(rate(shop_requests_total[5m])) > 0.5",
+    "resets(process_cpu_seconds_total[1h]) > 0",
+    "changes(process_start_time_seconds[1h]) > 3",
+    "count(count by (instance) (process_cpu_seconds_total)) < 1.5",
+    "floor(process_cpu_seconds_total / 1e9) > 5",
+    "sum(process_cpu_seconds_total > bool 1e9) > 0",
+    "time() - shop_last_backup_timestamp_seconds > 9e9",
+    "time() - timestamp(shop_orders_total) > 60",
+    "time() - process_start_time_seconds < 0.001",
+    "shop_temperature > 40",
+    "rate(shop_temperature[5m]) > 40",
+    "shop_level_info > 9",
+    "shop_orders_total > 50 and shop_stock < 3 or up == 0",
+    "shop_orders_total > 50 and on (region) shop_stock < 3",
+    "shop_orders_total * on (region) group_left (item) shop_stock > 500",
+    "shop_orders_total > 50 and on () hour() > 8 < 18",
+    "shop_orders_total > 50 unless on () (hour() < 8)",
+    "shop_orders_total > 50 unless on (region) no_such_metric",
+    "shop_orders_total > 50 unless shop_orders_total offset 1m",
+    "sum(shop_orders_total) > scalar(sum(shop_orders_total offset 1s))",
+    "topk(1, shop_orders_total) > 100",
+    "topk(1, shop_orders_total) > 100 and on (region) shop_stock",
+    "histogram_quantile(0.9, sum by (le) (rate(shop_wait_seconds_bucket[5m]))) > 5",
+    "predict_linear(shop_stock[5m], 3600) < 0",
+    "max_over_time(rate(shop_orders_total[1m])[5m:1m]) > 100",
+    "shop_stock / on () group_left () shop_size > 90",
+    "(shop_requests_total{code=\"404\"} == 99) * on (path) group_left () (shop_requests_total == 1)",
+    "ALERTS{alertname=\"A100\",alertstate=\"firing\"} and on () up == 0",
+    "shop:low:stock < 0.5",
+    "shop:low:stock < 0.5 and on (region) shop_orders_total",
+    "label_replace(shop_orders_total, \"zone\", \"$1\", \"region\", \"(.*)\") > 100",
+    "vector(1)",
+    "shop_orders_total > 5",
+    "quantile(0.5, shop_orders_total) > 100",
+    "count_values(\"version\", shop_build_info) > 1",
+    "month() == 2 and on () day_of_month() == 30",
+    "shop_orders_total % 2 == 0.5",
+    "abs(shop_temperature) > 40",
+    "shop_stock != shop_stock",
+    "shop_temperature * 0 != 0",
+    "min_over_time(up[5m]) == 0",
+    "avg_over_time(up[5m]) < 0.9",
+    "deriv(shop_stock[5m]) < -1",
+    "-shop_stock > 5",
+    "1 - up > 0",
+    "stddev(shop_orders_total) > 100",
+    "(sum(shop_failures_total) or vector(0)) > 5",
+    "sum(shop_orders_total) by (job) > 100 and sum(up) by (job) < 1",
+    "shop_orders_total{region=~\"north|south\"} > 100",
+    "{__name__=~\"shop_.*_total\"} > 1000",
+];
+
+const RECORDS: &str = r#"
+      - { record: "shop:missing:sum", expr: 'sum(no_such_metric)' }
+      - { record: "shop:age", expr: 'time() - (shop_stock * 0 + time())' }
+      - { record: "shop:low:stock", expr: 'shop_stock < 1' }
+"#;
+
+struct Lab {
+    // Ends before the folder that its rules are in goes.
+    real: Prometheus,
+    shop: Server,
+    _folder: TempDir,
+}
+
+fn page(more: &str) -> Answer {
+    Answer::new(200, "text/plain; version=0.0.4", format!("{METRICS}{more}"))
+}
+
+impl Lab {
+    #[expect(clippy::disallowed_methods, reason = "a test writes the rules that it loads")]
+    fn start(rules: &str) -> Self {
+        assert!(Prometheus::installed(), "install the package `prometheus`: this test wants a real one");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rules.yml");
+        std::fs::write(&file, rules).unwrap();
+        let shop = Server::start().on("/metrics", page("shop_gone_now 1\n"));
+        let target = shop.url().replace("http://", "");
+        let job = format!("  - job_name: shop\n    static_configs: [{{ targets: ['{target}'] }}]\n");
+        let real = Prometheus::start(&format!("{job}rule_files: ['{}']\n", file.display()));
+        Self { real, shop, _folder: folder }
+    }
+}
+
+/// Rules of these expressions: `A0`, `A1`, ….
+fn alerts<'a>(expressions: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = format!("groups:\n  - name: g\n    interval: 1s\n    rules:{RECORDS}");
+    for (number, expression) in expressions.into_iter().enumerate() {
+        let rule = json!({ "alert": format!("A{number}"), "expr": expression, "for": "1h" });
+        text += &format!("      - {rule}\n");
+    }
+    text
+}
+
+/// Class and reason of each alert.
+fn classes(look: &Look) -> BTreeMap<String, (String, String, String)> {
+    let of = |finding: &proofmark::model::Finding| {
+        let name = finding.what.strip_prefix("alert ")?.split(' ').next()?.to_owned();
+        let word = |key: &str| finding.seen[key].as_str().unwrap_or_default().to_owned();
+        Some((name, (word("class"), word("reason"), word("why"))))
+    };
+    look.findings.iter().filter_map(of).collect()
+}
+
+fn asks() -> Value {
+    json!({"prometheus-rules": {"can-fire": true}})
+}
+
+#[tokio::test]
+async fn the_dead_are_named_and_none_that_lives() {
+    let expressions: Vec<&str> = DEAD.iter().map(|(dead, _)| *dead).chain(LIVING.iter().copied()).collect();
+    let lab = Lab::start(&alerts(expressions.iter().copied()));
+    let cx = cx(&lab.real.url());
+    let deadline = cx.clock.elapsed() + Duration::from_secs(40);
+    // The metric was there, and goes.
+    loop {
+        let seen = look(&cx, json!({"prometheus-query": {"query": "shop_gone_now"}})).await.unwrap();
+        if seen.verdict == Passed {
+            break;
+        }
+        assert!(cx.clock.elapsed() < deadline);
+        cx.clock.sleep(Duration::from_millis(100)).await;
+    }
+    lab.shop.set("/metrics", page(""));
+    loop {
+        let seen = look(&cx, asks()).await.unwrap();
+        let classes = classes(&seen);
+        let mut wrong = Vec::new();
+        for (number, expression) in expressions.iter().enumerate() {
+            let (class, reason, why) = &classes[&format!("A{number}")];
+            let right = match DEAD.get(number) {
+                Some((_, wanted)) => class == "never" && reason == wanted,
+                None => class == "living",
+            };
+            if !right {
+                wrong.push(format!("{expression}\n    {class}: {reason}: {why}"));
+            }
+        }
+        if wrong.is_empty() {
+            assert_eq!(seen.verdict, Failed);
+            return;
+        }
+        assert!(cx.clock.elapsed() < deadline, "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+        cx.clock.sleep(Duration::from_secs(2)).await;
+    }
+}

@@ -11,8 +11,8 @@ mod postgres;
 
 use backups::{BACKUP, desk, scratch, server};
 use fixtures::{Answer, Desk, Server};
-use postgres::{POSTGRES_PASSWORD, Postgres};
-use serde_json::Value;
+use postgres::{Extension, POSTGRES_PASSWORD, Postgres};
+use serde_json::{Value, json};
 use std::fs;
 
 const BOTH: &str = "  - { id: backup, act: { backup: {} } }\n  - { id: drill, act: { restore-drill: { tier: T4, rto: 10m, rpo: 1h } } }\n";
@@ -186,4 +186,46 @@ fn a_backup_that_fails_is_told_to_the_webhook_and_leaves_nothing() {
         ended.stdout
     );
     desk.tells_none_of(&["blind-password"]);
+}
+
+/// One whose tables hold what its users say beside what it came with.
+const SRS: Extension = Extension(
+    "proofmark_srs",
+    "default_version = '1'\nrelocatable = true\n",
+    "CREATE TABLE srs (id serial PRIMARY KEY, name text, own bool DEFAULT true);
+     INSERT INTO srs (id, name, own) SELECT -i, 'standard ' || i, false FROM generate_series(1, 30) i;
+     CREATE TABLE \"Words\" (word text);
+     CREATE TABLE cache (n int);
+     INSERT INTO cache VALUES (1), (2);
+     SELECT pg_catalog.pg_extension_config_dump('srs', 'WHERE own');
+     SELECT pg_catalog.pg_extension_config_dump('srs_id_seq', '');
+     SELECT pg_catalog.pg_extension_config_dump('\"Words\"', '');",
+);
+
+#[test]
+fn what_users_wrote_into_an_extensions_tables_is_backed_up_and_compared() {
+    let server = Postgres::start_with(&[], Some(SRS));
+    server.sql("postgres", "CREATE DATABASE app");
+    server.sql("app", "CREATE EXTENSION proofmark_srs; CREATE TABLE users AS SELECT 1 AS id");
+    server.sql(
+        "app",
+        "INSERT INTO srs (name) VALUES ('ours'), ('ours too'); INSERT INTO \"Words\" VALUES ('word')",
+    );
+    server.sql("app", "INSERT INTO cache VALUES (3)");
+    let desk = desk(&server);
+    desk.scenario("s", "", &format!("{BOTH}  - {{ id: verify, check: {{ backup-verify: {{}} }} }}\n"));
+    let ended = desk.runs("change", 0);
+    assert!(ended.stdout.contains("3 steps: 3 passed"), "{}", ended.stdout);
+    let made = &desk.kept("s/backup")["observation"]["made"];
+    assert_eq!((&made["rows"], made["tables"].as_array().unwrap().len()), (&json!(4), 3), "{made}");
+    let unproven = desk.kept("s/drill")["observation"]["unproven"].to_string();
+    assert!(unproven.contains("public.cache: table of an extension"), "{unproven}");
+    // In place only the database's own tables are meant, and what the extension came with stays.
+    server.sql("app", "DELETE FROM users; DELETE FROM srs WHERE own");
+    desk.scenario("s", "", &IN_PLACE.replace("[bookings, users]", "['*']"));
+    desk.runs("destroy", 0);
+    let held = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM srs)";
+    assert_eq!(server.sql("app", held), "1\t30");
+    let unproven = desk.kept("s/drill")["observation"]["unproven"].to_string();
+    assert!(unproven.contains("public.srs"), "{unproven}");
 }

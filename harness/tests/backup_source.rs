@@ -103,6 +103,10 @@ fn a_pg_dump_that_fails_or_leaves_something_out_makes_no_backup() {
         ("real --exclude-table=users \"$@\"", "20 rows of public.users in the archive"),
         ("real --exclude-table-data=users \"$@\"", "20 rows of public.users in the archive"),
         ("real \"$@\" > whole; kill -9 $$", "pg_dump ended with"),
+        (
+            "psql -qc 'CREATE TABLE IF NOT EXISTS later (n int)'; shift; real \"$@\"",
+            "it holds public.later with 0 rows, which the database did not have",
+        ),
         ("echo 'Service Unavailable'", "is not sound"),
     ];
     for (words, said) in all {

@@ -81,6 +81,21 @@ pub enum Depth {
     },
 }
 
+impl Comparison {
+    /// Was all of it compared, down to the rows, and is every part the same?
+    pub fn is_same(&self) -> bool {
+        let same = |pair: &TablePair| pair.expected == pair.rows && pair.same == Some(true);
+        let alike =
+            |pair: &Pair| pair.expected == pair.restored && (pair.same == Some(true) || pair.expected == 0);
+        let differences = self.schema.len() + self.sequences.len() + self.sequences_behind.len();
+        let invalid = self.invalid_indexes.len() + self.unvalidated.len();
+        differences + invalid == 0
+            && self.objects > 0
+            && self.tables.iter().all(same)
+            && self.large_objects.as_ref().is_some_and(alike)
+    }
+}
+
 /// Compares. The picture of the backup has the sequences of its archive.
 pub fn compare(backup: &Picture, restored: &Picture, depth: Depth) -> Comparison {
     let mut out =
@@ -176,7 +191,7 @@ mod tests {
     use crate::clients::postgres::Hashed;
 
     fn table(name: &str, rows: u64, hash: &str) -> TablePicture {
-        TablePicture { schema: "public".into(), name: name.into(), rows, hash: hash.into() }
+        TablePicture { schema: "public".into(), name: name.into(), rows, hash: hash.into(), extension: None }
     }
 
     fn sequence(last_value: i64, is_called: bool) -> Sequence {
@@ -204,12 +219,15 @@ mod tests {
         let clean = compare(&picture(), &picture(), FULL);
         let sound = |all: &Comparison| all.tables.iter().all(|table| table.same == Some(true));
         assert!(sound(&clean) && clean.schema.is_empty() && clean.sequences.is_empty(), "{clean:?}");
+        assert!(clean.is_same());
         assert!(clean.sequences_behind.is_empty() && clean.unvalidated.is_empty(), "{clean:?}");
 
         let changed = |change: fn(&mut Picture)| {
             let mut restored = picture();
             change(&mut restored);
-            compare(&picture(), &restored, FULL)
+            let seen = compare(&picture(), &restored, FULL);
+            assert!(!seen.is_same(), "{seen:?}");
+            seen
         };
         let seen = changed(|it| it.tables[0] = table("a", 2, "18"));
         assert_eq!(
@@ -247,6 +265,7 @@ mod tests {
         assert_eq!(counts.large_objects, None);
         let other = compare(&picture(), &picture(), Depth::Contents { hashes: false });
         assert!(other.tables.iter().all(|table| table.same.is_none()));
+        assert!(!counts.is_same() && !other.is_same());
         assert_eq!(other.large_objects.and_then(|pair| pair.same), None);
     }
 }

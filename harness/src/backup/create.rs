@@ -6,15 +6,16 @@
 //! manifest too.
 
 use super::archive::{self, Decoded, Outcome};
+use super::compare::TablePair;
 use super::fetch::digest;
 use super::manifest::{Archive, method};
-use super::{BackupError, Manifest, name};
+use super::{BackupError, Manifest, name, verify};
 use crate::clients::ClientError;
 use crate::clients::command::{Streamed, Streaming};
 use crate::clients::http::Wire;
 use crate::clients::objects::{Created, Store, Upload};
 use crate::clients::postgres::programs::{self, Programs};
-use crate::clients::postgres::{Picture, Snapshot, TablePicture, libpq};
+use crate::clients::postgres::{Picture, Snapshot, libpq};
 use crate::environment::Connection;
 use crate::model::FORMAT;
 use crate::undo::{Leave, Promises};
@@ -313,21 +314,23 @@ async fn dumped(
     }
 }
 
-/// Every table has as many rows in the archive as the database had at the snapshot.
+/// Every table has as many rows in the archive as the database had at the snapshot, and there is no other in it.
 fn agree(picture: &Picture, decoded: &Decoded) -> Result<Vec<Counted>, BackupError> {
-    let held = decoded.held().map(|held| held.tables.as_slice()).unwrap_or_default();
-    let count = |table: &TablePicture| {
-        let TablePicture { schema, name, rows, .. } = table;
-        let there = held.iter().find(|other| (&other.schema, &other.name) == (schema, name));
-        let archived = there.map(|there| there.rows).filter(|archived| archived == rows).ok_or_else(|| {
-            let seen = there.map_or_else(|| "no such table".to_owned(), |there| format!("{} rows", there.rows));
-            BackupError::Failed(format!(
+    let count = |TablePair { schema, name, expected, rows, .. }: TablePair| match (expected, rows) {
+        (Some(rows), Some(archived)) if rows == archived => Ok(Counted { schema, name, rows, archived }),
+        (Some(rows), archived) => {
+            let seen =
+                archived.map_or_else(|| "no such table".to_owned(), |archived| format!("{archived} rows"));
+            Err(BackupError::Failed(format!(
                 "expected {rows} rows of {schema}.{name} in the archive, as the database had at the snapshot, but it holds {seen}"
-            ))
-        })?;
-        Ok(Counted { schema: schema.clone(), name: name.clone(), rows: *rows, archived })
+            )))
+        }
+        (None, archived) => Err(BackupError::Failed(format!(
+            "expected only tables of the snapshot in the archive, but it holds {schema}.{name} with {} rows, which the database did not have",
+            archived.unwrap_or_default()
+        ))),
     };
-    picture.tables.iter().map(count).collect()
+    verify::counted(picture, decoded).into_iter().map(count).collect()
 }
 
 fn manifest(

@@ -6,7 +6,8 @@ use super::compare::{Comparison, Depth, compare};
 use super::events::Events;
 use super::fetch::{Chosen, Fetched, Which, choose, fetch};
 use super::in_place::{self, Tables};
-use super::restore::{Loaded, restore};
+use super::recreate::{self, Recreated};
+use super::restore::{Loaded, Manner, restore};
 use super::verify::{ArchiveSeen, as_it_says};
 use super::{Backup, BackupError};
 use crate::clients::http::Wire;
@@ -55,6 +56,8 @@ pub struct Ask<'a> {
     pub queries: &'a BTreeMap<String, String>,
     /// Tables that are emptied and filled where they are, in place of a scratch database.
     pub truncate: &'a [String],
+    /// Is the database made again, and put in the place of the one that is there?
+    pub recreate: bool,
     /// Who hears how it goes on.
     pub events: &'a Events<'a>,
 }
@@ -67,6 +70,8 @@ pub enum Undo {
     Scratch(Scratch),
     /// The tables hold what they held, or what the backup holds.
     Tables(Tables),
+    /// The database is what it was, or what the backup holds.
+    Database(Recreated),
 }
 
 /// What was seen.
@@ -99,6 +104,9 @@ pub struct Drilled {
     /// What became of the negative control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
+    /// The database that what came back was put in the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
     /// What this drill does not prove, in words.
     pub unproven: Vec<String>,
     /// Seconds of each phase.
@@ -173,12 +181,14 @@ pub async fn drill(
     let fit = archive.outcome == Some(Outcome::Sound)
         && archive.expected_sha256.as_ref().is_none_or(|expected| *expected == archive.sha256);
     seen.archive = Some(archive);
-    seen.unproven = unproven(&chosen, &fetched);
+    seen.unproven = unproven(ask, &chosen, &fetched);
     if !fit {
         return Ok(seen);
     }
     let on = (&chosen, &fetched);
-    if ask.truncate.is_empty() {
+    if ask.recreate {
+        again(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+    } else if ask.truncate.is_empty() {
         into_scratch(ask, on, server, &mut seen, (&mut lap, promises)).await?;
     } else {
         into_place(ask, on, server, &mut seen, (&mut lap, promises)).await?;
@@ -199,18 +209,58 @@ async fn into_scratch(
     }
     let scratch = Scratch::new(&promises.mark_of_step());
     let promise = promises.promise(&Undo::Scratch(scratch.clone()))?;
+    filled(ask, (chosen, fetched), (server, &scratch), (seen, lap), &promise).await
+}
+
+/// Puts what came back in the place of the database, once it is the same as what the backup was made of.
+async fn again(
+    ask: &Ask<'_>,
+    (chosen, fetched): (&Chosen, &Fetched),
+    server: Wire<'_>,
+    seen: &mut Drilled,
+    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
+) -> Result<(), BackupError> {
+    let beside = postgres::beside(server).await?;
+    let over = Wire { connection: Some(&beside), ..server };
+    let place = postgres::place(over, &postgres::database(server)?).await?;
+    seen.refused = match recreate::refused(chosen, &place, server).await? {
+        None => refused(chosen, fetched, over).await?,
+        why => why,
+    };
+    if seen.refused.is_some() {
+        return Ok(());
+    }
+    let owed = Recreated::new(&place, &promises.mark_of_step());
+    let promise = promises.promise(&Undo::Database(owed.clone()))?;
+    filled(ask, (chosen, fetched), (over, &owed.scratch), (seen, lap), &promise).await?;
+    if seen.comparison.as_ref().is_some_and(Comparison::is_same) {
+        recreate::put(&owed, (fetched, &place), over, &promise).await?;
+        seen.replaced = Some(owed.database);
+    }
+    Ok(())
+}
+
+/// Restores into a database that is made for it, and looks at what came back.
+async fn filled(
+    ask: &Ask<'_>,
+    (chosen, fetched): (&Chosen, &Fetched),
+    (server, scratch): (Wire<'_>, &Scratch),
+    (seen, lap): (&mut Drilled, &mut Lap<'_>),
+    promise: &impl Leave,
+) -> Result<(), BackupError> {
     let like = chosen.manifest.as_ref().map(|manifest| &manifest.source);
-    postgres::create(server, &scratch, like, &promise).await?;
+    postgres::create(server, scratch, like, promise).await?;
     let connection = server.connection.map(|connection| scratch.connection(connection));
     let inside = Wire { connection: connection.as_ref(), ..server };
-    postgres::prove(inside, &scratch).await?;
+    postgres::prove(inside, scratch).await?;
     seen.seconds.create = lap.seconds();
     ask.events.tell("restore_local_started", "info", &[]);
-    let loaded = restore(fetched, (inside, &scratch.name), ask.jobs, &promise).await?;
+    let manner = Manner { jobs: ask.jobs, owners: ask.recreate };
+    let loaded = restore(fetched, (inside, &scratch.name), manner, promise).await?;
     if restored(ask, loaded, seen, lap) {
-        postgres::analyze(inside, &promise).await?;
+        postgres::analyze(inside, promise).await?;
         seen.seconds.analyze = lap.seconds();
-        verify(ask, (chosen, fetched), inside, seen, &promise).await?;
+        verify(ask, (chosen, fetched), inside, seen, promise).await?;
         seen.seconds.verify = lap.seconds();
     }
     Ok(())
@@ -231,6 +281,10 @@ async fn into_place(
     seen.refused = in_place::refused(chosen, ask.truncate, &target);
     let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
     let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
+    let of_extensions = manifest.picture.tables.iter().filter(|table| table.extension.is_some());
+    seen.unproven.extend(of_extensions.map(|table| {
+        format!("{}.{}: table of an extension, which is not restored in place", table.schema, table.name)
+    }));
     let promise = promises.promise(&Undo::Tables(tables))?;
     ask.events.tell("restore_local_started", "info", &[]);
     let loaded = in_place::refill(fetched, (&target, ask.truncate), server, &promise).await?;
@@ -267,8 +321,13 @@ async fn asked(ask: &Ask<'_>, wire: Wire<'_>, seen: &mut Drilled) -> Result<(), 
     Ok(())
 }
 
-fn unproven(chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
-    let mut out = vec!["owners, privileges and roles: they are left out of a drill".to_owned()];
+fn unproven(ask: &Ask<'_>, chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
+    let left_out = if ask.recreate {
+        "roles and tablespaces: they are not in the backup of one database"
+    } else {
+        "owners, privileges and roles: they are left out of a drill"
+    };
+    let mut out = vec![left_out.to_owned()];
     if let Some(manifest) = &chosen.manifest {
         let each = manifest.left_out.iter();
         out.extend(each.map(|left| format!("{}.{}: {}", left.schema, left.name, left.why)));

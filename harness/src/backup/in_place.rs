@@ -2,7 +2,7 @@
 //! restore that breaks off leaves the tables as they were.
 
 use super::fetch::{Chosen, Fetched, fetch, read_manifest};
-use super::restore::{Loaded, PSQL, loaded};
+use super::restore::{Loaded, PSQL, loaded, told, use_list};
 use super::{Backup, BackupError, Manifest};
 use crate::clients::ClientError;
 use crate::clients::command::{Input, Streamed, Streaming};
@@ -10,8 +10,6 @@ use crate::clients::http::Wire;
 use crate::clients::postgres::{EVERY, Named, TablePicture, libpq, named, programs};
 use crate::undo::Leave;
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
-use std::os::fd::AsRawFd;
 
 /// The promise: these tables hold what they held before, or what this backup holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,8 +60,14 @@ pub fn refused(chosen: &Chosen, names: &[String], target: &Named) -> Option<Stri
     };
     let (is, of) = (&target.source, &manifest.source);
     if (&is.system_identifier, &is.database_oid) != (&of.system_identifier, &of.database_oid) {
+        let again = (&is.system_identifier, &is.database) == (&of.system_identifier, &of.database);
+        let hint = if again {
+            "; it was made again since that backup: restore it as a whole, or make a new backup first"
+        } else {
+            ""
+        };
         return Some(format!(
-            "the backup is of the database {} (system {}, database {}), and this is {} (system {}, database {}): only its own source may be written in place",
+            "the backup is of the database {} (system {}, database {}), and this is {} (system {}, database {}): only its own source may be written in place{hint}",
             of.database,
             of.system_identifier,
             of.database_oid,
@@ -74,13 +78,14 @@ pub fn refused(chosen: &Chosen, names: &[String], target: &Named) -> Option<Stri
     }
     let held: Vec<TablePicture> = target.tables.iter().map(|table| table.held.clone()).collect();
     let lost = || {
-        manifest.picture.tables.iter().filter(|one| !held.iter().any(|table| table.table() == one.table()))
+        let own = manifest.picture.tables.iter().filter(|one| one.extension.is_none());
+        own.filter(|one| !held.iter().any(|table| table.table() == one.table()))
     };
     if all(names)
         && let Some(one) = lost().next()
     {
         return Some(format!(
-            "the backup holds {} tables that are not there any more, such as {}.{}: make them again first, or restore into a new database with pg_restore",
+            "the backup holds {} tables that are not there any more, such as {}.{}: without a list of tables `proofmark backup restore` makes them again, and so does `into: recreate`",
             lost().count(),
             one.schema,
             one.name
@@ -152,13 +157,8 @@ pub async fn refill(
 ) -> Result<Loaded, BackupError> {
     let restore = programs::find("pg_restore", None).await?;
     let psql = programs::find("psql", None).await?;
-    let restore = restore.path.display().to_string();
-    let path = fetched.path().display().to_string();
-    let mut list =
-        tempfile::tempfile().map_err(|error| BackupError::Failed(format!("a temporary file: {error}")))?;
-    list.write_all(lines(&restore, &path, (target, all(names)), wire).await?.as_bytes())
-        .map_err(|error| BackupError::Failed(format!("a temporary file: {error}")))?;
-    let list = format!("--use-list=/proc/{}/fd/{}", std::process::id(), list.as_raw_fd());
+    let (_list, list) = use_list(&lines(fetched, (target, all(names)), wire).await?)?;
+    let (restore, path) = (restore.path.display().to_string(), fetched.path().display().to_string());
     let argv = [&restore, "--data-only", &list, "--file=-", &path].map(str::to_owned);
     let mut from =
         Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
@@ -197,23 +197,11 @@ async fn send(from: &mut Streaming, to: &mut Input, target: &Named) -> Result<bo
 /// The lines of the archive's list that are the data of these tables, in their order; with `sequences` where each of
 /// them stands too.
 async fn lines(
-    restore: &str,
-    path: &str,
+    fetched: &Fetched,
     (target, sequences): (&Named, bool),
     wire: Wire<'_>,
 ) -> Result<String, BackupError> {
-    let argv = [restore, "--list", path].map(str::to_owned);
-    let mut list =
-        Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
-    let (mut text, mut room) = (vec![], vec![0; 64 << 10]);
-    loop {
-        match list.stdout.read(&mut room).await? {
-            0 => break,
-            read => text.extend_from_slice(&room[..read]),
-        }
-    }
-    list.end().await?;
-    let text = String::from_utf8_lossy(&text);
+    let text = told(fetched, &["--list"], wire).await?;
     let mut chosen = String::new();
     for table in &target.tables {
         let words = format!(" TABLE DATA {} {} ", table.held.schema, table.held.name);

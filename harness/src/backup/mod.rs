@@ -18,6 +18,7 @@ pub mod in_place;
 pub mod manifest;
 pub mod name;
 pub mod prune;
+pub mod recreate;
 pub mod restore;
 pub mod retention;
 pub mod verify;

@@ -12,6 +12,9 @@ use crate::clients::postgres::programs;
 use crate::undo::Leave;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd;
 
 /// How much of what the programs said on standard error is kept, in characters.
 const SAID: usize = 2000;
@@ -38,6 +41,15 @@ impl Loaded {
     }
 }
 
+/// How it is restored.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// How many sessions restore.
+    pub jobs: usize,
+    /// Do objects get their owners and privileges again? The roles have to be there.
+    pub owners: bool,
+}
+
 /// Restores into the database that the wire's connection leads to, which has to be empty.
 ///
 /// # Errors
@@ -45,7 +57,7 @@ impl Loaded {
 pub async fn restore(
     fetched: &Fetched,
     (target, database): (Wire<'_>, &str),
-    jobs: usize,
+    Manner { jobs, owners }: Manner,
     leave: &impl Leave,
 ) -> Result<Loaded, BackupError> {
     let innermost = fetched.decoded.formats.last();
@@ -60,8 +72,10 @@ pub async fn restore(
     if plain {
         argv.extend(PSQL.map(str::to_owned));
     } else {
-        let words = ["--exit-on-error", "--no-owner", "--no-privileges"];
-        argv.extend(words.map(str::to_owned));
+        argv.push("--exit-on-error".to_owned());
+        if !owners {
+            argv.extend(["--no-owner", "--no-privileges"].map(str::to_owned));
+        }
         argv.push(format!("--dbname={database}"));
         if !piped && matches!(innermost, Some(Format::Custom(_))) {
             argv.push(format!("--jobs={jobs}"));
@@ -94,6 +108,41 @@ pub async fn restore(
     }
     let ended = running.end().await?;
     Ok(loaded(format!("{name} {}", tool.version), &ended))
+}
+
+/// What pg_restore says of an archive, on its standard output.
+///
+/// # Errors
+/// When it is not there, or does not read the archive.
+pub(super) async fn told(fetched: &Fetched, words: &[&str], wire: Wire<'_>) -> Result<String, BackupError> {
+    let tool = programs::find("pg_restore", None).await?;
+    let mut argv = vec![tool.path.display().to_string()];
+    argv.extend(words.iter().map(|word| (*word).to_owned()));
+    argv.push(fetched.path().display().to_string());
+    let mut running =
+        Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
+    let (mut text, mut room) = (vec![], vec![0; 64 << 10]);
+    loop {
+        match running.stdout.read(&mut room).await? {
+            0 => break,
+            read => text.extend_from_slice(&room[..read]),
+        }
+    }
+    let ended = running.end().await?;
+    if ended.exit == Some(0) {
+        return Ok(String::from_utf8_lossy(&text).into_owned());
+    }
+    Err(BackupError::Failed(format!("pg_restore ended with {}: {}", ended.how, ended.stderr.trim())))
+}
+
+/// Lines of an archive's list in a file without a name, for as long as it is held, and the word that names it to
+/// pg_restore.
+pub(super) fn use_list(lines: &str) -> Result<(File, String), BackupError> {
+    let no_file = |error| BackupError::Failed(format!("a temporary file: {error}"));
+    let mut list = tempfile::tempfile().map_err(no_file)?;
+    list.write_all(lines.as_bytes()).map_err(no_file)?;
+    let word = format!("--use-list=/proc/{}/fd/{}", std::process::id(), list.as_raw_fd());
+    Ok((list, word))
 }
 
 /// Does this psql know `\restrict`? It came with a minor version of each.

@@ -77,16 +77,19 @@ pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Ve
     }
     let (_, stream) = opened.read(key).await?.ok_or_else(gone)?;
     let decoded = archive::decode(stream, &Programs::of_this_machine(), (store.clock, store.log)).await?;
-    let held = Picture { tables: as_it_says(&decoded), ..Picture::default() };
-    let expected = chosen.manifest.as_ref().map_or(&held, |manifest| &manifest.picture);
+    let tables = match &chosen.manifest {
+        Some(manifest) => counted(&manifest.picture, &decoded),
+        None => counted(&Picture { tables: as_it_says(&decoded), ..Picture::default() }, &decoded),
+    };
     let mut unproven = vec!["that it can be restored: no database was asked".to_owned()];
     unproven.extend(decoded.unproven.iter().cloned());
-    Ok(Verified {
-        backup,
-        archive: ArchiveSeen::of(chosen, &decoded),
-        tables: compare(expected, &held, Depth::Counts).tables,
-        unproven,
-    })
+    Ok(Verified { backup, archive: ArchiveSeen::of(chosen, &decoded), tables, unproven })
+}
+
+/// Every table of a database as it was, and of the archive that was made of it, beside each other.
+pub(super) fn counted(was: &Picture, decoded: &Decoded) -> Vec<TablePair> {
+    let held = Picture { tables: as_it_says(decoded), ..Picture::default() };
+    compare(was, &held, Depth::Counts).tables
 }
 
 /// What an archive says that it holds.
@@ -98,7 +101,8 @@ pub(super) fn as_it_says(decoded: &Decoded) -> Vec<TablePicture> {
         .map(|table| {
             // SQL of other tools names tables without their schema.
             let schema = if table.schema.is_empty() { "public".to_owned() } else { table.schema.clone() };
-            TablePicture { schema, name: table.name.clone(), rows: table.rows, hash: String::new() }
+            let (name, rows) = (table.name.clone(), table.rows);
+            TablePicture { schema, name, rows, hash: String::new(), extension: None }
         })
         .collect()
 }

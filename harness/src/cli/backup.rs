@@ -68,9 +68,9 @@ pub(super) enum Command {
         after_help = format!("Examples:\n  proofmark backup prune --keep 30 --allow destroy\n  proofmark backup prune --keep-within 30d --keep-at-least 7 --allow destroy\n  proofmark backup prune --keep 10 --foreign --dry-run\n\nWhat any rule keeps stays. The newest is never deleted.\n\n{VARIABLES}")
     )]
     Prune(prune::Options),
-    /// Empty tables of the database that a backup was made from, and fill them with what it holds
+    /// Make the database again from its backup, or fill some tables of it
     #[command(
-        after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. Emptying and filling is one transaction: a restore that fails leaves everything as it was. What was written since the backup is lost.\n\n{VARIABLES}")
+        after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. The database is restored beside the one that is there, or is lost, and compared; then it takes its place: the sessions are ended, the name changes, and the old one is dropped. With --table the tables are emptied and filled in one transaction, which no other table notices. A restore that fails leaves everything as it was. What was written since the backup is lost.\n\n{VARIABLES}")
     )]
     Restore(restore::Options),
 }

@@ -134,12 +134,14 @@ pub(super) fn drilled(asked: &str, seen: &Value, before: Option<&Drilled>) -> St
         seconds(phases.verify),
     );
     let parts = if seen.comparison.is_some() { parts } else { String::new() };
+    let put = |name: &String| format!("  put in the place of the database {}\n", line(name));
     format!(
-        "{which} {at}, {}{}, {}{fewer}\n  {}\n{parts}{}\n",
+        "{which} {at}, {}{}, {}{fewer}\n  {}\n{}{parts}{}\n",
         DecimalBytes(backup.size),
         counted.unwrap_or_default(),
         line(&how(&seen)),
         line(&backup.archive),
+        seen.replaced.as_ref().map(put).unwrap_or_default(),
         left_open(&seen.unproven),
     )
 }

@@ -1,9 +1,10 @@
-//! `backup restore`: tables of the database that a backup was made from are emptied and filled again. Whoever asks for it
+//! `backup restore`: a database is made again from its backup, or tables of it are emptied and filled. Whoever asks for it
 //! types the database's name, or says `--yes`.
 
 use super::backup::{environment, events, vars};
 use super::builtin::{Builtin, Common};
 use super::drill::drilled;
+use super::run::Confirm;
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Systems;
@@ -13,9 +14,6 @@ use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-/// Every table.
-const EVERY: &str = "*";
-
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     /// `newest`, `oldest`, or the name of an archive or a manifest
@@ -24,7 +22,7 @@ pub(super) struct Options {
     /// Only backups whose names begin with this
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
-    /// Only this table, `name` or `schema.name` (may be given several times); without it every one, and the sequences
+    /// Only this table, `name`, `schema.name` or `*` (may be given several times): it is emptied and filled where it is
     #[arg(long, value_name = "TABLE")]
     table: Vec<String>,
     /// Do not ask for the database's name
@@ -40,22 +38,37 @@ pub(super) struct Options {
 /// Restores.
 pub(super) async fn restore(options: &Options, clock: &Clock) -> Exit {
     let Options { backup, prefix, table, yes, events_log, common } = options;
-    let tables = if table.is_empty() { vec![EVERY.to_owned()] } else { table.clone() };
+    let (into, confirm): (_, Confirm) =
+        if table.is_empty() { ("recreate", all_typed) } else { ("in-place", tables_typed) };
     let given = json!({
-        "backup": backup, "prefix": prefix, "tables": tables, "events": events(events_log.as_deref()),
+        "backup": backup, "prefix": prefix, "into": into, "tables": table, "events": events(events_log.as_deref()),
     });
     let builtin = Builtin {
         command: "backup restore",
         file: ("builtin/backup/restore.yaml", include_str!("builtin/backup/restore.yaml")),
         step: "restore",
-        confirm: (!yes).then_some(typed),
+        confirm: (!yes).then_some(confirm),
     };
     let environment = environment(common, &["postgres", "store"]);
     builtin.run((common, clock), vars(&given), environment, |seen, _| drilled(backup, seen, None)).await.exit
 }
 
-/// Asks for the name of the database that is written.
-fn typed(systems: &Systems) -> Result<(), Diag> {
+fn all_typed(systems: &Systems) -> Result<(), Diag> {
+    typed(systems, |name, host| {
+        format!(
+            "This puts what the backup holds in the place of the database `{name}` on {host}, and drops what is there."
+        )
+    })
+}
+
+fn tables_typed(systems: &Systems) -> Result<(), Diag> {
+    typed(systems, |name, host| {
+        format!("This empties tables of the database `{name}` on {host} and fills them from the backup.")
+    })
+}
+
+/// Asks for the name of the database that is written, once it was said what comes.
+fn typed(systems: &Systems, comes: impl Fn(&str, &str) -> String) -> Result<(), Diag> {
     let dsn = systems.connections.values().find_map(|connection| connection.dsn.as_ref());
     let name = dsn.and_then(|dsn| dsn.database.as_ref().or(dsn.user.as_ref())).cloned().unwrap_or_default();
     let refuse = |message: &str, help: &str| Err(Diag::new("not-confirmed", message).help(help));
@@ -66,9 +79,7 @@ fn typed(systems: &Systems) -> Result<(), Diag> {
     let host = dsn.and_then(|dsn| dsn.hosts.first()).map(|(host, _)| host.as_str()).unwrap_or_default();
     let (shown, host) = (line(&name), line(host));
     let mut out = anstream::stderr();
-    let asks = format!(
-        "This empties tables of the database `{shown}` on {host} and fills them from the backup.\nType the database's name to go on: "
-    );
+    let asks = format!("{}\nType the database's name to go on: ", comes(&shown, &host));
     write!(out, "{asks}").and_then(|()| out.flush()).ok();
     let mut word = String::new();
     if std::io::stdin().read_line(&mut word).is_ok() && !name.is_empty() && word.trim() == name {

@@ -8,8 +8,8 @@ use proofmark::lab::Cluster;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -41,12 +41,26 @@ pub struct Postgres {
     pub authority: String,
     /// A certificate and key in PEM of the role `postgres`, from the same authority.
     pub login: (String, String),
+    /// The server's own program, where that is not the installed one.
+    program: Option<PathBuf>,
     folder: TempDir,
 }
+
+/// An extension: its name, its control file, and the SQL of its version 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Extension(pub &'static str, pub &'static str, pub &'static str);
 
 impl Postgres {
     /// Starts one with an empty cluster and waits until it takes connections. `settings` are of `postgresql.conf`.
     pub fn start(settings: &'static [(&'static str, &'static str)]) -> Self {
+        Self::start_with(settings, None)
+    }
+
+    /// The same, knowing one extension more.
+    pub fn start_with(
+        settings: &'static [(&'static str, &'static str)],
+        extension: Option<Extension>,
+    ) -> Self {
         assert!(Cluster::installed(), "install the package `postgresql`: this test wants a real one");
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -54,8 +68,9 @@ impl Postgres {
         let cluster = Cluster::make(folder.path(), ACCESS, POSTGRES_PASSWORD).unwrap();
         // Someone else may take the port in between; then it is not ready, and the log says so.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).unwrap().port();
-        let child = run(&cluster, folder.path(), port, settings);
-        let started = Self { child, cluster, settings, port, authority, login, folder };
+        let program = extension.map(|extension| moved(&cluster, folder.path(), extension));
+        let child = run((&cluster, program.as_deref()), folder.path(), port, settings);
+        let started = Self { child, cluster, settings, port, authority, login, program, folder };
         started.wait();
         started
     }
@@ -92,7 +107,8 @@ impl Postgres {
 
     /// Starts it again on the same data.
     pub fn start_again(&mut self) {
-        self.child = run(&self.cluster, self.folder.path(), self.port, self.settings);
+        let server = (&self.cluster, self.program.as_deref());
+        self.child = run(server, self.folder.path(), self.port, self.settings);
         self.wait();
     }
 
@@ -112,7 +128,12 @@ impl Drop for Postgres {
     }
 }
 
-fn run(cluster: &Cluster, folder: &Path, port: u16, settings: &[(&str, &str)]) -> Child {
+fn run(
+    (cluster, program): (&Cluster, Option<&Path>),
+    folder: &Path,
+    port: u16,
+    settings: &[(&str, &str)],
+) -> Child {
     let place = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (certificate, key, authority) = (place("server.pem"), place("server.key"), place("ca.pem"));
     let mut all = vec![
@@ -123,8 +144,39 @@ fn run(cluster: &Cluster, folder: &Path, port: u16, settings: &[(&str, &str)]) -
     ];
     all.extend_from_slice(settings);
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut server = cluster.server(port, &all);
+    let installed = cluster.server(port, &all);
+    let mut server = Command::new(installed.get_program());
+    server.current_dir(installed.get_current_dir().unwrap());
+    server.args(installed.get_args().map(|word| match program {
+        Some(program) if Path::new(word).ends_with("bin/postgres") => program.as_os_str(),
+        _ => word,
+    }));
     server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+/// The server with its files elsewhere: it looks for them beside its own program. So it knows an extension that this
+/// machine does not.
+fn moved(cluster: &Cluster, folder: &Path, Extension(name, control, sql): Extension) -> PathBuf {
+    let installed = cluster.server(0, &[]);
+    let mut words = installed.get_args().map(Path::new);
+    let program = words.find(|word| word.ends_with("bin/postgres")).unwrap();
+    let version = program.parent().unwrap().parent().unwrap();
+    let share = Path::new("/usr/share/postgresql").join(version.file_name().unwrap());
+    let own = |path: &Path| folder.join(path.strip_prefix("/").unwrap());
+    let links = |of: &Path, but: &str| {
+        fs::create_dir_all(own(of)).unwrap();
+        for entry in fs::read_dir(of).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != but) {
+            symlink(entry.path(), own(&entry.path())).unwrap();
+        }
+    };
+    links(version, "bin");
+    links(&share, "extension");
+    links(&share.join("extension"), "");
+    fs::create_dir(own(&version.join("bin"))).unwrap();
+    fs::copy(program, own(program)).unwrap();
+    fs::write(own(&share.join(format!("extension/{name}.control"))), control).unwrap();
+    fs::write(own(&share.join(format!("extension/{name}--1.sql"))), sql).unwrap();
+    own(program)
 }
 
 fn certificates(folder: &Path) -> (String, (String, String)) {

@@ -14,6 +14,7 @@ mod sabotage;
 mod scratch;
 mod session;
 mod snapshot;
+mod swap;
 mod tables;
 mod value;
 
@@ -24,6 +25,7 @@ pub use query::{Rows, query};
 pub use sabotage::sabotage;
 pub use scratch::{Found, Scratch, analyze, create, find, lacking, prove, remove};
 pub use snapshot::{Extension, Snapshot, Source};
+pub use swap::{Place, beside, database, place, relations, swap};
 pub use tables::{Choice, LeftOut, Table, Tables, tables};
 
 use schemars::JsonSchema;

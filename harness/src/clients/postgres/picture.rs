@@ -25,7 +25,8 @@ const SCHEMA: &str = include_str!("schema.sql");
 const SEQUENCES: &str = "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
+      AND (NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
+        OR EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig))) \
     ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 /// For each sequence that a column owns: a question whose answer is the value that comes next, and the furthest in use.
@@ -90,6 +91,10 @@ pub struct TablePicture {
     pub rows: u64,
     /// The sum of their hashes.
     pub hash: String,
+    /// The extension that it belongs to, if any. Then only what a dump takes of it is counted: what users wrote into it,
+    /// beside the rows that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
 }
 
 impl TablePicture {
@@ -144,12 +149,17 @@ pub(super) async fn table(
     relation: &Relation,
     columns: &str,
 ) -> Result<TablePicture, ClientError> {
+    let Relation { schema, name, quoted, configuration, .. } = relation;
+    let rows = match configuration {
+        Some(of) => format!("(SELECT * FROM ONLY {quoted} {}) AS r", of.condition),
+        None => format!("ONLY {quoted} AS r"),
+    };
     let sql = format!(
-        "SELECT count(*), coalesce(sum(hashtextextended(ROW({columns})::text COLLATE \"C\", 0)), 0) FROM ONLY {} AS r",
-        relation.quoted
+        "SELECT count(*), coalesce(sum(hashtextextended(ROW({columns})::text COLLATE \"C\", 0)), 0) FROM {rows}"
     );
     let Hashed { rows, hash } = hashed(session, &sql).await?;
-    Ok(TablePicture { schema: relation.schema.clone(), name: relation.name.clone(), rows, hash })
+    let extension = configuration.as_ref().map(|of| of.extension.clone());
+    Ok(TablePicture { schema: schema.clone(), name: name.clone(), rows, hash, extension })
 }
 
 async fn hashed(session: &mut Session<'_>, sql: &str) -> Result<Hashed, ClientError> {

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// What stands before the names of all of them.
 const PREFIX: &str = "proofmark_drill_";
 
+/// What stands before the names of databases that another was put in the place of.
+const ASIDE: &str = "proofmark_old_";
+
 const CREATE: &str = "CREATE DATABASE ";
 
 /// A scratch database.
@@ -29,6 +32,13 @@ impl Scratch {
     pub fn new(mark: &str) -> Self {
         let random: u64 = rand::random();
         Self { name: format!("{PREFIX}{random:016x}"), mark: format!("proofmark drill: {mark}") }
+    }
+
+    /// What a database of users becomes once another stands in its place. It gets name and comment at once, and only by
+    /// its comment it is ours.
+    pub fn aside(mark: &str) -> Self {
+        let random: u64 = rand::random();
+        Self { name: format!("{ASIDE}{random:016x}"), mark: format!("proofmark restore, replaced: {mark}") }
     }
 
     /// The same server's connection, to this database.

@@ -151,8 +151,7 @@ impl<'a> Snapshot<'a> {
 
 /// Tables with rows of their own, and what is left out.
 pub(super) fn chosen(relations: Vec<Relation>) -> (Vec<Relation>, Vec<LeftOut>) {
-    let (rows, others): (Vec<_>, Vec<_>) =
-        relations.into_iter().partition(|relation| relation.kind == "r" && relation.special.is_empty());
+    let (rows, others): (Vec<_>, Vec<_>) = relations.into_iter().partition(Relation::is_dumped);
     let (_, left_out) = tables::split(others, &Everything);
     (rows, left_out)
 }

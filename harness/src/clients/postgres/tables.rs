@@ -18,11 +18,16 @@ const LIST: &str = "SELECT n.nspname, c.relname, c.relkind, pg_catalog.format('%
       WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 'unlogged table on a standby' \
       WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
         AND d.objid = c.oid AND d.deptype = 'e') THEN 'table of an extension' \
-      WHEN c.relkind = 'm' THEN 'materialized view' ELSE '' END \
+      WHEN c.relkind = 'm' THEN 'materialized view' ELSE '' END, k.extname, k.condition \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+      LEFT JOIN (SELECT e.extname, k.of, k.condition FROM pg_catalog.pg_extension e, \
+        ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) AS k (of, condition)) k ON k.of = c.oid \
     WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND c.relpersistence <> 't' \
       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
     ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+
+/// As the list says it.
+const OF_EXTENSION: &str = "table of an extension";
 
 /// A table that was counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +76,25 @@ pub(super) struct Relation {
     pub(super) oid: String,
     /// Why it is left out unless it is asked for by name; empty for what is counted anyway.
     pub(super) special: String,
+    /// Is it a table of an extension whose rows a dump holds as far as they are configuration?
+    pub(super) configuration: Option<Configuration>,
+}
+
+/// What users of an extension wrote into its table, beside the rows that it came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Configuration {
+    /// The extension's name.
+    pub(super) extension: String,
+    /// Which rows: empty, or `WHERE …`.
+    pub(super) condition: String,
+}
+
+impl Relation {
+    /// Does a dump hold rows of it? Of an extension's tables only those that it says.
+    pub(super) fn is_dumped(&self) -> bool {
+        let of_extension = self.special == OF_EXTENSION && self.configuration.is_some();
+        self.kind == "r" && (self.special.is_empty() || of_extension)
+    }
 }
 
 /// Which relations to count.
@@ -160,6 +184,10 @@ pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<Relation>, Cli
                 partition: text(row, 4)? == "t",
                 oid: text(row, 5)?,
                 special: text(row, 6)?,
+                configuration: row.try_get(7).ok().flatten().map(|extension| Configuration {
+                    extension: extension.to_owned(),
+                    condition: row.try_get(8).ok().flatten().unwrap_or_default().to_owned(),
+                }),
             })
         })
         .collect()
@@ -169,8 +197,7 @@ pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<Relation>, Cli
 pub(super) fn split(relations: Vec<Relation>, choice: &impl Choice) -> (Vec<Relation>, Vec<LeftOut>) {
     let (mut chosen, mut left_out) = (vec![], vec![]);
     for relation in relations.into_iter().filter(|relation| choice.schema(&relation.schema)) {
-        let countable =
-            matches!(relation.special.as_str(), "" | "materialized view" | "table of an extension");
+        let countable = matches!(relation.special.as_str(), "" | "materialized view" | OF_EXTENSION);
         match choice.named(&relation.schema, &relation.name) {
             Some(false) => {}
             Some(true) if countable => chosen.push(relation),

@@ -33,6 +33,9 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
             // Without a manifest there is nothing to compare with, which `unproven` says.
             findings.extend(contents(compared));
         }
+        if asked.into == Into::Recreate {
+            findings.push(replaced(seen));
+        }
     }
     if seen.comparison.is_some() {
         findings.extend(asked.queries.keys().map(|name| query(name, seen)));
@@ -43,6 +46,19 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
     }
     findings.extend(asked.rpo.map(|target| age(target, seen)));
     findings
+}
+
+fn replaced(seen: &Drilled) -> Finding {
+    let (what, expected) = ("the database is what came back", "put in its place");
+    match &seen.replaced {
+        Some(_) => Finding::judged(what, expected, expected, true),
+        None => Finding::judged(
+            what,
+            expected,
+            "it is as it was, for not all that came back was seen to be the same",
+            false,
+        ),
+    }
 }
 
 fn rows(compared: &Comparison) -> Finding {

@@ -8,6 +8,7 @@ use crate::backup::drill::{Ask, Drilled, Tier, Undo, drill};
 use crate::backup::events::{Events, EventsTo};
 use crate::backup::fetch::Which;
 use crate::backup::in_place::{self, Holds};
+use crate::backup::recreate::{self, Standing};
 use crate::clients::postgres::{self, Found};
 use crate::model::{Duration, Finding, Verdict};
 use crate::undo::{Owed, Promises};
@@ -33,7 +34,12 @@ const JOBS: usize = 2;
 /// Plain SQL that does more than fill one database is not run: commands of psql such as `\!` and `\connect`, and statements
 /// about other databases or roles, which `pg_dump --create` writes too. Such a step is undecided and names the line.
 ///
-/// Owners and privileges are left out. The archive is kept on this machine's disk for as long as it is restored.
+/// `into: recreate` makes a database again that was lost or spoiled. What the backup holds is restored beside it, with owners
+/// and privileges, and compared; only where all of it is the same it is put in the place of the database, whose sessions are
+/// ended. Whatever fails before leaves the database as it was, in use. It has to be the one that the backup was made from,
+/// or to be empty, or not to be there at all.
+///
+/// Else owners and privileges are left out. The archive is kept on this machine's disk for as long as it is restored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RestoreDrill {
@@ -43,7 +49,7 @@ pub struct RestoreDrill {
     /// Only backups whose names begin with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Into what: `scratch`, or `in-place` with `truncate`, which needs `destroy`.
+    /// Into what: `scratch`; or `in-place` with `truncate`, or `recreate`, which need `destroy`.
     #[serde(default)]
     pub into: Into,
     /// The tables that are emptied and filled where they are: `name`, `schema.name`, or `*` for every one, with which the
@@ -82,6 +88,8 @@ pub enum Into {
     Scratch,
     /// Into tables of the source itself, in one transaction that empties and fills them.
     InPlace,
+    /// Into a new database that is put in the place of the source.
+    Recreate,
 }
 
 /// What is found once it should be back.
@@ -92,6 +100,8 @@ pub enum Reverted {
     Scratch(Option<String>),
     /// In the tables.
     Tables(Holds),
+    /// Beside the database.
+    Database(Standing),
 }
 
 impl Act for RestoreDrill {
@@ -110,13 +120,13 @@ impl Act for RestoreDrill {
     fn needs(&self) -> &'static [Permission] {
         match self.into {
             Into::Scratch => &[Permission::Change],
-            Into::InPlace => &[Permission::Destroy],
+            Into::InPlace | Into::Recreate => &[Permission::Destroy],
         }
     }
 
     fn roles_back(owed: &Undo) -> &'static [&'static str] {
         match owed {
-            Undo::Scratch(_) => &[SERVER],
+            Undo::Scratch(_) | Undo::Database(_) => &[SERVER],
             Undo::Tables(_) => Self::ROLES,
         }
     }
@@ -130,6 +140,7 @@ impl Act for RestoreDrill {
         let mode = match self.into {
             Into::Scratch => "scratch",
             Into::InPlace => "truncate",
+            Into::Recreate => "recreate",
         };
         let mode = [("mode", json!(mode))];
         events.tell("dr_smoke_started", "info", &mode);
@@ -140,6 +151,7 @@ impl Act for RestoreDrill {
             jobs: self.jobs.unwrap_or(JOBS),
             queries: &self.queries,
             truncate: &self.truncate,
+            recreate: self.into == Into::Recreate,
             events: &events,
         };
         let began = cx.clock.elapsed();
@@ -172,6 +184,7 @@ impl Act for RestoreDrill {
     fn patience(owed: &Undo) -> Duration {
         match owed {
             Undo::Scratch(_) => Duration::secs(60),
+            Undo::Database(_) => Duration::secs(600),
             // It may have to be restored once more.
             Undo::Tables(_) => Self::TIMEOUT,
         }
@@ -181,6 +194,7 @@ impl Act for RestoreDrill {
         match owed {
             Undo::Scratch(scratch) => postgres::remove(cx.wire(SERVER)?, scratch, by).await?,
             Undo::Tables(tables) => in_place::keep(tables, (cx.wire(STORE)?, cx.wire(SERVER)?), by).await?,
+            Undo::Database(owed) => recreate::clear(owed, cx.wire(SERVER)?, by).await?,
         }
         Ok(())
     }
@@ -198,6 +212,7 @@ impl Act for RestoreDrill {
             Undo::Tables(tables) => {
                 Reverted::Tables(in_place::holds(tables, (cx.wire(STORE)?, cx.wire(SERVER)?)).await?)
             }
+            Undo::Database(owed) => Reverted::Database(recreate::look(owed, cx.wire(SERVER)?).await?),
         })
     }
 
@@ -218,6 +233,15 @@ impl Act for RestoreDrill {
                 let expected = "what the backup holds, or what they held before";
                 Finding::judged(what, expected, shown, *holds != Holds::Other)
             }
+            (Undo::Database(owed), Reverted::Database(Standing { is_there, left })) => {
+                let what = format!("nothing is left beside the database {}", owed.database);
+                let shown = match (left.is_empty(), is_there) {
+                    (false, _) => left.join(", "),
+                    (true, false) if owed.was_there => "nothing, and it is gone itself".to_owned(),
+                    _ => "nothing".to_owned(),
+                };
+                Finding::judged(what, "nothing", shown.clone(), shown == "nothing")
+            }
             _ => Finding::undecided("the world is back", "what was promised", "something else was looked at"),
         }]
     }
@@ -230,6 +254,12 @@ impl Act for RestoreDrill {
             (Into::InPlace, true) => {
                 Some("`into: in-place` names no table; write which with `truncate: [bookings]`".into())
             }
+            (Into::Recreate, _) if self.tier != Tier::T3 => {
+                Some("`into: recreate` always compares all of it; leave `tier` out".into())
+            }
+            (Into::Recreate, false) => Some(
+                "`into: recreate` makes the whole database again; leave `truncate` out, or write `into: in-place`".into(),
+            ),
             (Into::Scratch, false) => Some(
                 "`truncate` empties tables of a database that is in use; say so with `into: in-place`".into(),
             ),

@@ -49,7 +49,10 @@ const DEAD: &[(&str, &str)] = &[
     ("shop_orders_total{country=\"de\"} > 5", "label-unknown"),
     ("shop_orders_total{region=\"nort\"} > 5", "value-unknown"),
     ("rate(shop_requests_total{code=~\"5..\"}[5m]) > 0", "value-unknown"),
-    ("shop_requests_total{code=\"200\",path=\"/\"} > 5 and shop_requests_total{code=\"500\"}", "value-unknown"),
+    (
+        "shop_requests_total{code=\"200\",path=\"/\"} > 5 and shop_requests_total{code=\"500\"}",
+        "value-unknown",
+    ),
     ("sum(rate(no_such_total[5m])) by (job) > 0 and on (job) up == 1", "metric-unknown"),
     ("no_such_metric > 5 or shop_orders_total{region=\"nort\"} > 5", "metric-unknown"),
     ("absent(up) and no_such_metric", "metric-unknown"),
@@ -82,7 +85,10 @@ const DEAD: &[(&str, &str)] = &[
     ("changes(up[5m]) < 0", "out-of-range"),
     ("sum(up > bool 5) > 0", "constant"),
     ("clamp_max(shop_orders_total, 10) > 50", "out-of-range"),
-    ("sum(rate(shop_requests_total{code=\"404\"}[5m])) / sum(rate(shop_requests_total[5m])) > 5", "out-of-range"),
+    (
+        "sum(rate(shop_requests_total{code=\"404\"}[5m])) / sum(rate(shop_requests_total[5m])) > 5",
+        "out-of-range",
+    ),
     ("time() - timestamp(shop_orders_total) > 90000", "out-of-range"),
     ("shop_orders_total > 5 < 3", "out-of-range"),
     ("shop_orders_total > 50 and shop_orders_total < 3", "out-of-range"),

@@ -10,6 +10,7 @@ mod ground;
 mod minio;
 #[path = "ground/objects.rs"]
 mod objects;
+#[expect(dead_code, reason = "the tests of whole backups play other tricks")]
 #[path = "ground/proxy.rs"]
 mod proxy;
 #[expect(dead_code, reason = "the other tests look through kinds")]

@@ -18,6 +18,12 @@ use tokio::runtime::Runtime;
 /// Who runs them.
 const OPERATOR: &str = "the tests of scenarios";
 
+/// What they are allowed.
+const ALL: &str = "exec,change,destroy";
+
+/// By these words is a step known that needs `destroy`.
+const DESTROY: [&str; 3] = ["truncate:", "into: recreate", "backup-prune:"];
+
 /// What a test of a scenario asks of its file; the program reads the rest.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,10 +169,14 @@ fn changes(found: &Found, all: &[Found]) -> bool {
 /// In a world where all is well it passes, and its evidence judges the same again.
 fn passes(found: &Found, changes: bool, well: Option<Arc<Well>>, reason: Option<String>) -> Trial {
     let (id, folder) = (found.id.clone(), found.folder.clone());
+    let destroys = DESTROY.iter().any(|words| found.text.contains(words));
     let trial = Trial::test(format!("passes {id}"), move || {
         let well = well.ok_or("its world was not started")?;
         let alone = changes.then(|| well.turn.write());
         let beside = (!changes).then(|| well.turn.read());
+        if destroys {
+            refuses(&well.world, &folder, &id)?;
+        }
         let (code, outcome) = run(&well.world, &folder, &id, "30s")?;
         drop((alone, beside));
         let wrong = outcome.not_passed(&[id]);
@@ -247,24 +257,7 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
 fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Outcome), Failed> {
     let kept = tempfile::tempdir()?;
     let (evidence, reports) = (kept.path().join("evidence"), kept.path().join("reports"));
-    let text = fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?;
-    let patient = text.contains("vars.patience");
-    // A drill goes through several hops.
-    let patience = if text.contains("vars.rule-file") { "20s" } else { patience };
-    let ran = proofmark()
-        .arg("run")
-        .args(patient.then(|| format!("--var=patience={patience}")))
-        .args(world.vars().iter().map(|(name, value)| format!("--var={name}={value}")))
-        .arg(root().canonicalize()?.join("scenarios").join(folder))
-        // Relative paths of a scenario are the world's.
-        .current_dir(world.folder())
-        .args(["--only", id, "--allow", "exec,change,destroy", "--operator", OPERATOR, "--env"])
-        .arg(world.environment())
-        .arg("--evidence")
-        .arg(&evidence)
-        .arg("--reports")
-        .arg(&reports)
-        .output()?;
+    let ran = asked((world, folder, id), patience, ALL, kept.path())?.output()?;
     let told = || format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     let report = fs::read_dir(&reports)
         .ok()
@@ -290,6 +283,43 @@ fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Ou
         return Err(format!("exit {code}:\n{}", told()).into());
     }
     Ok((code, outcome))
+}
+
+/// The program that runs it, allowed to do so much.
+fn asked(
+    (world, folder, id): (&World, &str, &str),
+    patience: &str,
+    allow: &str,
+    kept: &Path,
+) -> Result<Command, Failed> {
+    let text = fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?;
+    let patient = text.contains("vars.patience");
+    // A drill goes through several hops.
+    let patience = if text.contains("vars.rule-file") { "20s" } else { patience };
+    let mut command = proofmark();
+    command
+        .arg("run")
+        .args(patient.then(|| format!("--var=patience={patience}")))
+        .args(world.vars().iter().map(|(name, value)| format!("--var={name}={value}")))
+        .arg(root().canonicalize()?.join("scenarios").join(folder))
+        // Relative paths of a scenario are the world's.
+        .current_dir(world.folder())
+        .args(["--only", id, "--allow", allow, "--operator", OPERATOR, "--env"])
+        .arg(world.environment())
+        .arg("--evidence")
+        .arg(kept.join("evidence"))
+        .arg("--reports")
+        .arg(kept.join("reports"));
+    Ok(command)
+}
+
+/// Without the permission to destroy nothing of a scenario that needs it is run.
+fn refuses(world: &World, folder: &str, id: &str) -> Result<(), Failed> {
+    let kept = tempfile::tempdir()?;
+    let ran = asked((world, folder, id), "1s", "exec,change", kept.path())?.output()?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    ensure(ran.status.code() == Some(2) && said.contains("destroy"), || format!("not refused: {said}"))?;
+    ensure(!kept.path().join("evidence").exists(), || "something was run".into())
 }
 
 fn proofmark() -> Command {

@@ -17,6 +17,7 @@ mod rules;
 mod sealed;
 mod service;
 mod twin;
+mod volume;
 mod world;
 
 pub use alertmanager::Alertmanager;

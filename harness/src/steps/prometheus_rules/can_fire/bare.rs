@@ -5,8 +5,8 @@ use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{T_LAND, T_LUNLESS, TokenType};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
-    self, AggregateExpr, BinModifier, BinaryExpr, Call, Expr, FunctionArgs, ParenExpr, SubqueryExpr, UnaryExpr,
-    VectorMatchCardinality,
+    self, AggregateExpr, BinModifier, BinaryExpr, Call, Expr, FunctionArgs, ParenExpr, SubqueryExpr,
+    UnaryExpr, VectorMatchCardinality,
 };
 
 /// Deeper trees are not walked: they take stack.
@@ -61,7 +61,9 @@ pub(super) fn bare(expr: &Expr, softly: bool) -> Expr {
             "absent" | "absent_over_time" => there(it).unwrap_or_else(|| expr.clone()),
             "scalar" => expr.clone(),
             _ => {
-                let open = |argument: &Expr| if is_scalar(argument) { argument.clone() } else { bare(argument, softly) };
+                let open = |argument: &Expr| {
+                    if is_scalar(argument) { argument.clone() } else { bare(argument, softly) }
+                };
                 let args = it.args.args.iter().map(|argument| Box::new(open(argument))).collect();
                 Expr::Call(Call { func: it.func.clone(), args: FunctionArgs { args } })
             }
@@ -109,7 +111,9 @@ pub(super) fn paired(it: &BinaryExpr, softly: bool) -> Expr {
 /// With parentheses, unless it is one thing.
 pub(super) fn grouped(expr: Expr) -> Expr {
     match expr {
-        Expr::Binary(_) | Expr::Unary(_) | Expr::Subquery(_) => Expr::Paren(ParenExpr { expr: Box::new(expr) }),
+        Expr::Binary(_) | Expr::Unary(_) | Expr::Subquery(_) => {
+            Expr::Paren(ParenExpr { expr: Box::new(expr) })
+        }
         other => other,
     }
 }

@@ -79,7 +79,8 @@ impl Bounds<'_> {
         let value = self.of(&it.expr);
         let (range, nan) = (value.range(), value.nan);
         let literal = |param: &Expr| self.of(param).range().single();
-        let share = || it.param.as_deref().and_then(literal).is_some_and(|share| (0.0..=1.0).contains(&share));
+        let share =
+            || it.param.as_deref().and_then(literal).is_some_and(|share| (0.0..=1.0).contains(&share));
         let whole = match it.op.to_string().as_str() {
             "avg" | "min" | "max" => value.mixed(&text),
             "topk" | "bottomk" | "limitk" | "limit_ratio" => value.apart(&text),

@@ -15,12 +15,8 @@ pub(super) fn value(bounds: &Bounds<'_>, it: &Call, text: String) -> Value {
     match it.func.name {
         "absent" | "absent_over_time" => {
             let always = arguments.first().is_some_and(|argument| argument.always);
-            let shut = || Shut {
-                side: it.args.to_string(),
-                comparison: text,
-                range: Range::NONE,
-                constant: true,
-            };
+            let shut =
+                || Shut { side: it.args.to_string(), comparison: text, range: Range::NONE, constant: true };
             return Value { dead: always.then(|| Box::new(shut())), ..Value::only(1.0) };
         }
         // Of nothing it is no number, with which no comparison holds.
@@ -47,7 +43,9 @@ fn times(bounds: &Bounds<'_>, it: &Call, text: &str) -> Option<Value> {
             let now = Value::scalar("time()", NOWADAYS);
             return match it.args.args.first().map(|argument| peeled(argument)) {
                 // The time of a sample, which is found for as long as a selector looks back.
-                Some(Expr::VectorSelector(selector)) if selector.offset.is_none() && selector.at.is_none() => {
+                Some(Expr::VectorSelector(selector))
+                    if selector.offset.is_none() && selector.at.is_none() =>
+                {
                     let oldest = bounds.lookback.unwrap_or(f64::INFINITY);
                     Some(now.minus(&Value::named(format!("age of {text}"), Range::new(0.0, oldest), false)))
                 }

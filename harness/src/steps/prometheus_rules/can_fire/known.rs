@@ -125,7 +125,8 @@ impl Asking<'_> {
             }
             let asked = stream::iter(some).map(|query| self.one(query)).buffer_unordered(SIDE_BY_SIDE);
             let asked: Vec<(Answer, bool)> = asked.collect().await;
-            let closed = asked.iter().find(|(_, closes)| *closes).and_then(|(answer, _)| answer.doubt.clone());
+            let closed =
+                asked.iter().find(|(_, closes)| *closes).and_then(|(answer, _)| answer.doubt.clone());
             answers.extend(asked.into_iter().map(|(answer, _)| answer));
             self.closed = self.closed.take().or(closed);
         }
@@ -148,8 +149,8 @@ impl Asking<'_> {
                 let given = |sample: prometheus::Sample| Given { labels: sample.labels, value: sample.value };
                 let result: Vec<Given> = queried.samples.into_iter().take(KEPT).map(given).collect();
                 // A warning may mean that a part was not asked: what was found stands, that nothing was found does not.
-                let doubt = (result.is_empty() && !queried.warnings.is_empty())
-                    .then(|| queried.warnings.join("; "));
+                let doubt =
+                    (result.is_empty() && !queried.warnings.is_empty()).then(|| queried.warnings.join("; "));
                 (Answer { query, result, doubt, refused: false }, false)
             }
             Err(error) => {

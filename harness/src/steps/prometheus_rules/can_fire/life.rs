@@ -7,9 +7,7 @@ use super::bounds::{Bounds, peeled};
 use super::class::Reason;
 use super::known::{Given, Known, Stop};
 use promql_parser::parser::token::{T_LAND, T_LOR, T_LUNLESS};
-use promql_parser::parser::{
-    self, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, VectorSelector,
-};
+use promql_parser::parser::{self, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, VectorSelector};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far back is looked, and how often: seconds and seconds. The steps are no multiple of any interval of scraping, for
@@ -20,8 +18,16 @@ pub(super) const WINDOWS: [(&str, &str); 3] = [("1h", "157s"), ("5m", "13s"), ("
 pub(super) const ENOUGH: f64 = 10.0;
 
 /// Functions that give nothing of a single sample.
-const OF_TWO: [&str; 8] =
-    ["rate", "increase", "irate", "delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing"];
+const OF_TWO: [&str; 8] = [
+    "rate",
+    "increase",
+    "irate",
+    "delta",
+    "idelta",
+    "deriv",
+    "predict_linear",
+    "double_exponential_smoothing",
+];
 
 /// What can come out of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,7 +146,8 @@ impl Ground<'_> {
                 continue;
             }
             if let Ok(Expr::VectorSelector(it)) = parser::parse(&selector.bare) {
-                let whole = parser::parse(&selector.text).unwrap_or_else(|_| Expr::VectorSelector(it.clone()));
+                let whole =
+                    parser::parse(&selector.text).unwrap_or_else(|_| Expr::VectorSelector(it.clone()));
                 return self.missing(&it, &whole);
             }
         }
@@ -155,7 +162,8 @@ impl Ground<'_> {
         }
         let bare = VectorSelector { offset: None, at: None, ..it.vs.clone() };
         if it.vs.offset.is_none() && it.vs.at.is_none() && self.known.count(&bare.to_string())? > 0.0 {
-            let why = format!("`{expr}` is often empty, though its series are there: they get samples less often");
+            let why =
+                format!("`{expr}` is often empty, though its series are there: they get samples less often");
             return Ok(Life::Unknown(Reason::seen("window-too-short", why, WINDOW)));
         }
         self.missing(&it.vs, expr)
@@ -263,7 +271,11 @@ impl Ground<'_> {
             _ => {}
         }
         let why = told.unwrap_or_else(|| {
-            format!("no series of the left has the labels of one of the right; the left has {}, the right {}", listed(left), listed(right))
+            format!(
+                "no series of the left has the labels of one of the right; the left has {}, the right {}",
+                listed(left),
+                listed(right)
+            )
         });
         let why = format!("`{} {} {}` pairs nothing: {why}", it.lhs, it.op, it.rhs);
         let help = if it.op.id() == T_LAND && modifier.matching.is_none() { JOIN_AND } else { JOIN };
@@ -331,8 +343,15 @@ fn only_on_one(left: &[Given], right: &[Given], by: Option<&LabelModifier>) -> O
     };
     let has = |side: &[Given], key: &str| side.iter().all(|given| given.labels.contains_key(key));
     let (of_left, of_right) = (all(left), all(right));
-    let one: Vec<String> = of_left.difference(&of_right).filter(|key| has(left, key)).map(|key| format!("`{key}` is only on the left")).collect();
-    let other = of_right.difference(&of_left).filter(|key| has(right, key)).map(|key| format!("`{key}` is only on the right"));
+    let one: Vec<String> = of_left
+        .difference(&of_right)
+        .filter(|key| has(left, key))
+        .map(|key| format!("`{key}` is only on the left"))
+        .collect();
+    let other = of_right
+        .difference(&of_left)
+        .filter(|key| has(right, key))
+        .map(|key| format!("`{key}` is only on the right"));
     let told: Vec<String> = one.into_iter().chain(other).collect();
     (!told.is_empty() && !left.is_empty() && !right.is_empty()).then(|| told.join(", "))
 }

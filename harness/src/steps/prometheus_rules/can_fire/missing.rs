@@ -42,7 +42,8 @@ impl Ground<'_> {
             let why = format!("`{bare}` has gone: {when}");
             return Ok(Life::Never(Reason::seen("gone", why, HAS_GONE)));
         }
-        let plain = VectorSelector::new(None, Matchers::new(vec![Matcher::new(MatchOp::Equal, "__name__", name)]));
+        let plain =
+            VectorSelector::new(None, Matchers::new(vec![Matcher::new(MatchOp::Equal, "__name__", name)]));
         let plain = if it.name.is_some() { VectorSelector::from(name) } else { plain };
         if self.known.count(&plain.to_string())? > 0.0 {
             return self.narrowed(&plain, it).map(Life::Never);
@@ -95,7 +96,10 @@ impl Ground<'_> {
             return Ok(Reason::seen("label-unknown", why, LABEL));
         }
         let shown: Vec<String> = own.map(ToString::to_string).collect();
-        let why = format!("no series of `{plain}` has all of `{}`, though each is there by itself", shown.join(", "));
+        let why = format!(
+            "no series of `{plain}` has all of `{}`, though each is there by itself",
+            shown.join(", ")
+        );
         Ok(Reason::seen("labels-not-together", why, VALUE))
     }
 
@@ -107,7 +111,11 @@ impl Ground<'_> {
         }
         let asked = named.next().map_or_else(|| name.to_owned(), ToString::to_string);
         let why = format!("no alert that is loaded has `{asked}`");
-        Life::Never(Reason::seen("no-such-alert", why, "is the alert spelt as in its rule, and is its file loaded?"))
+        Life::Never(Reason::seen(
+            "no-such-alert",
+            why,
+            "is the alert spelt as in its rule, and is its file loaded?",
+        ))
     }
 
     /// What a recorded metric without series is recorded from; `None` where no rule records it.
@@ -123,16 +131,20 @@ impl Ground<'_> {
             let dead = inner.bounds().of(rule).dead;
             match (inner.life(rule)?, dead) {
                 (Life::Never(reason), _) => {
-                    let why = format!("`{name}` is recorded from `{rule}`, of which nothing comes: {}", reason.why);
+                    let why =
+                        format!("`{name}` is recorded from `{rule}`, of which nothing comes: {}", reason.why);
                     never = never.or(Some(Life::Never(Reason { why, ..reason })));
                 }
                 (_, Some(shut)) => {
-                    let why = format!("`{name}` is recorded from `{rule}`, and `{}` never holds", shut.comparison);
+                    let why =
+                        format!("`{name}` is recorded from `{rule}`, and `{}` never holds", shut.comparison);
                     never = never.or(Some(Life::Never(Reason::concluded("recorded-never", why, RECORD))));
                 }
                 (Life::Unknown(reason), _) => return Ok(Some(Life::Unknown(reason))),
                 (Life::There | Life::Quiet(_), None) => {
-                    let why = format!("`{name}` has no series now; `{rule}`, which records it, has nothing to record");
+                    let why = format!(
+                        "`{name}` has no series now; `{rule}`, which records it, has nothing to record"
+                    );
                     return Ok(Some(Life::Quiet(why)));
                 }
             }
@@ -158,8 +170,11 @@ impl Ground<'_> {
 }
 
 fn these(values: &[Given], label: &str) -> String {
-    let values: Vec<String> =
-        values.iter().filter_map(|given| given.labels.get(label)).map(|value| format!("\"{value}\"")).collect();
+    let values: Vec<String> = values
+        .iter()
+        .filter_map(|given| given.labels.get(label))
+        .map(|value| format!("\"{value}\""))
+        .collect();
     if values.is_empty() { "others".into() } else { values.join(", ") }
 }
 
@@ -172,6 +187,7 @@ fn moment(seconds: f64) -> String {
 
 const UNKNOWN: &str = "is it spelt as the exporter spells it, and is the exporter scraped? What comes only with its first event stands in `except`, with the reason";
 const HAS_GONE: &str = "does its exporter still run and is it scraped, was the metric renamed, did the series end with a pod or a host? What may rightly go stands in `except`, with the reason";
-const LABEL: &str = "which labels does it have (`prometheus-series` lists them), and does relabelling take this one away?";
+const LABEL: &str =
+    "which labels does it have (`prometheus-series` lists them), and does relabelling take this one away?";
 const VALUE: &str = "is the value spelt as the exporter spells it? What comes only with its first event stands in `except`, with the reason";
 const RECORD: &str = "mend the recording rule";

@@ -141,7 +141,9 @@ impl CanFire {
         let (ground, alerts) = (self.ground(&known, &records, &names), read(rules));
         if alerts.is_empty() {
             let help = "the rules that were asked for only record";
-            return vec![Finding::undecided("an alert could fire", "at least 1 alert", "none").with_help(help)];
+            return vec![
+                Finding::undecided("an alert could fire", "at least 1 alert", "none").with_help(help),
+            ];
         }
         let judged = alerts.iter().map(|alert| {
             let class = self.class(alert, &ground).unwrap_or_else(|_| {
@@ -190,7 +192,9 @@ impl CanFire {
         match known.given(&query) {
             Err(Stop::Pending) => Err(Stop::Pending),
             Err(_) => Ok(false),
-            Ok(given) => Ok(given.iter().any(|given| given.labels.get("alertname").is_some_and(|it| it == name))),
+            Ok(given) => {
+                Ok(given.iter().any(|given| given.labels.get("alertname").is_some_and(|it| it == name)))
+            }
         }
     }
 

@@ -48,7 +48,10 @@ pub(super) fn class(
         Class::Undecided(_) => 1,
         Class::Never(reason) => 2 + u8::from(!reason.seen),
     };
-    let dead = classes.iter().position(|class| rank(class) > 1).map(|at| (arms[at].to_string(), classes[at].clone()));
+    let dead = classes
+        .iter()
+        .position(|class| rank(class) > 1)
+        .map(|at| (arms[at].to_string(), classes[at].clone()));
     classes.sort_by_key(rank);
     let first = classes.into_iter().next();
     let none = || Class::Undecided(Reason::concluded("unread", "it has no parts", ""));
@@ -81,7 +84,11 @@ fn unwell(rule: &Rule, loaded_long_ago: bool) -> Option<Class> {
         "err" => Some(Class::Never(Reason::seen("unhealthy", format!("err: {}", rule.last_error), help))),
         "ok" | "unknown" if loaded_long_ago => {
             let why = "it was never evaluated, though it was loaded more than two of its intervals ago";
-            Some(Class::Never(Reason::seen("never-evaluated", why, "does its group run at all? The server's log tells")))
+            Some(Class::Never(Reason::seen(
+                "never-evaluated",
+                why,
+                "does its group run at all? The server's log tells",
+            )))
         }
         "ok" | "unknown" => {
             let why = "it was not evaluated yet";
@@ -131,7 +138,8 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
         };
         let mut over = (WINDOWS[0], 0.0);
         for window @ (length, step) in WINDOWS {
-            let points = known(ground.known.number(&format!("max(count_over_time(({side})[{length}:{step}]))")))?;
+            let points =
+                known(ground.known.number(&format!("max(count_over_time(({side})[{length}:{step}]))")))?;
             over = (window, points.unwrap_or_default());
             if over.1 >= ENOUGH {
                 break;
@@ -147,7 +155,9 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
             // What its name says of it is not so.
             let slack = 1e-9 * (1.0 + least.abs().max(most.abs()));
             if least < range.lo - slack || most > range.hi + slack {
-                let why = format!("`{side}` was between {least} and {most} in the last {length}, which nobody would think of it");
+                let why = format!(
+                    "`{side}` was between {least} and {most} in the last {length}, which nobody would think of it"
+                );
                 return Ok(Class::Living(Reason::good("beyond", why)));
             }
             seen = if (most - least).abs() <= 0.0 {
@@ -162,7 +172,11 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
         return Ok(Class::Living(Reason::good("held", why)));
     }
     Ok(Class::Never(if range.is_none() {
-        Reason::concluded("always-there", format!("`{comparison}`: what it looks for is never absent"), ALWAYS)
+        Reason::concluded(
+            "always-there",
+            format!("`{comparison}`: what it looks for is never absent"),
+            ALWAYS,
+        )
     } else if *constant {
         let why = format!("`{side}` is {range} by how it is made, so `{comparison}` never holds{seen}");
         Reason::concluded("constant", why, CONSTANT)
@@ -173,5 +187,6 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
 }
 
 const ALWAYS: &str = "leave `vector(…)` and such out of `absent(…)`";
-const CONSTANT: &str = "a placeholder? Compare the metric that the alert is about; what it is made of here takes itself away";
+const CONSTANT: &str =
+    "a placeholder? Compare the metric that the alert is about; what it is made of here takes itself away";
 const RANGE: &str = "is the threshold in the same unit as the left side (a share of 1, not a percentage), and the comparison the right way round?";

@@ -234,11 +234,15 @@ impl Audited {
             return Some(vec![(false, "to whom alerts go could not be seen".to_owned())]);
         };
         let lost = alerts.iter().filter(|alert| !leads(alert).any(|name| tells(seen, name))).count();
+        let open = alerts.iter().filter(|alert| !surely_told(seen, alert)).count() - lost;
         let go = if lost == 1 { "goes" } else { "go" };
         let mut parts = vec![match lost {
-            0 => (true, "no alert is lost on its way".to_owned()),
+            0 => (open == 0, "no alert is known to be lost on its way".to_owned()),
             lost => (false, format!("{} {go} to no receiver", many(lost, "alert"))),
         }];
+        if open > 0 {
+            parts.push((false, format!("{} may reach nobody", many(open, "alert"))));
+        }
         if seen["sent-to"].as_array().is_some_and(Vec::is_empty) {
             parts.push((false, "Prometheus sends its alerts nowhere".to_owned()));
         }
@@ -277,6 +281,13 @@ impl Audited {
 /// The receivers that an alert may be led to.
 fn leads(alert: &Value) -> impl Iterator<Item = &str> {
     alert["receivers"].as_array().into_iter().flatten().filter_map(|lead| lead["receiver"].as_str())
+}
+
+/// Is an alert led to somebody whatever its labels are?
+fn surely_told(seen: &Value, alert: &Value) -> bool {
+    let telling = |lead: &Value| tells(seen, lead["receiver"].as_str().unwrap_or_default());
+    let leads = alert["receivers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    leads.iter().any(|lead| lead["certain"] == true && telling(lead)) || leads.iter().all(telling)
 }
 
 /// Does a receiver tell anybody?

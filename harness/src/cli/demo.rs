@@ -1,19 +1,22 @@
 //! `proofmark demo`: a world where all is well, then the same files in one that is broken on purpose.
 //!
 //! The runs are made by this same program as a child process, as a user would start it. Green alone proves nothing, so
-//! the demo succeeds only if the second run failed exactly where the twins say, and nowhere else.
+//! the demo succeeds only if the second run failed exactly where the twins say, and nowhere else. At the end an audit has
+//! to find the alert of that world that can never fire.
 
 use super::tell;
 use crate::diag::Diag;
 use crate::lab::{Break, LabError, Outcome, Twin, World, WorldSpec, embedded};
-use crate::model::Exit;
+use crate::model::{Exit, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +39,9 @@ const NEEDS: [(&str, &str); 2] = [("alertmanager", "demo/page"), ("postgres", "d
 
 /// How long an alert may take that is made to fire; it does within seconds here, or never.
 const DRILLED: &str = "20s";
+
+/// The alert of the demo's world that can never fire.
+const DEAD: &str = "never BackupTooOld ";
 
 /// What is run twice.
 struct Played {
@@ -149,8 +155,16 @@ async fn play(options: &Options, stage: &mut Stage) -> Result<Exit, Stop> {
         report_wrong("   Not as named:", &differences);
     }
     wrong.extend(differences);
+    say("4. Without any file: what would the shop's Prometheus not tell?");
+    let audited = audit(options, stage, &what.environment).await?;
+    if !audited.stdout.lines().any(|line| line.starts_with(DEAD)) {
+        wrong.push("the audit did not find the alert that can never fire".to_owned());
+        report_wrong("   Not found:", &wrong);
+    }
     say("What it left");
-    say(&format!("   all is well   {}\n   broken        {}", first.shown(options), second.shown(options)));
+    for (name, told) in [("all is well", &first), ("broken", &second), ("audit", &audited)] {
+        say(&format!("   {name:<12}  {}", told.shown(options)));
+    }
     Ok(if wrong.is_empty() { Exit::Passed } else { Exit::Failed })
 }
 
@@ -158,6 +172,8 @@ async fn play(options: &Options, stage: &mut Stage) -> Result<Exit, Stop> {
 struct Told {
     id: String,
     outcome: Outcome,
+    /// What it printed; empty where that went straight through.
+    stdout: String,
 }
 
 impl Told {
@@ -168,9 +184,8 @@ impl Told {
     }
 }
 
-/// Runs the scenarios with this same program, as a user would, and reads the report that it leaves.
+/// Runs the scenarios.
 async fn run(options: &Options, stage: &mut Stage, what: &Played) -> Result<Told, Stop> {
-    let before = reports(&options.reports).await?;
     let mut args = vec!["run".into(), what.scenarios.as_os_str().to_owned()];
     args.extend(["--env".into(), what.environment.as_os_str().to_owned()]);
     args.extend(["--allow".into(), "exec,change".into()]);
@@ -179,6 +194,30 @@ async fn run(options: &Options, stage: &mut Stage, what: &Played) -> Result<Told
     if what.ids.len() < embedded::SCENARIOS.len() {
         args.extend(what.ids.iter().flat_map(|id| ["--only".into(), id.into()]));
     }
+    told(options, stage, args, Stdio::inherit()).await
+}
+
+/// Audits the monitoring, and shows what comes before the report.
+async fn audit(options: &Options, stage: &mut Stage, environment: &Path) -> Result<Told, Stop> {
+    let args = ["audit", "prometheus", "--env"].map(OsString::from).into_iter();
+    let args = args.chain([environment.as_os_str().to_owned()]).collect();
+    let told = told(options, stage, args, Stdio::piped()).await?;
+    let words = [Verdict::Failed, Verdict::Unverified, Verdict::Passed].map(|it| it.word().to_uppercase());
+    let report = |line: &&str| words.iter().any(|word| line.starts_with(word.as_str()));
+    for line in told.stdout.lines().take_while(|line| !report(line)) {
+        say(format!("   {line}").trim_end());
+    }
+    Ok(told)
+}
+
+/// Runs this same program, as a user would, and reads the report that it leaves.
+async fn told(
+    options: &Options,
+    stage: &mut Stage,
+    mut args: Vec<OsString>,
+    stdout: Stdio,
+) -> Result<Told, Stop> {
+    let before = reports(&options.reports).await?;
     args.extend(["--evidence".into(), options.evidence.as_os_str().to_owned()]);
     args.extend(["--reports".into(), options.reports.as_os_str().to_owned()]);
     let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
@@ -188,11 +227,17 @@ async fn run(options: &Options, stage: &mut Stage, what: &Played) -> Result<Told
     let child = Command::new(program)
         .args(&args)
         .stdin(Stdio::null())
+        .stdout(stdout)
         .process_group(0) // so that an interruption reaches it once, through us
         .kill_on_drop(true)
         .spawn()
         .map_err(LabError::io("starting a run"))?;
-    let status = stage.run.insert(child).wait().await.map_err(LabError::io("waiting for a run"))?;
+    let child = stage.run.insert(child);
+    let mut printed = String::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_string(&mut printed).await.map_err(LabError::io("reading what a run prints"))?;
+    }
+    let status = child.wait().await.map_err(LabError::io("waiting for a run"))?;
     stage.run = None;
     say("");
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Evidence.code());
@@ -208,7 +253,7 @@ async fn run(options: &Options, stage: &mut Stage, what: &Played) -> Result<Told
     let text = tokio::fs::read_to_string(&path)
         .await
         .map_err(LabError::io(format!("reading {}", path.display())))?;
-    Ok(Told { id: id.clone(), outcome: Outcome::parse(&text)? })
+    Ok(Told { id: id.clone(), outcome: Outcome::parse(&text)?, stdout: printed })
 }
 
 /// The ids of the runs that have a JSON report in this folder.

@@ -4,19 +4,23 @@
 use super::{Check, Cx, StepError};
 use crate::clients::ClientError;
 use crate::clients::alertmanager::{self, Lead, Receiver, Routing};
-use crate::clients::prometheus::{self, Outgoing, Rule};
+use crate::clients::http::Wire;
+use crate::clients::prometheus::{self, Outgoing, Query, Rule};
 use crate::expect::Count;
 use crate::model::Finding;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Discovery settles within five seconds; the times are told in whole ones.
+const SETTLES: SignedDuration = SignedDuration::from_secs(15);
+
 /// Looks to whom the routes of Alertmanager lead the alerts that Prometheus has loaded, whether they fire or not.
 ///
 /// A receiver without an integration (`email_configs`, `webhook_configs`, …) takes alerts and tells nobody. What is known
-/// of an alert's labels is its name, what its rule adds, and the `external_labels` of Prometheus. Where a label that the
-/// series bring decides between somebody and nobody, it is undecided. It is also undecided where Prometheus changes labels
+/// of an alert's labels is its name, what its rule adds, the `external_labels` of Prometheus, and that it has none that no
+/// series carries now. Where another label that its series bring decides between somebody and nobody, it is undecided. It is also undecided where Prometheus changes labels
 /// or drops alerts on the way (`alert_relabel_configs` with more than `labeldrop`).
 ///
 /// It does not say that a notification arrives, nor whether something is silenced, inhibited or muted now.
@@ -39,7 +43,11 @@ pub struct Seen {
     pub alerts: Vec<Led>,
     /// The receivers, sorted by name.
     pub receivers: Vec<Receiver>,
-    /// The Alertmanagers that Prometheus sends alerts to; `null` where it does not tell.
+    /// The labels that routes look at, and whether any series (but of `ALERTS`) carries one now; `null` where the server
+    /// does not tell.
+    pub labels: BTreeMap<String, Option<bool>>,
+    /// The Alertmanagers that Prometheus sends alerts to; `null` where it does not tell, or was given its configuration only
+    /// seconds ago and knows none yet.
     pub sent_to: Option<Vec<String>>,
     /// Does Prometheus change labels, other than by `labeldrop`, or drop alerts? `null` where it does not tell.
     pub relabelled: Option<bool>,
@@ -69,13 +77,18 @@ impl Check for AlertmanagerRoutes {
         let mut rules = prometheus::rules(prometheus).await?.rules;
         rules.retain(|rule| rule.kind == "alerting" && self.wants(&rule.name));
         let routing = alertmanager::routing(cx.wire("alertmanager")?.since(started)).await?;
-        let sent_to = told(prometheus::notified(prometheus.since(started)).await)?;
+        let sent_to = sent_to(prometheus.since(started)).await?;
         let outgoing = told(prometheus::outgoing(prometheus.since(started)).await)?;
-        let mut alerts: Vec<Led> = rules.iter().map(|rule| led(rule, &routing, outgoing.as_ref())).collect();
+        let mut labels = BTreeMap::new();
+        for label in routing.labels().into_iter().filter(|label| *label != "alertname") {
+            labels.insert(label.to_owned(), carried(prometheus.since(started), label).await?);
+        }
+        let led = |rule| led(rule, &routing, outgoing.as_ref(), &labels);
+        let mut alerts: Vec<Led> = rules.iter().map(led).collect();
         alerts.sort();
         alerts.dedup();
-        let relabelled = outgoing.map(|outgoing| outgoing.relabelled);
-        Ok(Seen { alerts, receivers: routing.receivers, sent_to, relabelled })
+        let relabelled = outgoing.as_ref().map(|outgoing| outgoing.relabelled);
+        Ok(Seen { alerts, receivers: routing.receivers, labels, sent_to, relabelled })
     }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
@@ -126,6 +139,19 @@ impl AlertmanagerRoutes {
     }
 }
 
+/// After a start or reload Prometheus looks for its Alertmanagers anew, which takes it some seconds.
+async fn sent_to(wire: Wire<'_>) -> Result<Option<Vec<String>>, StepError> {
+    let started = wire.clock.elapsed();
+    let known = told(prometheus::notified(wire).await)?;
+    if known.as_ref().is_none_or(|urls| !urls.is_empty()) {
+        return Ok(known);
+    }
+    let runtime = told(prometheus::runtime(wire.since(started)).await)?;
+    let loaded = runtime.as_ref().and_then(|it| it.server_time.zip(it.reloaded_at));
+    let settled = loaded.is_none_or(|(now, loaded)| now.duration_since(loaded) > SETTLES);
+    Ok(known.filter(|_| settled))
+}
+
 /// What a server may forbid; the rest is looked at all the same.
 fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
     match answer {
@@ -135,13 +161,31 @@ fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
     }
 }
 
-fn led(rule: &Rule, routing: &Routing, outgoing: Option<&Outgoing>) -> Led {
+/// Does any series have this label? Those of alerts have what rules add. Where nothing was scraped yet, nobody knows.
+async fn carried(wire: Wire<'_>, label: &str) -> Result<Option<bool>, StepError> {
+    let text = format!("count({{{label}!=\"\",__name__!~\"ALERTS|ALERTS_FOR_STATE\"}}) or 0 * count(up)");
+    let asked = prometheus::query(wire, &Query { query: &text, at: None, range: None, aside: true }).await;
+    let samples = told(asked)?.map(|answer| answer.samples).unwrap_or_default();
+    Ok(samples.first().map(|sample| sample.value.0 != 0))
+}
+
+fn led(
+    rule: &Rule,
+    routing: &Routing,
+    outgoing: Option<&Outgoing>,
+    carried: &BTreeMap<String, Option<bool>>,
+) -> Led {
     let mut own = rule.labels.clone();
     own.insert("alertname".into(), rule.name.clone());
     let labels = outgoing.map_or_else(|| own.clone(), |outgoing| outgoing.labels(&own));
     // The value of a template is known when it fires.
     let known = |value: String| (!value.contains("{{")).then_some(value);
-    let labels = labels.into_iter().map(|(name, value)| (name, known(value))).collect();
+    let makes_labels = ["label_replace", "label_join"].iter().any(|call| rule.query.contains(call));
+    let without = carried.iter().filter(|(_, carried)| **carried == Some(false) && !makes_labels);
+    // An alert without a label is one on which it is empty.
+    let mut all: BTreeMap<_, _> = without.map(|(name, _)| (name.clone(), Some(String::new()))).collect();
+    all.extend(labels.into_iter().map(|(name, value)| (name, known(value))));
+    let labels = all;
     Led { name: rule.name.clone(), receivers: routing.leads(&labels) }
 }
 
@@ -178,7 +222,7 @@ impl Led {
 fn judge_sending(seen: &Seen) -> Finding {
     let (what, expected) = ("Prometheus sends alerts to an Alertmanager", "at least one Alertmanager");
     match &seen.sent_to {
-        None => Finding::undecided(what, expected, "it does not tell to whom it sends"),
+        None => Finding::undecided(what, expected, "it does not tell to whom it sends, or not yet"),
         Some(urls) => Finding::judged(what, expected, urls.join(", "), !urls.is_empty())
             .with_help("add it below `alerting: { alertmanagers: … }` in the configuration of Prometheus"),
     }

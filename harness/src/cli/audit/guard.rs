@@ -1,6 +1,6 @@
 //! What an audit found well, as scenarios that guard it: they pass now, and fail when a rule is taken away or dies.
 
-use super::{Audited, leads, tells};
+use super::{Audited, surely_told};
 use crate::cli::many;
 use crate::diag::Diag;
 use crate::model::Verdict;
@@ -267,10 +267,7 @@ fn routes(seen: &Audited) -> Steps {
     let (mut good, mut left) = (BTreeSet::new(), BTreeSet::new());
     for alert in list(&seen["alerts"]) {
         let name = alert["name"].as_str().unwrap_or_default();
-        let sure = leads(alert).all(|receiver| tells(seen, receiver))
-            || list(&alert["receivers"]).any(|lead| {
-                lead["certain"] == true && tells(seen, lead["receiver"].as_str().unwrap_or_default())
-            });
+        let sure = surely_told(seen, alert);
         if sure && quoted(name).is_some() {
             good.insert(name)
         } else {

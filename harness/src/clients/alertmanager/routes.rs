@@ -83,6 +83,13 @@ impl Routing {
         Ok(Self { root: route(&config["route"], None)?, receivers })
     }
 
+    /// The labels that routes look at.
+    pub fn labels(&self) -> BTreeSet<&str> {
+        let mut labels = BTreeSet::new();
+        self.root.looks_at(&mut labels);
+        labels
+    }
+
     /// The receivers that an alert may be led to, sorted. `labels` are those that are known; `None` where one is there and
     /// its value is not known. Any label that is not listed may be there.
     pub fn leads(&self, labels: &BTreeMap<String, Option<String>>) -> Vec<Lead> {
@@ -105,6 +112,11 @@ enum Takes {
 }
 
 impl Route {
+    fn looks_at<'a>(&'a self, labels: &mut BTreeSet<&'a str>) {
+        labels.extend(self.matchers.iter().map(Matcher::label));
+        self.below.iter().for_each(|route| route.looks_at(labels));
+    }
+
     fn takes(&self, labels: &BTreeMap<String, Option<String>>) -> Takes {
         let mut open = BTreeSet::new();
         for matcher in &self.matchers {
@@ -250,6 +262,12 @@ receivers:
         // Both ways lead to the receiver above.
         let quiet = [("severity", Some("low")), ("team", Some("stock")), ("namespace", Some(""))];
         assert_eq!(leads(&quiet), ["team by quiet"]);
+    }
+
+    #[test]
+    fn the_labels_that_decide_are_known() {
+        let routing = Routing::of(CONFIG).unwrap();
+        assert_eq!(routing.labels(), ["namespace", "quiet", "severity", "team"].into());
     }
 
     #[test]

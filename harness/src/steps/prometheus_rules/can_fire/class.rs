@@ -58,7 +58,7 @@ impl Class {
     pub(super) fn finding(&self, alert: &str, group: &str, excepted: Option<&str>) -> Finding {
         let reason = self.reason();
         let what = format!("alert {alert} of group {group} could fire");
-        let seen = json!({ "class": self.word(), "reason": reason.word, "why": reason.why });
+        let seen = json!({ "alert": alert, "group": group, "class": self.word(), "reason": reason.word, "why": reason.why });
         let verdict = match (self, excepted) {
             (_, Some(_)) | (Self::Living(_), _) => Verdict::Passed,
             (Self::Never(reason), _) if reason.seen => Verdict::Failed,

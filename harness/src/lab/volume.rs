@@ -5,6 +5,7 @@ use super::LabError;
 use super::postgres::{Cluster, SUPERUSER, write_private};
 use super::process::running_in;
 use nix::sys::signal::{Signal, kill};
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -36,7 +37,7 @@ impl Volume {
             words(&cluster.server(port, &[]), true),
         );
         for sql in filled {
-            text.push_str(&format!("{psql} -c {}\n", quoted(sql)));
+            let _ = writeln!(text, "{psql} -c {}", quoted(sql));
         }
         write_private(&folder.join("recreate"), &text)?;
         // The system knows a process by where it really is.

@@ -186,12 +186,9 @@ impl World {
             let own = spec.files.contains_key(&*file.to_string_lossy());
             if own { place.join(file) } else { file.clone() }
         };
-        let postgres = match &spec.postgres {
-            Some(spec) => Some(database(place, spec, here).await?),
-            None => None,
-        };
+        let postgres = Box::pin(database(place, spec.postgres.as_ref(), here)).await?;
         addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
-        let (minio, stores) = stores(place, spec).await?;
+        let (minio, stores) = Box::pin(stores(place, spec)).await?;
         let buckets = spec.minio.iter().flat_map(|minio| minio.stores.keys());
         addresses
             .extend(minio.iter().flat_map(|one| buckets.clone().map(|name| (name.clone(), one.url.clone()))));
@@ -434,14 +431,15 @@ fn authority(url: &str) -> String {
 /// A database below the world's folder, which its server may only pass through.
 async fn database(
     folder: &Path,
-    spec: &PostgresSpec,
+    spec: Option<&PostgresSpec>,
     here: impl Fn(&PathBuf) -> PathBuf,
-) -> Result<Postgres, LabError> {
+) -> Result<Option<Postgres>, LabError> {
+    let Some(spec) = spec else { return Ok(None) };
     let place = folder.join(POSTGRES);
     let made = tokio::fs::create_dir(&place).await;
     made.map_err(LabError::io(format!("making {}", place.display())))?;
     let open = tokio::fs::set_permissions(folder, Permissions::from_mode(0o711)).await;
     open.map_err(LabError::io(format!("opening {}", folder.display())))?;
     let sql = spec.sql.iter().map(here).collect();
-    Postgres::start(&place, &PostgresSpec { sql, ..spec.clone() }).await
+    Postgres::start(&place, &PostgresSpec { sql, ..spec.clone() }).await.map(Some)
 }

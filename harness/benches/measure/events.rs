@@ -68,7 +68,7 @@ fn timed(clock: &Clock, mut each: impl FnMut(usize)) -> Vec<f64> {
     let mut one = |number: usize| {
         let begun = clock.elapsed();
         each(number);
-        (clock.elapsed() - begun).as_secs_f64()
+        clock.elapsed().saturating_sub(begun).as_secs_f64()
     };
     (0..EVENTS).map(&mut one).collect()
 }

@@ -326,7 +326,10 @@ impl World {
             Break::Silence(labels) => {
                 self.alertmanager.as_ref().ok_or_else(|| missing(ALERTMANAGER))?.silence(labels).await
             }
-            Break::Minio(one) => self.minio.as_ref().ok_or_else(|| missing("MinIO"))?.suffer(one).await,
+            Break::Minio(one) => {
+                let minio = self.minio.as_ref().ok_or_else(|| missing("MinIO"))?;
+                Box::pin(minio.suffer(one)).await
+            }
             Break::Sql(text) => self.postgres.as_ref().ok_or_else(|| missing(POSTGRES))?.sql(text).await,
         }
     }

@@ -68,6 +68,7 @@ async fn real_servers_say_who_would_hear_of_an_alert() {
         rules.display()
     ));
     let cx = both(&real.url(), &alertmanager.url);
+    until(&cx, json!({"prometheus-query": {"query": "up"}}), Passed).await;
     let sure = until(&cx, asked(&["Sure"]), Passed).await;
     assert_eq!(sure.seen["sent-to"].as_array().unwrap().len(), 1);
     let (mut all, mut seen) = (vec![], Value::Null);

@@ -446,7 +446,7 @@ async fn mistakes_in_settings_are_found_before_anything_runs() {
         assert!(check.mistake().unwrap().contains(word), "{kind}");
     }
     for kind in [
-        json!({"prometheus-rules": {"can-fire": true}}),
+        json!({"prometheus-rules": {"can-fire": "yes"}}),
         json!({"prometheus-rules": {"name": "x"}}),
         json!({"prometheus-alerts": {"state": "inactive"}}),
         json!({"prometheus-series": {}}),

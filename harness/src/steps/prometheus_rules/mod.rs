@@ -33,6 +33,16 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 /// found on the server. No selector is let off for where it stands: also one in `absent(…)`, or beside `or vector(0)`,
 /// has to have series, unless `except` says in words why not. A rule whose text cannot be read here (functions of a
 /// newer or older server) is undecided. The server is asked one query for each different selector, ten at a time.
+///
+/// With `can-fire` each alert among these rules gets a finding of its own, whose `seen` is
+/// `{class: living | never | undecided, reason, why}`. *Never* fails where it was seen (a selector without series and why,
+/// sides whose labels cannot join, a window that never holds two samples, a rule that is not evaluated), and is unverified
+/// where it follows from how the expression is made: a side that can only be what its threshold is not, such as `up > 5`
+/// or `x * 0 > 1`. *Living* is what is pending or firing, has been within the hour, or has its series and a threshold that
+/// can be reached; `absent(…)` of what is there, and of what is not, lives. *Undecided* is the rest, with why. What is
+/// recorded is judged by its rule. Every alert that is quiet costs one query, one that is dead some more; each query is
+/// asked once whatever number of rules needs it, four at a time, and all stand in the observation. A slow server is asked
+/// until four fifths of the step's `timeout` are over. The page "What your alerts cannot do" has an example of each.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusRules {
@@ -49,7 +59,7 @@ pub struct PrometheusRules {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_fire: bool,
     /// What may be absent, and the reason: a metric (`kube_job_failed`), a selector as the findings write it, or the
-    /// name of a rule for all that it selects.
+    /// name of a rule for all that it selects. `can-fire` reads the names of alerts that may be dead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub except: BTreeMap<String, String>,
 }
@@ -76,7 +86,7 @@ pub struct Seen {
 impl Check for PrometheusRules {
     const NAME: &'static str = "prometheus-rules";
     const EXAMPLE: &'static str = "prometheus-rules: { names: [MinIOCapacityLow], metrics-exist: true, except: { velero_backup_failure_total: it comes with the first failure } }";
-    const JUDGES: &'static str = "At least one rule; every one of `names` and `groups` is there; every rule is healthy and was evaluated within two of its intervals; with `metrics-exist`, every selector has series or is excepted. A rule that was not evaluated yet, or cannot be read, is undecided.";
+    const JUDGES: &'static str = "At least one rule; every one of `names` and `groups` is there; every rule is healthy and was evaluated within two of its intervals; with `metrics-exist`, every selector has series or is excepted. A rule that was not evaluated yet, or cannot be read, is undecided. With `can-fire`, every alert could fire or is excepted.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;

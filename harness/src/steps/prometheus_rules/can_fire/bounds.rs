@@ -106,11 +106,11 @@ impl Bounds<'_> {
         };
         match it.op.id() {
             T_LAND | T_LOR | T_LUNLESS => set(it, left, right, expr),
-            op if it.op.is_comparison_operator() => self.compared(it, op, left, right, expr),
+            op if it.op.is_comparison_operator() => compared(it, op, left, right, expr),
             op => {
                 let dead = left.dead.clone().or_else(|| right.dead.clone());
                 let always = left.always && right.always;
-                Value { dead, always, ..self.calculated(it, op, &left, &right, expr.to_string()) }
+                Value { always, dead, ..self.calculated(it, op, &left, &right, expr.to_string()) }
             }
         }
     }
@@ -167,35 +167,6 @@ impl Bounds<'_> {
             _ => false,
         }
     }
-
-    fn compared(&self, it: &BinaryExpr, op: TokenId, left: Value, right: Value, expr: &Expr) -> Value {
-        let less = left.minus(&right).range();
-        let open = is_possible(op, &left, &right, less);
-        let text = expr.to_string();
-        let (dead, always) = (left.dead.clone().or_else(|| right.dead.clone()), left.always && right.always);
-        if it.return_bool() {
-            let certain = !is_possible(opposite(op), &left, &right, less) && !(left.nan || right.nan);
-            let value = match (open, certain) {
-                (false, _) => Value::only(0.0),
-                (_, true) => Value::only(1.0),
-                _ => Value::named(text, Range::SHARE, false),
-            };
-            return Value { dead, always, ..value };
-        }
-        let from_right = it.lhs.value_type() == ValueType::Scalar;
-        let (side, value, other, op) =
-            if from_right { (&it.rhs, right, left, mirrored(op)) } else { (&it.lhs, left, right, op) };
-        let shut = || {
-            // Where the threshold is no constant, it may be that which stands still.
-            let range = value.range();
-            let constant = range.single().is_some() || less.is_zero();
-            Some(Box::new(Shut { side: side.to_string(), comparison: text, range, constant }))
-        };
-        let dead = if open { dead } else { dead.or_else(shut) };
-        // What is no number comes through `!=` alone.
-        let nan = value.nan && op == T_NEQ;
-        Value { dead, nan, always: false, ..value.clone().within(let_through(op, other.range())) }
-    }
 }
 
 /// The metric that a selector names.
@@ -223,6 +194,35 @@ fn is_plainly_matched(it: &BinaryExpr) -> bool {
         let by = modifier.matching.as_ref().is_some_and(|by| by.is_include() || !by.labels().is_empty());
         !grouped && !by
     })
+}
+
+fn compared(it: &BinaryExpr, op: TokenId, left: Value, right: Value, expr: &Expr) -> Value {
+    let less = left.minus(&right).range();
+    let open = is_possible(op, &left, &right, less);
+    let text = expr.to_string();
+    let (dead, always) = (left.dead.clone().or_else(|| right.dead.clone()), left.always && right.always);
+    if it.return_bool() {
+        let certain = !(left.nan || right.nan || is_possible(opposite(op), &left, &right, less));
+        let value = match (open, certain) {
+            (false, _) => Value::only(0.0),
+            (_, true) => Value::only(1.0),
+            _ => Value::named(text, Range::SHARE, false),
+        };
+        return Value { always, dead, ..value };
+    }
+    let from_right = it.lhs.value_type() == ValueType::Scalar;
+    let (side, value, other, op) =
+        if from_right { (&it.rhs, right, left, mirrored(op)) } else { (&it.lhs, left, right, op) };
+    let shut = || {
+        // Where the threshold is no constant, it may be that which stands still.
+        let range = value.range();
+        let constant = range.single().is_some() || less.is_zero();
+        Some(Box::new(Shut { side: side.to_string(), comparison: text, range, constant }))
+    };
+    let dead = if open { dead } else { dead.or_else(shut) };
+    // What is no number comes through `!=` alone.
+    let nan = value.nan && op == T_NEQ;
+    Value { dead, nan, always: false, ..value.clone().within(let_through(op, other.range())) }
 }
 
 fn set(it: &BinaryExpr, left: Value, right: Value, expr: &Expr) -> Value {

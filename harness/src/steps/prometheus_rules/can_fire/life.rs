@@ -7,7 +7,9 @@ use super::bounds::{Bounds, peeled};
 use super::class::Reason;
 use super::known::{Given, Known, Stop};
 use promql_parser::parser::token::{T_LAND, T_LOR, T_LUNLESS};
-use promql_parser::parser::{self, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, VectorSelector};
+use promql_parser::parser::{
+    self, AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, UnaryExpr, VectorSelector,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far back is looked, and how often: seconds and seconds. The steps are no multiple of any interval of scraping, for
@@ -246,6 +248,32 @@ impl Ground<'_> {
         }
     }
 
+    /// The expression without the sides of an `or` of which nothing can come; `None` where it has none such. And why.
+    pub(super) fn pruned(&self, expr: &Expr) -> Result<Option<(Expr, Reason)>, Stop> {
+        let within = |inner: &Expr, whole: &dyn Fn(Box<Expr>) -> Expr| {
+            Ok(self.pruned(inner)?.map(|(inner, why)| (whole(Box::new(inner)), why)))
+        };
+        match expr {
+            Expr::Paren(it) => within(&it.expr, &|expr| grouped(*expr)),
+            Expr::Unary(it) => within(&it.expr, &|expr| Expr::Unary(UnaryExpr { expr })),
+            Expr::Aggregate(it) => {
+                within(&it.expr, &|expr| Expr::Aggregate(AggregateExpr { expr, ..it.clone() }))
+            }
+            Expr::Binary(it) if it.op.id() == T_LOR => Ok(match (self.life(&it.lhs)?, self.life(&it.rhs)?) {
+                (Life::Never(_), Life::Never(_)) => None,
+                (Life::Never(why), _) => Some((grouped((*it.rhs).clone()), why)),
+                (_, Life::Never(why)) => Some((grouped((*it.lhs).clone()), why)),
+                _ => None,
+            }),
+            Expr::Binary(it) => {
+                let left = within(&it.lhs, &|lhs| Expr::Binary(BinaryExpr { lhs, ..it.clone() }))?;
+                let right = || within(&it.rhs, &|rhs| Expr::Binary(BinaryExpr { rhs, ..it.clone() }));
+                left.map_or_else(right, |left| Ok(Some(left)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Both sides have series. Do any of them find each other?
     fn unpaired(&self, it: &BinaryExpr) -> Result<Life, Stop> {
         let pairs = |softly| paired(it, softly).to_string();
@@ -262,12 +290,16 @@ impl Ground<'_> {
         let shown = sides.clone().map(|side| self.shown(&side, modifier.matching.as_ref()));
         let [left, right] = shown;
         let (left, right) = (left?, right?);
-        let told = only_on_one(left, right, modifier.matching.as_ref());
-        let once = self.together(&pairs(softly), &[&sides[0], &sides[1]])?;
-        let all_labels = told.as_ref().is_some();
-        match once {
+        let told = only_on_one(left, right);
+        match self.together(&pairs(softly), &[&sides[0], &sides[1]])? {
             Some(true) => return Ok(Life::There),
-            None if !all_labels => return Ok(Life::Unknown(young(&pairs(softly), 0.0))),
+            // Which alerts are there changes with every event.
+            _ if told.is_none() && sides.iter().any(|side| side.contains("ALERTS")) => {
+                let why =
+                    format!("`{}` pairs no alert that is pending or firing now", Expr::Binary(it.clone()));
+                return Ok(Life::Quiet(why));
+            }
+            None if told.is_none() => return Ok(Life::Unknown(young(&pairs(softly), 0.0))),
             _ => {}
         }
         let why = told.unwrap_or_else(|| {
@@ -277,7 +309,7 @@ impl Ground<'_> {
                 listed(right)
             )
         });
-        let why = format!("`{} {} {}` pairs nothing: {why}", it.lhs, it.op, it.rhs);
+        let why = format!("`{}` pairs nothing: {why}", Expr::Binary(it.clone()));
         let help = if it.op.id() == T_LAND && modifier.matching.is_none() { JOIN_AND } else { JOIN };
         Ok(Life::Never(Reason::seen("labels-cannot-join", why, help)))
     }
@@ -335,8 +367,7 @@ fn scalar_calls<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
 }
 
 /// A label that all of one side have and none of the other, in words.
-fn only_on_one(left: &[Given], right: &[Given], by: Option<&LabelModifier>) -> Option<String> {
-    let _ = by;
+fn only_on_one(left: &[Given], right: &[Given]) -> Option<String> {
     let all = |side: &[Given]| -> BTreeSet<String> {
         let keys = side.iter().flat_map(|given| given.labels.keys().cloned());
         keys.filter(|key| key != "__name__").collect()

@@ -14,6 +14,8 @@ mod missing;
 mod range;
 mod value;
 mod verdict;
+#[cfg(test)]
+mod tests;
 
 use super::PrometheusRules;
 use crate::clients::http::Wire;
@@ -34,6 +36,9 @@ const FIRED_WITHIN: i64 = 3600;
 /// No tree of questions is deeper.
 const ROUNDS: usize = 48;
 
+/// So many alerts are taken apart at a time: their trees take memory, the compiled patterns in them most of it.
+const AT_A_TIME: usize = 200;
+
 /// More questions are not asked for one alert, on average: a rule with hundreds of parts decides nothing.
 const QUESTIONS_EACH: usize = 40;
 
@@ -53,7 +58,7 @@ pub struct CanFire {
     pub lookback: Option<Duration>,
     /// The names of all alerts that are loaded, each as often as rules have it; sorted.
     pub alerts: Vec<String>,
-    /// The recording rules that are loaded; sorted by name and query.
+    /// The recording rules whose metrics other rules name; sorted by name and query.
     pub records: Vec<Record>,
     /// Every query, once; sorted.
     pub answers: Vec<Answer>,
@@ -81,12 +86,14 @@ impl CanFire {
         let started = wire.clock.elapsed();
         let runtime = prometheus::runtime(wire).await.ok();
         let flags = prometheus::flags(wire.since(started)).await.ok();
-        let named = |rule: &&Rule| rule.kind == "recording";
-        let (records, alerts): (Vec<&Rule>, Vec<&Rule>) = loaded.rules.iter().partition(named);
+        let is_record = |rule: &&Rule| rule.kind == "recording";
+        let (records, alerts): (Vec<&Rule>, Vec<&Rule>) = loaded.rules.iter().partition(is_record);
         let record = |rule: &Rule| Record { name: rule.name.clone(), query: rule.query.clone() };
+        let named = |record: &Rule| loaded.rules.iter().any(|rule| rule.query.contains(&record.name));
+        let records = records.into_iter().filter(|record| named(record));
         let mut alerts: Vec<String> = alerts.into_iter().map(|rule| rule.name.clone()).collect();
         alerts.sort();
-        let records: BTreeSet<Record> = records.into_iter().map(record).collect();
+        let records: BTreeSet<Record> = records.map(record).collect();
         let mut seen = Self {
             at: loaded.server_time,
             loaded_at: runtime.as_ref().and_then(|runtime| runtime.reloaded_at),
@@ -104,17 +111,25 @@ impl CanFire {
             each: wire.timeout.mul_f64(0.3),
             closed: None,
         };
-        seen.ask(&read(rules), &mut asking).await;
+        let most = rules.len().saturating_mul(QUESTIONS_EACH).max(200);
+        let records = seen.read_records();
+        for some in rules.chunks(AT_A_TIME) {
+            seen.ask(&read(some), &records, &mut asking, most).await;
+        }
         seen.answers.sort_by(|a, b| a.query.cmp(&b.query));
         seen
     }
 
-    async fn ask(&mut self, alerts: &[Read<'_>], asking: &mut Asking<'_>) {
-        let records = self.read_records();
-        let most = alerts.len().saturating_mul(QUESTIONS_EACH).max(200);
+    async fn ask(
+        &mut self,
+        alerts: &[Read<'_>],
+        records: &BTreeMap<String, Vec<Expr>>,
+        asking: &mut Asking<'_>,
+        most: usize,
+    ) {
         let mut open: Vec<&Read<'_>> = alerts.iter().collect();
         for _ in 0..ROUNDS {
-            let wanted = self.questions(&mut open, &records);
+            let wanted = self.questions(&mut open, records);
             if wanted.is_empty() || self.answers.len() + wanted.len() > most {
                 break;
             }
@@ -138,22 +153,27 @@ impl CanFire {
     /// One finding for each alert.
     pub(super) fn judge(&self, rules: &[Rule], settings: &PrometheusRules) -> Vec<Finding> {
         let (known, records, names) = (Known::of(&self.answers), self.read_records(), self.names());
-        let (ground, alerts) = (self.ground(&known, &records, &names), read(rules));
-        if alerts.is_empty() {
+        let ground = self.ground(&known, &records, &names);
+        let mut judged: Vec<Finding> = Vec::new();
+        for some in rules.chunks(AT_A_TIME) {
+            judged.extend(read(some).iter().map(|alert| self.finding(alert, &ground, settings)));
+        }
+        if judged.is_empty() {
             let help = "the rules that were asked for only record";
             return vec![
                 Finding::undecided("an alert could fire", "at least 1 alert", "none").with_help(help),
             ];
         }
-        let judged = alerts.iter().map(|alert| {
-            let class = self.class(alert, &ground).unwrap_or_else(|_| {
-                let why = "not all that has to be known was asked";
-                Class::Undecided(Reason::concluded("unasked", why, "look by hand"))
-            });
-            let Rule { name, group, .. } = alert.rule;
-            class.finding(name, group, settings.except.get(name).map(String::as_str))
+        judged
+    }
+
+    fn finding(&self, alert: &Read<'_>, ground: &Ground<'_>, settings: &PrometheusRules) -> Finding {
+        let class = self.class(alert, ground).unwrap_or_else(|_| {
+            let why = "not all that has to be known was asked";
+            Class::Undecided(Reason::concluded("unasked", why, "look by hand"))
         });
-        judged.collect()
+        let Rule { name, group, .. } = alert.rule;
+        class.finding(name, group, settings.except.get(name).map(String::as_str))
     }
 
     fn names(&self) -> BTreeSet<String> {

@@ -112,7 +112,9 @@ impl Value {
             return Self { nan: self.nan || !self.range().is_finite(), ..Self::only(0.0) };
         }
         let mut parts = self.parts.clone();
-        parts.values_mut().for_each(|part| part.factor *= factor);
+        for part in parts.values_mut() {
+            part.factor *= factor;
+        }
         let bound = self.range().times(Range::only(factor));
         Self { fixed: self.fixed * factor, parts, bound, nan: self.nan, always: self.always, dead: None }
     }

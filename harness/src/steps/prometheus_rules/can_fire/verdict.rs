@@ -18,11 +18,8 @@ pub(super) fn class(
     loaded_long_ago: bool,
     ground: &Ground<'_>,
 ) -> Result<Class, Stop> {
-    match rule.state.as_deref() {
-        Some(state @ ("pending" | "firing")) => {
-            return Ok(Class::Living(Reason::good("firing", format!("it is {state}"))));
-        }
-        _ => {}
+    if let Some(state @ ("pending" | "firing")) = rule.state.as_deref() {
+        return Ok(Class::Living(Reason::good("firing", format!("it is {state}"))));
     }
     if let Some(class) = unwell(rule, loaded_long_ago) {
         return Ok(class);
@@ -101,7 +98,22 @@ fn unwell(rule: &Rule, loaded_long_ago: bool) -> Option<Class> {
     }
 }
 
+/// An error where it has to be asked first; what cannot be seen is undecided.
 fn of_arm(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
+    match looked_at(arm, ground) {
+        Err(Stop::Unseen(why)) => {
+            let help = "the server did not answer a query for it; the queries stand in the observation";
+            Ok(Class::Undecided(Reason::concluded("unseen", why, help)))
+        }
+        Err(Stop::Refused(why)) => {
+            let help = "the server refuses a query that takes the rule apart: look by hand";
+            Ok(Class::Undecided(Reason::concluded("refused", why, help)))
+        }
+        other => other,
+    }
+}
+
+fn looked_at(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
     let shut = ground.bounds().of(arm).dead;
     let life = ground.life(arm);
     let class = match (life, shut) {
@@ -111,16 +123,21 @@ fn of_arm(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
         (Ok(Life::Unknown(reason)), _) => Class::Undecided(reason),
         (Ok(Life::Quiet(why)), _) => Class::Living(Reason::good("quiet", why)),
         (Ok(Life::There), _) => {
+            // What stands beside an `or vector(0)` may come with its first event, or is misspelt.
+            if let Some((left, reason)) = ground.pruned(arm)?
+                && ground.bounds().of(&left).dead.is_some()
+            {
+                let why = format!("as it is, only `{left}` comes out, which never holds: {}", reason.why);
+                return Ok(Class::Undecided(Reason {
+                    why,
+                    word: "only-the-fallback",
+                    seen: false,
+                    ..reason
+                }));
+            }
             Class::Living(Reason::good("quiet", "its series are there, and its threshold can be reached"))
         }
-        (Err(Stop::Unseen(why)), _) => {
-            let help = "the server did not answer a query for it; the queries stand in the observation";
-            Class::Undecided(Reason::concluded("unseen", why, help))
-        }
-        (Err(Stop::Refused(why)), _) => {
-            let help = "the server refuses a query that takes the rule apart: look by hand";
-            Class::Undecided(Reason::concluded("refused", why, help))
-        }
+        (Err(stop), _) => return Err(stop),
     };
     Ok(class)
 }

@@ -1,0 +1,301 @@
+//! Every construct of `PromQL` is judged without panic and without end, whatever the server answers, and what it is
+//! asked can be read again.
+
+use super::bare::bare;
+use super::range::Range;
+use super::*;
+use crate::clients::prometheus::SampleValue;
+use proptest::prelude::*;
+use std::hash::{Hash as _, Hasher as _};
+
+fn selector() -> impl Strategy<Value = String> {
+    let name =
+        prop::sample::select(vec!["up", "x", "y_total", "z_info", "rec:a", "ALERTS", "{__name__=~\"x.*\"}"]);
+    let matchers = prop::sample::select(vec![
+        "",
+        "{a=\"b\"}",
+        "{a!=\"b\",c=~\"d|e\"}",
+        "{a=\"q\\\"\\\\d\\n$1\"}",
+        "{alertname=\"A0\"}",
+        "{a=\"b\" or c=\"d\"}",
+    ]);
+    let modifier = prop::sample::select(vec!["", " offset 5m", " offset -1h", " @ 1609746000", " @ end()"]);
+    (name, matchers, modifier).prop_map(|(name, matchers, modifier)| {
+        let matchers = if name.starts_with('{') { "" } else { matchers };
+        format!("{name}{matchers}{modifier}")
+    })
+}
+
+fn number() -> impl Strategy<Value = String> {
+    let numbers = vec![
+        "0",
+        "1",
+        "-3",
+        "90",
+        "1e9",
+        "0x1F",
+        "Inf",
+        "NaN",
+        "0.5",
+        "1e300",
+        "time()",
+        "scalar(x)",
+        "pi()",
+    ];
+    prop::sample::select(numbers).prop_map(str::to_owned)
+}
+
+fn window() -> impl Strategy<Value = String> {
+    let range = prop::sample::select(vec!["[5m]", "[1h30m] offset 5m", "[15s] @ start()"]);
+    let name = prop::sample::select(vec!["up", "x{a=\"b\"}", "y_total", "rec:a"]);
+    (name, range).prop_map(|(name, range)| format!("{name}{range}"))
+}
+
+fn leaf() -> impl Strategy<Value = String> {
+    let over = prop::sample::select(vec![
+        "rate",
+        "increase",
+        "irate",
+        "delta",
+        "idelta",
+        "deriv",
+        "changes",
+        "resets",
+        "avg_over_time",
+        "min_over_time",
+        "max_over_time",
+        "sum_over_time",
+        "count_over_time",
+        "last_over_time",
+        "present_over_time",
+        "stddev_over_time",
+        "absent_over_time",
+    ]);
+    let times =
+        prop::sample::select(vec!["hour()", "day_of_week()", "month()", "minute()", "days_in_month()"]);
+    prop_oneof![
+        3 => selector(),
+        2 => (over, window()).prop_map(|(over, window)| format!("{over}({window})")),
+        1 => window().prop_map(|window| format!("predict_linear({window}, 3600)")),
+        1 => window().prop_map(|window| format!("quantile_over_time(0.9, {window})")),
+        1 => number().prop_map(|number| format!("vector({number})")),
+        1 => times.prop_map(str::to_owned),
+    ]
+}
+
+fn expression() -> impl Strategy<Value = String> {
+    leaf().prop_recursive(5, 40, 3, |inner| {
+        let one = prop::sample::select(vec![
+            "abs",
+            "ceil",
+            "floor",
+            "exp",
+            "sqrt",
+            "ln",
+            "sgn",
+            "timestamp",
+            "absent",
+            "sort",
+            "hour",
+            "deg",
+            "sin",
+            "histogram_count",
+            "-",
+            "",
+        ]);
+        let aggregation = prop::sample::select(vec![
+            "sum",
+            "avg",
+            "min",
+            "max",
+            "count",
+            "group",
+            "stddev",
+            "sum by (a)",
+            "max without (b, c)",
+            "count by ()",
+            "sum by (\"a.b\")",
+        ]);
+        let with = prop::sample::select(vec![
+            "topk(3, ",
+            "bottomk(1, ",
+            "quantile(0.5, ",
+            "count_values(\"v\", ",
+            "limitk(2, ",
+        ]);
+        let op = prop::sample::select(vec![
+            "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<", ">=", "<=", "> bool", "== bool",
+            "and", "or", "unless",
+        ]);
+        let plain = op.clone().prop_filter("sets pair series", |op| !["and", "or", "unless"].contains(op));
+        let matching = prop::sample::select(vec![
+            "",
+            " on (a)",
+            " ignoring (b)",
+            " on ()",
+            " on (a) group_left (b)",
+            " group_right ()",
+        ]);
+        prop_oneof![
+            (one, inner.clone()).prop_map(|(one, inner)| format!("{one}({inner})")),
+            (aggregation, inner.clone()).prop_map(|(op, inner)| format!("{op} ({inner})")),
+            (with, inner.clone()).prop_map(|(op, inner)| format!("{op}{inner})")),
+            (inner.clone(), op, matching, inner.clone()).prop_map(|(l, op, matching, r)| {
+                let set = ["and", "or", "unless"].contains(&op);
+                let matching =
+                    if set { matching.split(" group").next().unwrap_or_default() } else { matching };
+                format!("({l}) {op}{matching} ({r})")
+            }),
+            (inner.clone(), plain.clone(), number()).prop_map(|(l, op, r)| format!("({l}) {op} {r}")),
+            (number(), plain, inner.clone()).prop_map(|(l, op, r)| format!("{l} {op} ({r})")),
+            inner.clone().prop_map(|inner| format!("max_over_time(({inner})[1h:1m] offset 1d)")),
+            inner.clone().prop_map(|inner| format!("clamp({inner}, 0, scalar({inner}))")),
+            inner.clone().prop_map(|inner| format!("label_replace({inner}, \"a\", \"$1\", \"b\", \"(.*)\")")),
+            inner.clone().prop_map(|inner| format!("histogram_quantile(0.9, {inner})")),
+            inner.prop_map(|inner| format!("round({inner}, 0.1)")),
+        ]
+    })
+}
+
+fn rule(query: &str) -> Rule {
+    Rule {
+        name: "A0".into(),
+        group: "g".into(),
+        file: "f".into(),
+        kind: "alerting".into(),
+        query: query.to_owned(),
+        health: "ok".into(),
+        state: Some("inactive".into()),
+        interval: Duration::secs(30),
+        pending: None,
+        labels: BTreeMap::new(),
+        last_evaluation: Some(Timestamp::UNIX_EPOCH),
+        last_error: String::new(),
+    }
+}
+
+fn looked(records: &[(&str, &str)]) -> CanFire {
+    CanFire {
+        at: Some(Timestamp::from_second(2_000_000_000).unwrap()),
+        loaded_at: Some(Timestamp::from_second(1_999_000_000).unwrap()),
+        retention: Some("15d".into()),
+        lookback: Some(Duration::secs(300)),
+        alerts: vec!["A0".into()],
+        records: records
+            .iter()
+            .map(|(name, query)| Record { name: (*name).into(), query: (*query).into() })
+            .collect(),
+        answers: Vec::new(),
+    }
+}
+
+/// Some answer to a query, always the same one.
+fn answer(query: String, seed: u64) -> Answer {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (&query, seed).hash(&mut hasher);
+    let draw = hasher.finish() % 8;
+    let doubt = (draw < 2 && seed.is_multiple_of(2)).then(|| "no".to_owned());
+    let given = known::Given { labels: BTreeMap::new(), value: SampleValue((draw * 3).into()) };
+    let result = if doubt.is_some() || draw < 4 { Vec::new() } else { vec![given] };
+    Answer { query, result, refused: doubt.is_some() && draw == 0, doubt }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #[test]
+    fn every_construct_is_judged_and_what_is_asked_can_be_read(query in expression(), seed in 0_u64..50) {
+        let rules = [rule(&query)];
+        let mut seen = looked(&[("rec:a", "sum(x) > 1"), ("rec:a", "rec:a + 1")]);
+        let alerts = read(&rules);
+        let tree = alerts[0].tree.as_ref();
+        prop_assert!(tree.is_ok(), "{query}: {tree:?}");
+        for softly in [false, true] {
+            let text = tree.map(|tree| bare(tree, softly).to_string()).unwrap_or_default();
+            prop_assert!(prometheus::tree(&text).is_ok(), "{text} of {query}");
+        }
+        let records = seen.read_records();
+        let mut open: Vec<&Read<'_>> = alerts.iter().collect();
+        let mut rounds = 0;
+        loop {
+            let wanted = seen.questions(&mut open, &records);
+            if wanted.is_empty() {
+                break;
+            }
+            rounds += 1;
+            prop_assert!(rounds < ROUNDS, "{query}");
+            for asked in wanted {
+                prop_assert!(prometheus::tree(&asked).is_ok(), "{asked} of {query}: {:?}", prometheus::tree(&asked));
+                prop_assert!(seen.answers.iter().all(|answer| answer.query != asked), "{asked} is asked twice");
+                seen.answers.push(answer(asked, seed));
+            }
+        }
+        let findings = seen.judge(&rules, &PrometheusRules::default());
+        prop_assert_eq!(findings.len(), 1);
+        prop_assert!(!findings[0].seen.to_string().contains("unasked"), "{}", query);
+    }
+
+    #[test]
+    fn text_that_is_no_expression_is_no_panic(query in ".{0,60}") {
+        let rules = [rule(&query)];
+        let findings = looked(&[]).judge(&rules, &PrometheusRules::default());
+        prop_assert_eq!(findings.len(), 1);
+    }
+}
+
+#[test]
+fn what_an_expression_can_come_to() {
+    let of = |query: &str| {
+        let seen = looked(&[("a:up", "up"), ("a:dead", "up > 5"), ("loop:a", "loop:a + 1")]);
+        let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
+        let value = seen.ground(&known, &records, &names).bounds().of(&prometheus::tree(query).unwrap());
+        (value.range(), value.dead.is_some())
+    };
+    let from = |lo, hi| (Range::new(lo, hi), false);
+    for (query, wanted) in [
+        ("up", from(0.0, 1.0)),
+        ("1 - avg(up)", from(0.0, 1.0)),
+        ("100 * (1 - avg(up))", from(0.0, 100.0)),
+        ("up * on (job) group_left () kube_pod_info", from(0.0, 1.0)),
+        ("sum(up)", (Range::FROM_ZERO, false)),
+        ("-count(x)", from(f64::NEG_INFINITY, -1.0)),
+        ("rate(hits[5m]) / (rate(hits[5m]) + rate(misses[5m]))", from(0.0, 1.0)),
+        ("x - x offset 5m", (Range::ALL, false)),
+        ("x - on (job) x", (Range::ALL, false)),
+        ("time() - max(timestamp(x))", from(0.0, 300.0)),
+        ("time() - max(timestamp(x offset 1d))", (Range::ALL, false)),
+        ("time() - max_over_time(timestamp(x)[1h:])", from(-9.9e10, 99_000_000_300.0)),
+        ("a:up", from(0.0, 1.0)),
+        ("loop:a", (Range::ALL, false)),
+        ("x ^ 2", (Range::FROM_ZERO, false)),
+        ("clamp_min(clamp_max(x, 10), 2)", from(2.0, 10.0)),
+        ("x > 5 < 10", from(5.0, 10.0)),
+        ("sum(rate(x{a=\"b\"}[5m])) / sum(rate(x[5m]))", from(0.0, 1.0)),
+        ("sum(rate(x{a=\"b\"}[5m])) / sum(rate(x{c=\"d\"}[5m]))", (Range::FROM_ZERO, false)),
+        ("sum(x{a=\"b\"}) / sum(x)", (Range::ALL, false)),
+        ("sum by (a) (up) / count by (a) (up)", from(0.0, 1.0)),
+        ("sum by (a) (up) / count by (b) (up)", (Range::FROM_ZERO, false)),
+        ("up / 0", (Range::ALL, false)),
+    ] {
+        assert_eq!(of(query), wanted, "{query}");
+    }
+    for dead in [
+        "a:dead",
+        "x unless x",
+        "x > 3 unless on (a) x",
+        "x > 5 and x < 3",
+        "absent(vector(1))",
+        "count(x > NaN)",
+    ] {
+        assert!(of(dead).1, "{dead}");
+    }
+    for alive in [
+        "x > 5 and on (a) x < 3",
+        "x unless x > 3",
+        "x unless y",
+        "absent(up > 5)",
+        "x * 0 != 0",
+        "up > 5 or up",
+    ] {
+        assert!(!of(alive).1, "{alive}");
+    }
+}

@@ -8,7 +8,7 @@
 use libtest_mimic::{Arguments, Failed, Trial};
 use proofmark::lab::{self, Outcome, Twin, World, WorldSpec};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -77,7 +77,8 @@ impl Prepared {
             .filter(|(connection, _)| uses(connection))
             .map(|(_, package)| package.as_str());
         let prometheus = (!lab::has("prometheus")).then_some("prometheus");
-        let all: Vec<&str> = prometheus.into_iter().chain(missing).collect();
+        let all: BTreeSet<&str> = prometheus.into_iter().chain(missing).collect();
+        let all: Vec<&str> = all.into_iter().collect();
         (!all.is_empty()).then(|| format!("ignored: not installed, see make setup: {}", all.join(", ")))
     }
 }

@@ -11,6 +11,7 @@
     reason = "a bench prints what it measured, writes its own input, and is told by the environment where hurl is"
 )]
 
+mod audit;
 mod backup;
 mod events;
 mod line;
@@ -24,13 +25,14 @@ use std::path::Path;
 /// What can be measured, by name; it is given a folder that goes away.
 type Part = (&'static str, fn(&Path));
 
-const ALL: [Part; 6] = [
+const ALL: [Part; 7] = [
     ("line", line::measure),
     ("reading", reading::measure),
     ("log_lines", log_lines::measure),
     ("postgres", postgres::measure),
     ("backup", backup::measure),
     ("events", events::measure),
+    ("audit", audit::measure),
 ];
 
 fn main() {

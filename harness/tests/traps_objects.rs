@@ -144,7 +144,7 @@ async fn only_an_unknown_login_is_a_revoked_one() {
     ];
     for (name, verdict) in cases {
         let server = answers(recorded(name));
-        let look = state(&at(&server, "lab-a"), json!({"refused": true})).await.unwrap();
+        let look = state(&at(&server, "lab-a/many-typo"), json!({"refused": true})).await.unwrap();
         assert_eq!((look.verdict, look.findings.len()), (verdict, 1), "{name}: {look:?}");
     }
     let server = answers(recorded("s3_1of4_restarted__list_buckets"));

@@ -86,7 +86,7 @@ impl Check for S3Bucket {
             Ok(()) => None,
             Err(error) => Some(refusal(error)?),
         };
-        if seen.refused.is_none() {
+        if seen.refused.is_none() && !self.refused {
             let public = objects::needs_no_login(wire.since(started)).await;
             seen.public = known(public, "whether everyone can list it", &mut seen.unread)?;
             let versioning = objects::versioning(wire.since(started)).await;

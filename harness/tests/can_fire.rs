@@ -105,6 +105,40 @@ const DEAD: &[(&str, &str)] = &[
     ("shop:age > 90000", "constant"),
     ("scalar(shop_temperature) - shop_temperature > 5", "constant"),
     ("up * 0 != 0", "constant"),
+    ("max(timestamp(shop_orders_total)) < time() - 600", "out-of-range"),
+    ("clamp_min(shop_stock, 10) < 5", "out-of-range"),
+    ("abs(shop_temperature) < 0", "out-of-range"),
+    ("count(no_such_metric) == 0", "metric-unknown"),
+    ("stddev_over_time(up[5m]) < 0", "out-of-range"),
+    ("shop_stock > shop_stock", "constant"),
+    ("shop_build_info * 0 == 1", "constant"),
+    ("vector(time()) - time() > 60", "constant"),
+    ("timestamp(vector(1)) - time() > 5", "constant"),
+    ("(shop_stock > 1) * 0 > 1", "constant"),
+    ("label_replace(vector(0), \"a\", \"b\", \"\", \"\") > 1", "constant"),
+    ("avg_over_time(vector(3)[5m:1s]) > 5", "constant"),
+    (
+        "shop_orders_total{region=\"north\"} > 50 and shop_orders_total{region=\"south\"} > 50",
+        "labels-cannot-join",
+    ),
+    ("shop_orders_total{region=\"north\",region=\"south\"} > 5", "labels-not-together"),
+    ("shop_orders_total{region!~\".*\"} > 5", "value-unknown"),
+    ("up{job=\"shop\",instance=\"wrong:1\"} == 0", "value-unknown"),
+    ("increase(shop_orders_total[1h]) < -1", "out-of-range"),
+    ("sum(count_over_time(up[5m])) < 1", "out-of-range"),
+    ("present_over_time(up[5m]) == 0", "constant"),
+    ("group(up) > 1", "constant"),
+    ("(absent(up) or vector(0)) > 2", "out-of-range"),
+    ("shop_orders_total > Inf", "out-of-range"),
+    ("shop_orders_total == NaN", "out-of-range"),
+    ("up < 0", "out-of-range"),
+    ("sgn(shop_stock) > 1", "out-of-range"),
+    ("ln(up) > 0", "out-of-range"),
+    ("topk(3, up) > 1", "out-of-range"),
+    ("quantile_over_time(0.5, up[5m]) > 1", "out-of-range"),
+    ("up and on () vector(0) > 1", "constant"),
+    ("absent(up{job=\"a\"}) and absent(up{job=\"b\"})", "labels-cannot-join"),
+    ("time() - max_over_time(timestamp(shop_orders_total)[1h:1s]) > 90000", "out-of-range"),
     ("absent(vector(1))", "always-there"),
     ("shop_orders_total * on (job) shop_orders_total > 5", "unhealthy"),
 ];
@@ -178,6 +212,38 @@ const LIVING: &[&str] = &[
     "(sum(shop_failures_total) or vector(0)) > 5",
     "sum(shop_orders_total) by (job) > 100 and sum(up) by (job) < 1",
     "shop_orders_total{region=~\"north|south\"} > 100",
+    "sum without (code) (rate(shop_requests_total[5m])) > 100",
+    "max_over_time(up[1h]) - min_over_time(up[1h]) > 0",
+    "up - up offset 1s < 0",
+    "count(up) - count(up == 1) > 0",
+    "count(up) != count(up == 1)",
+    "sum(up) < count(up)",
+    "rate(process_cpu_seconds_total[5m]) == 0",
+    "floor((time() - process_start_time_seconds) / 86400) > 365",
+    "prometheus_build_info != 1",
+    "count(count by (version) (prometheus_build_info)) > 1",
+    "up{job=~\"shop|typo\"} == 0",
+    "shop_orders_total > 50 and on () absent(no_such_metric)",
+    "shop_orders_total > 50 unless on () ALERTS{alertname=\"A1\"}",
+    "count(ALERTS{alertstate=\"firing\"}) > 10",
+    "shop_stock > on () group_left () (shop_size * 3)",
+    "(shop_stock > bool 9) + on () (shop_size > bool 9) == 2",
+    "(up == bool 0) * 2 > 1",
+    "1 - (sum(rate(shop_requests_total{code=\"200\"}[5m])) / sum(rate(shop_requests_total[5m]))) > 0.5",
+    "avg_over_time((up == bool 0)[5m:1s]) > 0.5",
+    "max(timestamp(shop_orders_total)) < time() - 60",
+    "hour() < 6 and on () day_of_week() == 9 - 3 and on () month() == 1",
+    "sum(shop_failures_total) > sum(shop_orders_total)",
+    "{job=\"shop\",__name__=~\"shop_fail.*\"} > 100",
+    "clamp_min(shop_stock, 10) > 50",
+    "shop_orders_total{region=\"north\"} > 50 and on (job) shop_orders_total{region=\"south\"} > 50",
+    "rate(no_such_total[5m]) > 0 or rate(shop_orders_total[5m]) > 100",
+    "up * 100 < 100",
+    "scalar(up{job=\"shop\"}) * shop_stock > 100",
+    "prometheus_tsdb_head_series - prometheus_tsdb_head_series offset 1s > 1e6",
+    "delta(shop_stock[5m]) < -1",
+    "bottomk(1, shop_orders_total) < 1",
+    "rate(prometheus_http_requests_total[5m]) / on (handler, code) rate(prometheus_http_requests_total[5m] offset 1s) > 1e6",
     "{__name__=~\"shop_.*_total\"} > 1000",
 ];
 
@@ -282,6 +348,21 @@ async fn the_dead_are_named_and_none_that_lives() {
         }
         assert!(cx.clock.elapsed() < deadline, "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
         cx.clock.sleep(Duration::from_secs(2)).await;
+    }
+}
+
+#[test]
+fn every_example_of_the_page_is_tried_above() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/what-your-alerts-cannot-do.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```promql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let examples: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert!(examples.len() > 20, "{examples:?}");
+    for example in examples {
+        assert!(DEAD.iter().any(|(dead, _)| *dead == example), "{example}");
+    }
+    for (_, reason) in DEAD.iter().chain(UNDECIDED) {
+        assert!(page.contains(&format!("`{reason}`")), "the page does not explain {reason}");
     }
 }
 

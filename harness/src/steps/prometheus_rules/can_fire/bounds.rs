@@ -12,13 +12,17 @@ use promql_parser::parser::token::{
 };
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
-    AggregateExpr, BinaryExpr, Expr, MatrixSelector, VectorMatchCardinality, VectorSelector,
+    AggregateExpr, BinaryExpr, Expr, MatrixSelector, Offset, SubqueryExpr, VectorMatchCardinality,
+    VectorSelector,
 };
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
 
+/// The part of a sum that is the time.
+pub(super) const TIME: &str = "time()";
+
 /// So many recorded metrics are followed, one recorded from the other.
-const RECORDS: usize = 8;
+pub(super) const RECORDS: usize = 8;
 
 /// What is known beside the expression.
 #[derive(Debug, Clone, Copy)]
@@ -43,16 +47,30 @@ impl Bounds<'_> {
             Expr::NumberLiteral(it) => Value::only(it.val).always(),
             Expr::VectorSelector(it) => self.selected(it, expr.to_string()),
             Expr::MatrixSelector(MatrixSelector { vs, .. }) => self.selected(vs, expr.to_string()),
-            Expr::Subquery(it) => {
-                let value = self.of(&it.expr);
-                let named = Value::named(expr.to_string(), value.range(), value.nan);
-                Value { dead: value.dead, ..named }
-            }
+            Expr::Subquery(it) => self.earlier(it, &expr.to_string()),
             Expr::Aggregate(it) => self.aggregated(it, expr.to_string()),
             Expr::Call(it) => calls::value(self, it, expr.to_string()),
             Expr::Binary(it) => self.binary(it, expr),
             Expr::StringLiteral(_) | Expr::Extension(_) => Value::unknown(expr.to_string()),
         }
+    }
+
+    /// What an expression came to at some time within the subquery.
+    fn earlier(&self, it: &SubqueryExpr, text: &str) -> Value {
+        let value = self.of(&it.expr);
+        let (now, dead) = (value.mixed(text), value.dead);
+        let is_plain = now.parts.iter().all(|(text, part)| !part.scalar || text == TIME);
+        let back = match (&it.offset, &it.at) {
+            (None, None) if is_plain => 0.0,
+            (Some(Offset::Pos(back)), None) if is_plain => back.as_secs_f64(),
+            // At a time of its own, or yet to come, or of another hour.
+            _ => return Value { dead, ..Value::named(text.to_owned(), now.range(), now.nan) },
+        };
+        let ago = Range::new(back, back + it.range.as_secs_f64());
+        let time = now.parts.get(TIME).map_or(0.0, |part| part.factor);
+        let lag = Value::named(format!("lag of {text}"), ago, false);
+        let (nan, value) = (now.nan, now.minus(&lag.scaled(time)));
+        Value { nan, dead, ..value }
     }
 
     fn selected(&self, it: &VectorSelector, text: String) -> Value {

@@ -1,9 +1,9 @@
 //! What the functions of `PromQL` can come to.
 
-use super::bounds::{Bounds, peeled};
+use super::bounds::{Bounds, TIME, peeled};
 use super::range::Range;
 use super::value::{Shut, Value};
-use promql_parser::parser::{Call, Expr};
+use promql_parser::parser::{Call, Expr, Offset};
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// Seconds since 1970 that no server is before or after.
@@ -37,17 +37,20 @@ pub(super) fn value(bounds: &Bounds<'_>, it: &Call, text: String) -> Value {
 /// Functions of the time.
 fn times(bounds: &Bounds<'_>, it: &Call, text: &str) -> Option<Value> {
     let part = match it.func.name {
-        "time" => return Some(Value::scalar("time()", NOWADAYS).always()),
+        "time" => return Some(Value::scalar(TIME, NOWADAYS).always()),
         "pi" => return Some(Value::only(PI).always()),
         "timestamp" => {
-            let now = Value::scalar("time()", NOWADAYS);
+            let now = Value::scalar(TIME, NOWADAYS);
             return match it.args.args.first().map(|argument| peeled(argument)) {
                 // The time of a sample, which is found for as long as a selector looks back.
-                Some(Expr::VectorSelector(selector))
-                    if selector.offset.is_none() && selector.at.is_none() =>
-                {
-                    let oldest = bounds.lookback.unwrap_or(f64::INFINITY);
-                    Some(now.minus(&Value::named(format!("age of {text}"), Range::new(0.0, oldest), false)))
+                Some(Expr::VectorSelector(selector)) if selector.at.is_none() => {
+                    let back = match &selector.offset {
+                        None => 0.0,
+                        Some(Offset::Pos(back)) => back.as_secs_f64(),
+                        Some(Offset::Neg(_)) => return None,
+                    };
+                    let oldest = back + bounds.lookback.unwrap_or(f64::INFINITY);
+                    Some(now.minus(&Value::named(format!("age of {text}"), Range::new(back, oldest), false)))
                 }
                 Some(Expr::VectorSelector(_)) | None => None,
                 // Of all else it is the time of the evaluation.
@@ -82,7 +85,7 @@ fn over_time(name: &str, arguments: &[Value], text: &str) -> Option<Value> {
         "count_over_time" => named(Range::new(1.0, f64::INFINITY)),
         "present_over_time" => Some(Value::only(1.0)),
         "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time" | "first_over_time" => {
-            Some(Value::named(text.to_owned(), range, first.nan))
+            Some(first.mixed(text))
         }
         "quantile_over_time" => {
             let share = first.range().single().is_some_and(|share| (0.0..=1.0).contains(&share));

@@ -1,6 +1,6 @@
 //! Why a selector has no series: the metric is unknown, or has gone, or has no such label, or no such value.
 
-use super::bounds::metric;
+use super::bounds::{RECORDS, metric};
 use super::class::Reason;
 use super::known::{Given, Stop};
 use super::life::{Ground, Life, young};
@@ -13,9 +13,6 @@ const GONE: &str = "7d";
 
 /// Where it is looked when that was, finest first.
 const WHEN: [&str; 3] = ["5m:1s", "1h:13s", "7d:5m"];
-
-/// So many recorded metrics are followed, one recorded from the other.
-const RECORDS: usize = 8;
 
 /// Longer chains of matchers are not taken apart.
 const MATCHERS: usize = 12;

@@ -83,6 +83,35 @@ fn leaf() -> impl Strategy<Value = String> {
     ]
 }
 
+const SETS: [&str; 3] = ["and", "or", "unless"];
+
+const OPERATORS: [&str; 15] =
+    ["+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<", ">=", "<=", "> bool", "== bool"];
+
+/// Two expressions and an operator between them.
+fn pair(inner: BoxedStrategy<String>) -> impl Strategy<Value = String> {
+    let plain = || prop::sample::select(OPERATORS.to_vec());
+    let ways = vec![
+        "",
+        " on (a)",
+        " ignoring (b)",
+        " on ()",
+        " on (a) group_left (b)",
+        " ignoring (b) group_right ()",
+    ];
+    let matching = prop::sample::select(ways);
+    let any = prop::sample::select([&OPERATORS[..], &SETS[..]].concat());
+    prop_oneof![
+        (inner.clone(), any, matching, inner.clone()).prop_map(|(l, op, matching, r)| {
+            let grouped = matching.split(" group").next().unwrap_or_default();
+            let matching = if SETS.contains(&op) { grouped } else { matching };
+            format!("({l}) {op}{matching} ({r})")
+        }),
+        (inner.clone(), plain(), number()).prop_map(|(l, op, r)| format!("({l}) {op} {r}")),
+        (number(), plain(), inner).prop_map(|(l, op, r)| format!("{l} {op} ({r})")),
+    ]
+}
+
 fn expression() -> impl Strategy<Value = String> {
     leaf().prop_recursive(5, 40, 3, |inner| {
         let one = prop::sample::select(vec![
@@ -116,43 +145,18 @@ fn expression() -> impl Strategy<Value = String> {
             "count by ()",
             "sum by (\"a.b\")",
         ]);
-        let with = prop::sample::select(vec![
-            "topk(3, ",
-            "bottomk(1, ",
-            "quantile(0.5, ",
-            "count_values(\"v\", ",
-            "limitk(2, ",
-        ]);
-        let op = prop::sample::select(vec![
-            "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<", ">=", "<=", "> bool", "== bool",
-            "and", "or", "unless",
-        ]);
-        let plain = op.clone().prop_filter("sets pair series", |op| !["and", "or", "unless"].contains(op));
-        let matching = prop::sample::select(vec![
-            "",
-            " on (a)",
-            " ignoring (b)",
-            " on ()",
-            " on (a) group_left (b)",
-            " group_right ()",
-        ]);
+        let with = vec!["topk(3, ", "bottomk(1, ", "quantile(0.5, ", "count_values(\"v\", ", "limitk(2, "];
+        let replaced = |inner| format!("label_replace({inner}, \"a\", \"$1\", \"b\", \"(.*)\")");
         prop_oneof![
-            (one, inner.clone()).prop_map(|(one, inner)| format!("{one}({inner})")),
-            (aggregation, inner.clone()).prop_map(|(op, inner)| format!("{op} ({inner})")),
-            (with, inner.clone()).prop_map(|(op, inner)| format!("{op}{inner})")),
-            (inner.clone(), op, matching, inner.clone()).prop_map(|(l, op, matching, r)| {
-                let set = ["and", "or", "unless"].contains(&op);
-                let matching =
-                    if set { matching.split(" group").next().unwrap_or_default() } else { matching };
-                format!("({l}) {op}{matching} ({r})")
-            }),
-            (inner.clone(), plain.clone(), number()).prop_map(|(l, op, r)| format!("({l}) {op} {r}")),
-            (number(), plain, inner.clone()).prop_map(|(l, op, r)| format!("{l} {op} ({r})")),
-            inner.clone().prop_map(|inner| format!("max_over_time(({inner})[1h:1m] offset 1d)")),
-            inner.clone().prop_map(|inner| format!("clamp({inner}, 0, scalar({inner}))")),
-            inner.clone().prop_map(|inner| format!("label_replace({inner}, \"a\", \"$1\", \"b\", \"(.*)\")")),
-            inner.clone().prop_map(|inner| format!("histogram_quantile(0.9, {inner})")),
-            inner.prop_map(|inner| format!("round({inner}, 0.1)")),
+            3 => pair(inner.clone().boxed()),
+            1 => (one, inner.clone()).prop_map(|(one, inner)| format!("{one}({inner})")),
+            1 => (aggregation, inner.clone()).prop_map(|(op, inner)| format!("{op} ({inner})")),
+            1 => (prop::sample::select(with), inner.clone()).prop_map(|(op, inner)| format!("{op}{inner})")),
+            1 => inner.clone().prop_map(|inner| format!("max_over_time(({inner})[1h:1m] offset 1d)")),
+            1 => inner.clone().prop_map(|inner| format!("clamp({inner}, 0, scalar({inner}))")),
+            1 => inner.clone().prop_map(replaced),
+            1 => inner.clone().prop_map(|inner| format!("histogram_quantile(0.9, {inner})")),
+            1 => inner.prop_map(|inner| format!("round({inner}, 0.1)")),
         ]
     })
 }
@@ -262,8 +266,13 @@ fn what_an_expression_can_come_to() {
         ("x - x offset 5m", (Range::ALL, false)),
         ("x - on (job) x", (Range::ALL, false)),
         ("time() - max(timestamp(x))", from(0.0, 300.0)),
-        ("time() - max(timestamp(x offset 1d))", (Range::ALL, false)),
-        ("time() - max_over_time(timestamp(x)[1h:])", from(-9.9e10, 99_000_000_300.0)),
+        ("time() - max_over_time(timestamp(x)[1h:])", from(0.0, 3900.0)),
+        ("time() - max_over_time(timestamp(x)[1h:] offset 1h)", from(3600.0, 7500.0)),
+        ("time() - timestamp(x offset 1h)", from(3600.0, 3900.0)),
+        ("time() - timestamp(x @ 0)", (Range::ALL, false)),
+        ("max_over_time(vector(time())[1h:]) - time()", from(-3600.0, 0.0)),
+        ("hour() - max_over_time((hour())[12h:])", from(-23.0, 23.0)),
+        ("count_over_time(up[5m])", from(1.0, f64::INFINITY)),
         ("a:up", from(0.0, 1.0)),
         ("loop:a", (Range::ALL, false)),
         ("x ^ 2", (Range::FROM_ZERO, false)),

@@ -194,6 +194,9 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
             format!("`{comparison}`: what it looks for is never absent"),
             ALWAYS,
         )
+    } else if *constant && range.single().is_none() {
+        let why = format!("both sides of `{comparison}` are the same, so it never holds");
+        Reason::concluded("constant", why, CONSTANT)
     } else if *constant {
         let why = format!("`{side}` is {range} by how it is made, so `{comparison}` never holds{seen}");
         Reason::concluded("constant", why, CONSTANT)

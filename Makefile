@@ -15,7 +15,7 @@ demo: packages ## Run the demo: a world where all is well, then a broken one
 
 packages: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, what tests need
 	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
-	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace
+	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace curl=curl
 
 setup: packages ## The same, and build the MinIO of the tests, once, where there is Go
 	@scripts/setup-minio
@@ -34,7 +34,7 @@ torture: packages ## Kill it at every point of the ledger and at random moments,
 	cargo test --locked -p proofmark --test alert_drill -- --ignored --nocapture
 	cargo test --locked -p proofmark --test backup_kills -- --ignored --nocapture
 
-bench: packages ## Measure the line beside hurl, and reading, a large log and a database beside their bounds
+bench: packages ## Measure the line beside hurl, and reading, a large log, a database, backups and their events beside their bounds
 	@scripts/setup time=time
 	@test -x $(CACHE)/bin/hurl || { \
 	  scripts/setup clang=clang pkg-config=pkg-config curl-config=libcurl4-openssl-dev xml2-config=libxml2-dev && \

@@ -14,19 +14,21 @@ mod minio;
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
+#[path = "ground/proxy.rs"]
+#[expect(dead_code, reason = "the tests of whole objects play other tricks")]
+mod proxy;
+
 use backups::{BACKUP, DRILL, open, server, stand_in};
 use fixtures::{Desk, until};
-use libtest_mimic::{Arguments, Trial};
-use minio::Minio;
+use libtest_mimic::Arguments;
+use minio::{Minio, trial};
 use postgres::{POSTGRES_PASSWORD, Postgres};
-use std::path::Path;
+use proxy::{Proxy, Trick};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 const LOGIN: (&str, &str) = ("labroot-access", "lab/root+secret=word");
-
-const REASON: &str = "ignored: no MinIO here, see `make setup`: it takes Go to build one";
 
 const APP: &str = "CREATE TABLE bookings (id int PRIMARY KEY, note text);
     INSERT INTO bookings SELECT i, 'note ' || i FROM generate_series(1, 500) i;";
@@ -34,23 +36,13 @@ const APP: &str = "CREATE TABLE bookings (id int PRIMARY KEY, note text);
 /// For so long a dead store may be tried.
 const GIVEN_UP: Duration = Duration::from_secs(300);
 
-type Test = fn(&Path);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 2] =
-        [("a_store_that_refuses_gets_no_backup", refuses), ("a_store_that_dies_holds_no_backup", dies)];
-    let program = minio::program();
-    let trials = tests.into_iter().map(|(name, test)| {
-        let program = program.clone();
-        let missing = program.is_none();
-        let trial = Trial::test(name, move || {
-            test(&program.ok_or("there is no MinIO")?);
-            Ok(())
-        });
-        if missing { trial.with_kind(REASON).with_ignored_flag(true) } else { trial }
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let trials = vec![
+        trial("a_store_that_refuses_gets_no_backup", refuses),
+        trial("a_store_that_dies_holds_no_backup", dies),
+        trial("a_manifest_that_does_not_arrive_whole_makes_no_backup", cut_short),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 /// A desk whose store is this place in it.
@@ -74,9 +66,9 @@ fn no_secret(desk: &Desk) {
     desk.tells_none_of(&[POSTGRES_PASSWORD, LOGIN.1, "another-secret-key"]);
 }
 
-fn refuses(program: &Path) {
+fn refuses() {
     let runtime = Runtime::new().unwrap();
-    let minio = runtime.block_on(Minio::start(program, LOGIN));
+    let minio = runtime.block_on(Minio::start(LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     for (place, secret, words) in
@@ -98,9 +90,9 @@ fn refuses(program: &Path) {
     no_secret(&desk);
 }
 
-fn dies(program: &Path) {
+fn dies() {
     let runtime = Runtime::new().unwrap();
-    let mut minio = runtime.block_on(Minio::start(program, LOGIN));
+    let mut minio = runtime.block_on(Minio::start(LOGIN));
     let server = server(APP);
     runtime.block_on(minio.put("/store", ""));
     let mut desk = desk(&server, &minio, "store/a", LOGIN.1);
@@ -123,5 +115,28 @@ fn dies(program: &Path) {
     desk.sound(&ended);
     let list = runtime.block_on(minio.ask("/store?list-type=2"));
     assert!(list.contains("<KeyCount>0</KeyCount>"), "{list}");
+    no_secret(&desk);
+}
+
+fn cut_short() {
+    let runtime = Runtime::new().unwrap();
+    let minio = runtime.block_on(Minio::start(LOGIN));
+    let proxy = runtime.block_on(Proxy::start(&minio.url));
+    let server = server(APP);
+    runtime.block_on(minio.put("/store", ""));
+    let listed = || runtime.block_on(minio.ask("/store?list-type=2"));
+    let desk = desk(&server, &minio, "store/a", LOGIN.1);
+    let environment = std::fs::read_to_string(desk.path("environment.yaml")).unwrap();
+    desk.write("environment.yaml", environment.replace(&minio.url, &proxy.url));
+    proxy.play("PUT /store/a/*.manifest.json", Trick::CutRequest(500));
+    let ended = desk.run(&["--allow", "change"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    desk.sound(&ended);
+    assert!(listed().contains("<KeyCount>0</KeyCount>"), "{}", listed());
+    assert_eq!(proxy.forget(), 1, "it was played, and stays until it is forgotten");
+    // The answer alone is lost: what stands there is ours, and the backup is made.
+    proxy.play("PUT /store/a/*.manifest.json", Trick::LoseAnswer);
+    desk.runs("change", 0);
+    assert!(listed().contains("<KeyCount>2</KeyCount>") && proxy.left() == 0, "{}", listed());
     no_secret(&desk);
 }

@@ -176,6 +176,16 @@ fn a_manifest_that_cannot_be_used_makes_no_backup() {
         let ended = desk.run(&["--allow", "change"]);
         assert!(matches!(ended.code, Some(1 | 3)) && ended.stdout.contains(said), "{what}: {ended:#?}");
         assert!(!ended.stdout.contains("drill  passed") && !made_a_database(&desk), "{what}: {ended:#?}");
+        let (list, seen) = (open(&desk, "s/list"), desk.kept("s/list")["observation"].clone());
+        if what == "newer" {
+            assert!(list.contains("newer Proofmark") && seen.is_null(), "{what}: {list} {seen}");
+        } else {
+            assert!(
+                list.contains("the newest manifest is one is failed") && list.contains(&named_so),
+                "{list}"
+            );
+            assert_eq!((&seen["count"], &seen["incomplete"][0]), (&0.into(), &named_so.clone().into()));
+        }
     }
     // Without it the archive is unfinished: it is named, does not count, and an older backup is the newest.
     let archive_of = named(&good, ".dump");

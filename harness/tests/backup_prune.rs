@@ -41,7 +41,6 @@ use tokio::runtime::Runtime;
 const LOGIN: (&str, &str) = (ACCESS, SECRET);
 const DAY: u64 = 86_400;
 
-const NO_MINIO: &str = "ignored: no MinIO here, see `make setup`: it takes Go to build one";
 const NO_STRACE: &str = "ignored: `strace` is not installed, or may not trace here";
 
 fn main() -> ExitCode {
@@ -71,12 +70,11 @@ fn main() -> ExitCode {
     ];
     let untraced = (!strace).then_some(NO_STRACE);
     trials.extend(traced.into_iter().map(|(name, test)| trial(name, test, untraced)));
-    let missing = minio::program().is_none().then_some(NO_MINIO);
     let buckets: [(&str, fn()); 2] = [
         ("every_version_goes_and_markers_of_others_are_named", versions),
         ("what_a_lock_keeps_is_left_whole_and_is_no_failure", locks),
     ];
-    trials.extend(buckets.into_iter().map(|(name, test)| trial(name, test, missing)));
+    trials.extend(buckets.into_iter().map(|(name, test)| minio::trial(name, test)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -482,7 +480,7 @@ fn killed() {
 
 /// A MinIO with a bucket, a desk whose store is in it, and a context for the same.
 async fn minio(name: &str, headers: &[(&str, &str)]) -> (Minio, Desk, Cx) {
-    let server = Minio::start(&minio::program().unwrap(), LOGIN).await;
+    let server = Minio::start(LOGIN).await;
     server.send("PUT", &format!("/{name}"), headers, "").await;
     let desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
     desk.write("access", ACCESS);

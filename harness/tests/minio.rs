@@ -14,28 +14,20 @@ mod postgres;
 mod store;
 
 use fixtures::Desk;
-use libtest_mimic::{Arguments, Trial};
-use minio::Minio;
+use minio::{Minio, Test, play};
 use postgres::{POSTGRES_PASSWORD, Postgres};
 use proofmark::model::Verdict;
 use proofmark::steps::Cx;
 use serde_json::json;
 use std::fs;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use store::{ACCESS, SECRET, bucket, keys, objects, state};
-use tokio::runtime::Runtime;
 
 const LOGIN: (&str, &str) = (ACCESS, SECRET);
 
-const REASON: &str = "ignored: no MinIO here, see `make setup`: it takes Go to build one";
-
-type Test = fn(Arc<Minio>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&'static str, Test); 8] = [
         ("a_list_is_read_to_its_end", |minio| Box::pin(paged(minio))),
         ("odd_names_come_as_they_are", |minio| Box::pin(odd_names(minio))),
         ("a_wrong_login_is_told_from_a_missing_bucket_and_from_no_server", |minio| Box::pin(refusals(minio))),
@@ -45,21 +37,7 @@ fn main() -> ExitCode {
         ("the_commands_read_the_variables_of_the_plans", |minio| Box::pin(commands(minio))),
         ("a_run_looks_at_a_bucket_and_keeps_no_login", |minio| Box::pin(whole_run(minio))),
     ];
-    let program = minio::program();
-    let runtime = Arc::new(Runtime::new().unwrap());
-    // One for all of them, and no longer than this thread lives: the kernel ends it with us.
-    let missing = program.is_none();
-    let wanted = program.filter(|_| !arguments.list);
-    let server = wanted.map(|path| Arc::new(runtime.block_on(Minio::start(&path, LOGIN))));
-    let trials = tests.into_iter().map(|(name, test)| {
-        let (server, runtime) = (server.clone(), runtime.clone());
-        let trial = Trial::test(name, move || {
-            runtime.block_on(test(server.ok_or("there is no MinIO")?));
-            Ok(())
-        });
-        if missing { trial.with_kind(REASON).with_ignored_flag(true) } else { trial }
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    play(tests, LOGIN)
 }
 
 fn at(minio: &Minio, place: &str) -> Cx {
@@ -116,11 +94,11 @@ async fn refusals(minio: Arc<Minio>) {
     minio.put("/closed", "").await;
     minio.put("/closed/one", "1").await;
     let cases = [
-        ("closed", ("not-a-key-of-it", SECRET), "InvalidAccessKeyId"),
-        ("closed", (ACCESS, "not-its-secret"), "SignatureDoesNotMatch"),
-        ("not-there", LOGIN, "NoSuchBucket"),
+        ("closed", ("not-a-key-of-it", SECRET), "InvalidAccessKeyId", Verdict::Passed),
+        ("closed", (ACCESS, "not-its-secret"), "SignatureDoesNotMatch", Verdict::Unverified),
+        ("not-there", LOGIN, "NoSuchBucket", Verdict::Unverified),
     ];
-    for (place, login, code) in cases {
+    for (place, login, code, revoked) in cases {
         assert!(minio.healthy().await, "its health says nothing about a login");
         let cx = store::store(bucket(&minio.url, place, login));
         let error = objects(&cx, json!({})).await.unwrap_err();
@@ -132,9 +110,13 @@ async fn refusals(minio: Arc<Minio>) {
             (Verdict::Failed, &json!(code)),
             "{look:?}"
         );
+        let look = state(&cx, json!({"refused": true})).await.unwrap();
+        assert_eq!(look.verdict, revoked, "{look:?}");
     }
-    assert_eq!(state(&at(&minio, "closed"), json!({})).await.unwrap().verdict, Verdict::Passed);
-    let mut other = Minio::start(&minio::program().unwrap(), LOGIN).await;
+    let works = state(&at(&minio, "closed"), json!({})).await.unwrap();
+    let revoked = state(&at(&minio, "closed"), json!({"refused": true})).await.unwrap();
+    assert_eq!((works.verdict, revoked.verdict), (Verdict::Passed, Verdict::Failed), "{revoked:?}");
+    let mut other = Minio::start(LOGIN).await;
     let cx = at(&other, "closed");
     other.stop().await;
     for error in [objects(&cx, json!({})).await.unwrap_err(), state(&cx, json!({})).await.unwrap_err()] {

@@ -10,6 +10,7 @@ mod ground;
 mod minio;
 #[path = "ground/objects.rs"]
 mod objects;
+#[expect(dead_code, reason = "the tests of whole backups play other tricks")]
 #[path = "ground/proxy.rs"]
 mod proxy;
 #[expect(dead_code, reason = "the other tests look through kinds")]
@@ -17,8 +18,7 @@ mod proxy;
 mod store;
 
 use bytes::Bytes;
-use libtest_mimic::{Arguments, Trial};
-use minio::Minio;
+use minio::{Minio, Test, play};
 use objects::{
     abandoned, bytes, creates_once, leave, names, one_of_many_wins, open, read, round_trips, upload,
 };
@@ -26,22 +26,15 @@ use proofmark::clients::objects::{Created, Removed, Store};
 use proofmark::model::Duration;
 use proofmark::steps::Cx;
 use proxy::{Proxy, Trick};
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration as Std, Instant};
 use store::{ACCESS, SECRET, bucket};
-use tokio::runtime::Runtime;
 
 const LOGIN: (&str, &str) = (ACCESS, SECRET);
 
-const REASON: &str = "ignored: no MinIO here, see `make setup`: it takes Go to build one";
-
-type Test = fn(Arc<Minio>) -> Pin<Box<dyn Future<Output = ()>>>;
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 14] = [
+    let tests: [(&'static str, Test); 14] = [
         ("objects_come_back_as_they_were_written", |minio| Box::pin(whole(minio))),
         ("a_name_is_given_once", |minio| Box::pin(once(minio))),
         ("of_many_that_create_at_once_one_does", |minio| Box::pin(racing(minio))),
@@ -57,20 +50,7 @@ fn main() -> ExitCode {
         ("versions_and_markers_are_listed_to_their_end", |minio| Box::pin(versions(minio))),
         ("a_lock_is_told_from_a_refusal", |minio| Box::pin(locked(minio))),
     ];
-    let program = minio::program();
-    let runtime = Arc::new(Runtime::new().unwrap());
-    let missing = program.is_none();
-    let wanted = program.filter(|_| !arguments.list);
-    let server = wanted.map(|path| Arc::new(runtime.block_on(Minio::start(&path, LOGIN))));
-    let trials = tests.into_iter().map(|(name, test)| {
-        let (server, runtime) = (server.clone(), runtime.clone());
-        let trial = Trial::test(name, move || {
-            runtime.block_on(test(server.ok_or("there is no MinIO")?));
-            Ok(())
-        });
-        if missing { trial.with_kind(REASON).with_ignored_flag(true) } else { trial }
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    play(tests, LOGIN)
 }
 
 fn at(url: &str, place: &str) -> Cx {
@@ -167,7 +147,7 @@ async fn refusals(minio: Arc<Minio>) {
 
 /// A server of its own with a bucket.
 async fn own() -> Minio {
-    let minio = Minio::start(&minio::program().unwrap(), LOGIN).await;
+    let minio = Minio::start(LOGIN).await;
     minio.put("/own", "").await;
     minio
 }

@@ -8,12 +8,21 @@
 use libtest_mimic::{Arguments, Failed, Trial};
 use proofmark::lab::{self, Outcome, Twin, World, WorldSpec};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, RwLock};
 use tokio::runtime::Runtime;
+
+/// Who runs them.
+const OPERATOR: &str = "the tests of scenarios";
+
+/// What they are allowed.
+const ALL: &str = "exec,change,destroy";
+
+/// By these words is a step known that needs `destroy`.
+const DESTROY: [&str; 3] = ["truncate:", "into: recreate", "backup-prune:"];
 
 /// What a test of a scenario asks of its file; the program reads the rest.
 #[derive(Deserialize)]
@@ -53,7 +62,7 @@ impl Prepared {
 
     /// Why this scenario cannot be run here. A kind asks the systems of its roles; what is watched is named by its job.
     fn reason(&self, scenario: &str) -> Option<String> {
-        let forms = ["via: {}", "job: {}"];
+        let forms = ["via: {}", "store: {}", "job: {}"];
         let asks = |name: &str| {
             let kinds = proofmark::steps::kinds().filter(|kind| kind.roles.contains(&name));
             let starts: Vec<String> = kinds.map(|kind| format!("{}:", kind.name)).collect();
@@ -68,7 +77,8 @@ impl Prepared {
             .filter(|(connection, _)| uses(connection))
             .map(|(_, package)| package.as_str());
         let prometheus = (!lab::has("prometheus")).then_some("prometheus");
-        let all: Vec<&str> = prometheus.into_iter().chain(missing).collect();
+        let all: BTreeSet<&str> = prometheus.into_iter().chain(missing).collect();
+        let all: Vec<&str> = all.into_iter().collect();
         (!all.is_empty()).then(|| format!("ignored: not installed, see make setup: {}", all.join(", ")))
     }
 }
@@ -160,10 +170,14 @@ fn changes(found: &Found, all: &[Found]) -> bool {
 /// In a world where all is well it passes, and its evidence judges the same again.
 fn passes(found: &Found, changes: bool, well: Option<Arc<Well>>, reason: Option<String>) -> Trial {
     let (id, folder) = (found.id.clone(), found.folder.clone());
+    let destroys = DESTROY.iter().any(|words| found.text.contains(words));
     let trial = Trial::test(format!("passes {id}"), move || {
         let well = well.ok_or("its world was not started")?;
         let alone = changes.then(|| well.turn.write());
         let beside = (!changes).then(|| well.turn.read());
+        if destroys {
+            refuses(&well.world, &folder, &id)?;
+        }
         let (code, outcome) = run(&well.world, &folder, &id, "30s")?;
         drop((alone, beside));
         let wrong = outcome.not_passed(&[id]);
@@ -244,24 +258,7 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
 fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Outcome), Failed> {
     let kept = tempfile::tempdir()?;
     let (evidence, reports) = (kept.path().join("evidence"), kept.path().join("reports"));
-    let text = fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?;
-    let patient = text.contains("vars.patience");
-    // A drill goes through several hops.
-    let patience = if text.contains("vars.rule-file") { "20s" } else { patience };
-    let ran = proofmark()
-        .arg("run")
-        .args(patient.then(|| format!("--var=patience={patience}")))
-        .args(world.vars().iter().map(|(name, value)| format!("--var={name}={value}")))
-        .arg(root().canonicalize()?.join("scenarios").join(folder))
-        // Relative paths of a scenario are the world's.
-        .current_dir(world.folder())
-        .args(["--only", id, "--allow", "exec,change,destroy", "--env"])
-        .arg(world.environment())
-        .arg("--evidence")
-        .arg(&evidence)
-        .arg("--reports")
-        .arg(&reports)
-        .output()?;
+    let ran = asked((world, folder, id), patience, ALL, kept.path())?.output()?;
     let told = || format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     let report = fs::read_dir(&reports)
         .ok()
@@ -272,7 +269,12 @@ fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Ou
                 .find(|it| it.extension() == Some("json".as_ref()))
         })
         .ok_or_else(|| format!("it left no report:\n{}", told()))?;
-    let outcome = Outcome::parse(&fs::read_to_string(report)?)?;
+    let report = fs::read_to_string(report)?;
+    let outcome = Outcome::parse(&report)?;
+    let said: serde_json::Value = serde_json::from_str(&report)?;
+    ensure(said["operator"] == OPERATOR && said["started"].is_string(), || {
+        format!("the report does not say who ran it, and when: {} {}", said["operator"], said["started"])
+    })?;
     let verified = proofmark().arg("verify").arg("--evidence").arg(&evidence).output()?;
     ensure(verified.status.success(), || {
         format!("its evidence does not verify: {}", String::from_utf8_lossy(&verified.stdout))
@@ -282,6 +284,43 @@ fn run(world: &World, folder: &str, id: &str, patience: &str) -> Result<(i32, Ou
         return Err(format!("exit {code}:\n{}", told()).into());
     }
     Ok((code, outcome))
+}
+
+/// The program that runs it, allowed to do so much.
+fn asked(
+    (world, folder, id): (&World, &str, &str),
+    patience: &str,
+    allow: &str,
+    kept: &Path,
+) -> Result<Command, Failed> {
+    let text = fs::read_to_string(root().join("scenarios").join(format!("{id}.yaml")))?;
+    let patient = text.contains("vars.patience");
+    // A drill goes through several hops.
+    let patience = if text.contains("vars.rule-file") { "20s" } else { patience };
+    let mut command = proofmark();
+    command
+        .arg("run")
+        .args(patient.then(|| format!("--var=patience={patience}")))
+        .args(world.vars().iter().map(|(name, value)| format!("--var={name}={value}")))
+        .arg(root().canonicalize()?.join("scenarios").join(folder))
+        // Relative paths of a scenario are the world's.
+        .current_dir(world.folder())
+        .args(["--only", id, "--allow", allow, "--operator", OPERATOR, "--env"])
+        .arg(world.environment())
+        .arg("--evidence")
+        .arg(kept.join("evidence"))
+        .arg("--reports")
+        .arg(kept.join("reports"));
+    Ok(command)
+}
+
+/// Without the permission to destroy nothing of a scenario that needs it is run.
+fn refuses(world: &World, folder: &str, id: &str) -> Result<(), Failed> {
+    let kept = tempfile::tempdir()?;
+    let ran = asked((world, folder, id), "1s", "exec,change", kept.path())?.output()?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    ensure(ran.status.code() == Some(2) && said.contains("destroy"), || format!("not refused: {said}"))?;
+    ensure(!kept.path().join("evidence").exists(), || "something was run".into())
 }
 
 fn proofmark() -> Command {

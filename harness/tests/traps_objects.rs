@@ -130,6 +130,28 @@ async fn a_list_counts_from_the_store_and_is_read_as_it_was_encoded() {
     assert!(none.findings[0].help.as_deref().unwrap_or_default().contains("16 are listed"), "{none:?}");
 }
 
+/// Only a login that the server does not know is gone; a known one may do other things.
+#[tokio::test]
+async fn only_an_unknown_login_is_a_revoked_one() {
+    let cases = [
+        ("s3_err_invalid_access_key", Verdict::Passed),
+        ("s3_key_disabled__list", Verdict::Passed),
+        ("s3_err_signature_mismatch", Verdict::Unverified),
+        ("s3_err_time_skewed_plus20min", Verdict::Unverified),
+        ("s3_key_nopolicy__list", Verdict::Unverified),
+        ("s3_list_missing_bucket", Verdict::Unverified),
+        ("s3_list_prefix_nothing", Verdict::Failed),
+    ];
+    for (name, verdict) in cases {
+        let server = answers(recorded(name));
+        let look = state(&at(&server, "lab-a/many-typo"), json!({"refused": true})).await.unwrap();
+        assert_eq!((look.verdict, look.findings.len()), (verdict, 1), "{name}: {look:?}");
+    }
+    let server = answers(recorded("s3_1of4_restarted__list_buckets"));
+    let error = state(&at(&server, "lab-a"), json!({"refused": true})).await.unwrap_err();
+    refused(&error, true, &["waits for its drives"]);
+}
+
 #[tokio::test]
 async fn refusals_are_told_apart_and_asked_for_once() {
     let cases = [

@@ -81,13 +81,13 @@ pub fn plain(word: &str, url: &str, file: &str) {
 
 /// All of it.
 pub fn measure(folder: &Path) {
-    let Some(program) = minio::program() else {
+    if !proofmark::lab::Minio::installed() {
         println!("MinIO is not there: run `make setup` where there is Go");
         return;
-    };
+    }
     let server = filled();
     let minio = wait(async {
-        let minio = Minio::start(&program, LOGIN).await;
+        let minio = Minio::start(LOGIN).await;
         for bucket in ["plain", "ours", "many"] {
             minio.send("PUT", &format!("/{bucket}"), &[], "").await;
         }

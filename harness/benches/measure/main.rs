@@ -13,6 +13,7 @@
 
 mod audit;
 mod backup;
+mod events;
 mod line;
 mod log_lines;
 mod postgres;
@@ -24,12 +25,13 @@ use std::path::Path;
 /// What can be measured, by name; it is given a folder that goes away.
 type Part = (&'static str, fn(&Path));
 
-const ALL: [Part; 6] = [
+const ALL: [Part; 7] = [
     ("line", line::measure),
     ("reading", reading::measure),
     ("log_lines", log_lines::measure),
     ("postgres", postgres::measure),
     ("backup", backup::measure),
+    ("events", events::measure),
     ("audit", audit::measure),
 ];
 

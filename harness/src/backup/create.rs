@@ -215,7 +215,16 @@ async fn begin<'p>(
     let mut uploads = vec![];
     for place in places {
         let mut undo = Undo { folder: place.folder.clone(), ..undo.clone() };
-        let upload = place.store.begin(&undo.archive, &promises.promise(&undo)?).await?;
+        let promise = promises.promise(&undo)?;
+        let upload = match place.store.begin(&undo.archive, &promise).await {
+            Ok(upload) => upload,
+            Err(error) => {
+                if error.is_refusal() {
+                    promises.refused(&promise)?;
+                }
+                return Err(error.into());
+            }
+        };
         // It outlives this process, and nobody else can list it.
         undo.upload = Some(upload.id.clone());
         promises.promise(&undo)?;

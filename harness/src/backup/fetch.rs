@@ -2,7 +2,8 @@
 //! `kill -9`. On the way it is hashed and decoded, so that a broken archive is known before any database is touched.
 
 use super::archive::{self, Decoded};
-use super::{Backup, BackupError, Catalogue, Manifest, manifest};
+use super::manifest::{self, ManifestError};
+use super::{Backup, BackupError, Catalogue, Manifest};
 use crate::clients::ClientError;
 use crate::clients::command::Input;
 use crate::clients::http::Wire;
@@ -140,11 +141,24 @@ pub async fn read_manifest(store: Wire<'_>, key: &str) -> Result<Manifest, Backu
 
 /// Reads a manifest of a store that is open.
 pub(super) async fn manifest_in(store: &Store<'_>, key: &str) -> Result<Manifest, BackupError> {
+    let read = whole(store, key).await?;
+    read.map_err(|error| BackupError::Failed(format!("`{key}`: {error}")))
+}
+
+/// Reads a manifest, or says why it is none.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn look_into(store: Wire<'_>, key: &str) -> Result<Result<Manifest, ManifestError>, BackupError> {
+    whole(&Store::open(store).await?, key).await
+}
+
+async fn whole(store: &Store<'_>, key: &str) -> Result<Result<Manifest, ManifestError>, BackupError> {
     let limit = usize::try_from(manifest::LARGEST).unwrap_or(usize::MAX);
     let bytes = store.get(key, limit).await?;
     let bytes =
         bytes.ok_or_else(|| BackupError::Failed(format!("`{key}` was listed and is not there any more")))?;
-    Manifest::read(&bytes).map_err(|error| BackupError::Failed(format!("`{key}`: {error}")))
+    Ok(Manifest::read(&bytes))
 }
 
 /// Brings an archive here.

@@ -285,6 +285,6 @@ pub async fn main() -> Exit {
             written(&script)
         }
         Command::Man => manual().map_or(Exit::Evidence, |page| written(&page)),
-        Command::Demo(options) => demo::conduct(&options).await,
+        Command::Demo(options) => Box::pin(demo::conduct(&options)).await,
     }
 }

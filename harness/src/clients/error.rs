@@ -165,6 +165,12 @@ impl ClientError {
         }
     }
 
+    /// Did the server say in so many words that it does not do this? Then nothing was changed.
+    pub fn is_refusal(&self) -> bool {
+        let known = matches!(self, Self::Api { status: 400 | 401 | 403 | 404 | 405, .. });
+        known && !self.is_transient()
+    }
+
     /// The answer is not of the shape that was expected.
     pub(super) fn of_shape(answer: &Answer, expected: &'static str, why: &str) -> Self {
         let (at, content_type, excerpt) = (answer.url.clone(), answer.content_type(), answer.excerpt());

@@ -13,7 +13,7 @@ pub mod postgres;
 pub mod processes;
 pub mod prometheus;
 pub mod receiver;
-mod tls;
+pub(crate) mod tls;
 
 pub use error::ClientError;
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The client for these TLS settings, built once; `None` is plain HTTP.
-pub(super) fn client(clients: &HttpClients, tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
+pub(crate) fn client(clients: &HttpClients, tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
     let mut built = clients.built.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, client)) = built.iter().find(|(known, _)| known.as_ref() == tls) {
         return Ok(client.clone());

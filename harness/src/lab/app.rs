@@ -4,11 +4,12 @@ use super::LabError;
 use crate::clock::Clock;
 use crate::model::Duration;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,8 @@ pub struct AppSpec {
     /// JSON bodies by path; each is answered with status 200.
     #[serde(default)]
     pub pages: BTreeMap<String, Value>,
+    /// A path that keeps what is posted to it, and gives it back: `{"posts": [{"query": …, "json": …}]}`.
+    pub keeps: Option<String>,
     /// What `/metrics` says.
     #[serde(default)]
     pub metrics: Vec<Metric>,
@@ -83,6 +86,8 @@ struct Shared {
     spec: Mutex<AppSpec>,
     /// How often each path was asked for.
     asked: Mutex<BTreeMap<String, f64>>,
+    /// What was posted.
+    posts: Mutex<Vec<Value>>,
     clock: Clock,
     /// How often its metrics were read.
     scrapes: watch::Sender<u64>,
@@ -97,6 +102,7 @@ impl App {
         let shared = Arc::new(Shared {
             spec: Mutex::new(spec),
             asked: Mutex::default(),
+            posts: Mutex::default(),
             clock: Clock::real(),
             scrapes: watch::Sender::new(0),
         });
@@ -125,7 +131,7 @@ impl App {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, body: Bytes) -> Response {
     let spec = shared.spec.lock().unwrap_or_else(PoisonError::into_inner);
     let mut asked = shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
     *asked.entry(uri.path().to_owned()).or_default() += 1.0;
@@ -137,6 +143,15 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
         return ([close, kind], exposition(&spec, &shared.clock, &asked)).into_response();
     }
     let kind = (header::CONTENT_TYPE, "application/json");
+    if spec.keeps.as_deref() == Some(uri.path()) {
+        let mut posts = shared.posts.lock().unwrap_or_else(PoisonError::into_inner);
+        if method == Method::POST {
+            let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+            let posted = serde_json::from_slice(&body).unwrap_or_else(|_| text());
+            posts.push(json!({ "query": uri.query(), "json": posted }));
+        }
+        return ([close, kind], json!({ "posts": *posts }).to_string()).into_response();
+    }
     match spec.pages.get(uri.path()) {
         Some(page) => ([close, kind], page.to_string()).into_response(),
         None => (StatusCode::NOT_FOUND, [close, kind], "{\"error\":\"not found\"}").into_response(),

@@ -3,6 +3,7 @@
 use super::LabError;
 use crate::clock::Clock;
 use crate::model::Duration;
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,6 +19,8 @@ pub struct FileSpec {
     pub text: String,
     /// The file that it is a copy of, instead of `text`.
     pub from: Option<PathBuf>,
+    /// Only so many of its first bytes.
+    pub cut_after: Option<usize>,
     /// May it be executed?
     #[serde(default)]
     pub executable: bool,
@@ -39,20 +42,31 @@ impl FileSpec {
         if let Some(folder) = path.parent() {
             tokio::fs::create_dir_all(folder).await.map_err(failed())?;
         }
-        match &self.from {
-            Some(from) => {
-                let copied = tokio::fs::copy(from, path).await;
-                copied.map_err(LabError::io(format!("copying {}", from.display())))?;
-            }
-            None => tokio::fs::write(path, &self.text).await.map_err(failed())?,
-        }
+        tokio::fs::write(path, self.bytes().await?).await.map_err(failed())?;
         let mode = if self.executable { 0o755 } else { 0o644 };
         fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed())?;
-        if let Some(age) = self.age {
-            let written = SystemTime::from(clock.now()) - age.0;
+        if let Some(written) = self.written(clock) {
             let file = File::options().append(true).open(path).map_err(failed())?;
-            file.set_modified(written).map_err(failed())?;
+            file.set_modified(SystemTime::from(written)).map_err(failed())?;
         }
         Ok(())
+    }
+
+    /// What it holds.
+    pub(super) async fn bytes(&self) -> Result<Vec<u8>, LabError> {
+        let mut bytes = match &self.from {
+            Some(from) => {
+                let read = tokio::fs::read(from).await;
+                read.map_err(LabError::io(format!("copying {}", from.display())))?
+            }
+            None => self.text.clone().into_bytes(),
+        };
+        bytes.truncate(self.cut_after.unwrap_or(usize::MAX));
+        Ok(bytes)
+    }
+
+    /// When it was written, if that is said.
+    pub(super) fn written(&self, clock: &Clock) -> Option<Timestamp> {
+        self.age.map(|age| clock.now() - age.0)
     }
 }

@@ -2,6 +2,7 @@
 //! it refuses.
 
 use super::process::on_a_free_port;
+use super::volume::Volume;
 use super::{LabError, Process};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chown};
@@ -21,6 +22,8 @@ pub(super) const PACKAGE: &str = "postgresql";
 /// Where Debian has the programs of each version: not on PATH.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
+pub(super) const SUPERUSER: &str = "postgres";
+
 const READY: &str = "database system is ready to accept connections";
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -39,6 +42,9 @@ pub struct PostgresSpec {
     /// Files of SQL that fill it, in order.
     #[serde(default)]
     pub sql: Vec<PathBuf>,
+    /// The role that owns the database, fills it, and is the login of the connection: it may make databases, and no more.
+    /// The superuser if it is not said.
+    pub role: Option<String>,
 }
 
 /// A cluster on disk, whether it runs or not.
@@ -68,13 +74,19 @@ impl Cluster {
         write_private(&word, password)?;
         write_private(&folder.join("pg_hba.conf"), access)?;
         made.give_away()?;
-        let mut initdb = made.unprivileged("initdb");
-        initdb
-            .args(["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "--no-sync"])
-            .args([OsStr::new("--pwfile"), word.as_os_str(), OsStr::new("-D"), made.data().as_os_str()]);
-        done("initdb", initdb.output())?;
+        done("initdb", made.initdb().output())?;
         fs::remove_file(&word).map_err(LabError::io(format!("removing {}", word.display())))?;
         Ok(made)
+    }
+
+    /// Makes the data, with the superuser's password of the file `password`.
+    pub(super) fn initdb(&self) -> Command {
+        let mut initdb = self.unprivileged("initdb");
+        initdb
+            .args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "--no-sync"])
+            .args([OsStr::new("--pwfile"), self.folder.join("password").as_os_str()])
+            .args([OsStr::new("-D"), self.data().as_os_str()]);
+        initdb
     }
 
     /// The server, on this port of 127.0.0.1 and on a socket in the folder. `settings` are names and values of
@@ -110,12 +122,27 @@ impl Cluster {
 
     /// The URL of a database for the superuser, with the password.
     pub fn url(&self, port: u16, database: &str) -> String {
-        let password = utf8_percent_encode(&self.password, NON_ALPHANUMERIC);
-        format!("postgresql://postgres:{password}@127.0.0.1:{port}/{database}")
+        self.url_of(SUPERUSER, port, database)
     }
 
-    fn data(&self) -> PathBuf {
+    /// The same for a role that has the superuser's password.
+    fn url_of(&self, role: &str, port: u16, database: &str) -> String {
+        let password = utf8_percent_encode(&self.password, NON_ALPHANUMERIC);
+        format!("postgresql://{role}:{password}@127.0.0.1:{port}/{database}")
+    }
+
+    /// Where its data are.
+    pub(super) fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Of the superuser.
+    pub(super) fn password(&self) -> &str {
+        &self.password
     }
 
     /// The folder and what lies in it become the server's.
@@ -152,9 +179,13 @@ impl Cluster {
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
+    /// What took its place, if a scenario removed it.
+    volume: Option<Volume>,
     cluster: Cluster,
     port: u16,
     database: String,
+    /// The login of the connection.
+    role: String,
 }
 
 impl Postgres {
@@ -175,15 +206,32 @@ impl Postgres {
             Ok((process, port))
         })
         .await?;
-        let database = "postgres".to_owned();
-        let mut started = Self { process, cluster, port, database };
-        let name = &spec.database;
-        started.psql(["-c", &format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""))]).await?;
-        started.database.clone_from(name);
+        let (database, role) = (SUPERUSER.to_owned(), SUPERUSER.to_owned());
+        let mut started = Self { process, volume: None, cluster, port, database, role };
+        let filled = started.filled(spec);
+        for sql in &filled {
+            started.psql(["-c", sql]).await?;
+        }
+        started.volume = Some(Volume::of(&started.cluster, port, &filled)?);
+        started.database.clone_from(&spec.database);
+        started.role = spec.role.clone().unwrap_or(started.role);
+        let owner = identifier(&started.role);
+        let becomes = format!("SET ROLE {owner}");
         for file in &spec.sql {
-            started.psql([OsStr::new("-f"), file.as_os_str()]).await?;
+            let words = ["-c", &becomes, "-f"].map(OsStr::new);
+            started.psql(words.into_iter().chain([file.as_os_str()])).await?;
         }
         Ok(started)
+    }
+
+    /// What makes the role and its empty database.
+    fn filled(&self, spec: &PostgresSpec) -> Vec<String> {
+        let owner = spec.role.as_deref().unwrap_or(SUPERUSER);
+        let password = &self.cluster.password;
+        let role = spec.role.as_deref().map(identifier);
+        let role = role.map(|role| format!("CREATE ROLE {role} LOGIN CREATEDB PASSWORD '{password}'"));
+        let database = format!("CREATE DATABASE {} OWNER {}", identifier(&spec.database), identifier(owner));
+        role.into_iter().chain([database]).collect()
     }
 
     /// Runs SQL in its database, as the superuser.
@@ -199,9 +247,9 @@ impl Postgres {
         done("psql", psql.args(args).stdin(Stdio::null()).kill_on_drop(true).output().await)
     }
 
-    /// The URL of its database for the superuser, with the password.
+    /// The URL of its database for the role of its connection, with the password.
     pub fn url(&self) -> String {
-        self.cluster.url(self.port, &self.database)
+        self.cluster.url_of(&self.role, self.port, &self.database)
     }
 
     /// Where its database is, without a login.
@@ -215,6 +263,10 @@ impl Postgres {
         self.process.signal(Signal::SIGQUIT);
         self.process.stop().await;
     }
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Where the newest version has its programs.

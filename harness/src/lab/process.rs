@@ -6,6 +6,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -75,6 +76,13 @@ pub fn has(program: &str) -> bool {
         .stderr(Stdio::null())
         .status();
     asked.is_ok()
+}
+
+/// What runs in this folder.
+pub(super) fn running_in(folder: &Path) -> impl Iterator<Item = Pid> {
+    let all = procfs::process::all_processes().into_iter().flatten().flatten();
+    let own = all.filter(move |process| process.cwd().is_ok_and(|cwd| cwd == folder));
+    own.map(|process| Pid::from_raw(process.pid()))
 }
 
 impl Process {

@@ -1,11 +1,10 @@
 //! A program of a world that a scenario may stop and start again. What is started again is no child of ours, so it is known
 //! by the folder that it runs in.
 
-use super::process::free_address;
+use super::process::{free_address, running_in};
 use super::{LabError, Process};
 use crate::clock::Clock;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,18 +52,12 @@ impl Service {
         }
         Ok(service)
     }
-
-    fn running(&self) -> impl Iterator<Item = Pid> {
-        let all = procfs::process::all_processes().into_iter().flatten().flatten();
-        let own = all.filter(|process| process.cwd().is_ok_and(|cwd| cwd == self.folder));
-        own.map(|process| Pid::from_raw(process.pid()))
-    }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         drop(self.process.take());
-        for pid in self.running() {
+        for pid in running_in(&self.folder) {
             let _ = kill(pid, Signal::SIGKILL);
         }
     }

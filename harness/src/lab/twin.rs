@@ -1,6 +1,6 @@
 //! A twin: how a world is broken on purpose, and which step and finding must fail in it, and no other.
 
-use super::{FileSpec, LabError, Metric};
+use super::{FileSpec, LabError, Metric, MinioBreak};
 use crate::model::{Finding, Verdict};
 use crate::report::text::sentence;
 use serde::Deserialize;
@@ -71,6 +71,8 @@ pub enum Break {
     Silence(BTreeMap<String, String>),
     /// This was done to the database.
     Sql(String),
+    /// Something is wrong with MinIO.
+    Minio(MinioBreak),
 }
 
 /// A step that must fail, and the finding in it.
@@ -101,7 +103,9 @@ impl Twin {
     #[must_use]
     pub fn below(mut self, folder: &Path) -> Self {
         for one in &mut self.breaks {
-            if let Break::File { becomes: Some(file), .. } = one {
+            if let Break::File { becomes: Some(file), .. }
+            | Break::Minio(MinioBreak::Object { becomes: Some(file), .. }) = one
+            {
                 file.below(folder);
             }
         }

@@ -6,8 +6,8 @@ use super::process::free_address;
 use super::rules::Rules;
 use super::service::{Service, ServiceSpec};
 use super::{
-    Alertmanager, AppSpec, Break, Cluster, FileSpec, LabError, Postgres, PostgresSpec, Prometheus, Watches,
-    alertmanager, daemon, has, postgres,
+    Alertmanager, AppSpec, Break, Cluster, FileSpec, LabError, Minio, MinioSpec, Postgres, PostgresSpec,
+    Prometheus, Watches, alertmanager, daemon, has, minio, postgres,
 };
 use crate::clock::Clock;
 use serde::Deserialize;
@@ -52,7 +52,7 @@ pub struct WorldSpec {
     /// Programs that a scenario may stop; each becomes a connection of its name.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceSpec>,
-    /// What stands here in the place of the same `vars` of scenarios.
+    /// What stands here in the place of the same `vars` of scenarios. `<name>` stands for the URL of an application.
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
     /// Files by their path below the world's folder, in which scenarios are run.
@@ -68,6 +68,8 @@ pub struct WorldSpec {
     pub postgres: Option<PostgresSpec>,
     /// The folder `store` as the connection of that name, with what `files` put there; none: there is no store.
     pub store: Option<StoreSpec>,
+    /// A MinIO with buckets, each a connection; none: there is no MinIO.
+    pub minio: Option<MinioSpec>,
 }
 
 /// A store of a world. There is nothing to say of it.
@@ -88,7 +90,8 @@ impl WorldSpec {
     /// The same, where the files that it names lie below this folder.
     #[must_use]
     pub fn below(mut self, folder: &Path) -> Self {
-        self.files.values_mut().for_each(|file| file.below(folder));
+        let objects = self.minio.iter_mut().flat_map(|minio| minio.objects.values_mut());
+        self.files.values_mut().chain(objects).for_each(|file| file.below(folder));
         let sql = self.postgres.iter_mut().flat_map(|postgres| &mut postgres.sql);
         let files = &self.files;
         for file in
@@ -119,6 +122,9 @@ impl WorldSpec {
         if !Cluster::installed() && self.postgres.take().is_some() {
             lacks(POSTGRES, postgres::PACKAGE);
         }
+        if let Some(minio) = self.minio.take_if(|_| !Minio::installed()) {
+            minio.stores.keys().for_each(|store| lacks(store, minio::PACKAGE));
+        }
         (self, missing)
     }
 }
@@ -130,13 +136,15 @@ pub struct World {
     prometheus: Prometheus,
     alertmanager: Option<Alertmanager>,
     postgres: Option<Postgres>,
+    minio: Option<Minio>,
     rules: Rules,
     apps: BTreeMap<String, App>,
     services: BTreeMap<String, Service>,
     vars: BTreeMap<String, String>,
     addresses: BTreeMap<String, String>,
     receiver: String,
-    has_store: bool,
+    /// Stores by name, as the environment file has them.
+    stores: BTreeMap<String, Value>,
     folder: TempDir,
     clock: Clock,
 }
@@ -178,27 +186,29 @@ impl World {
             let own = spec.files.contains_key(&*file.to_string_lossy());
             if own { place.join(file) } else { file.clone() }
         };
-        let postgres = match &spec.postgres {
-            Some(spec) => Some(database(place, spec, here).await?),
-            None => None,
-        };
+        let postgres = Box::pin(database(place, spec.postgres.as_ref(), here)).await?;
         addresses.extend(postgres.iter().map(|one| (POSTGRES.to_owned(), one.address())));
+        let (minio, stores) = Box::pin(stores(place, spec)).await?;
+        let buckets = spec.minio.iter().flat_map(|minio| minio.stores.keys());
+        addresses
+            .extend(minio.iter().flat_map(|one| buckets.clone().map(|name| (name.clone(), one.url.clone()))));
         let rules = Rules::copy(&spec.rules.iter().map(here).collect::<Vec<_>>(), place).await?;
         let watches = Watches { jobs: &jobs, rules: rules.files(), alertmanagers: &alertmanagers };
         let prometheus = Prometheus::start(place, watches).await?;
         addresses.insert("prometheus".to_owned(), prometheus.url.clone());
-        let vars = spec.vars.clone();
+        let vars = filled_in(&spec.vars, &addresses);
         let world = Self {
             prometheus,
             alertmanager,
             postgres,
+            minio,
             rules,
             apps,
             services,
             vars,
             addresses,
             receiver,
-            has_store: spec.store.is_some(),
+            stores,
             folder,
             clock,
         };
@@ -316,6 +326,10 @@ impl World {
             Break::Silence(labels) => {
                 self.alertmanager.as_ref().ok_or_else(|| missing(ALERTMANAGER))?.silence(labels).await
             }
+            Break::Minio(one) => {
+                let minio = self.minio.as_ref().ok_or_else(|| missing("MinIO"))?;
+                Box::pin(minio.suffer(one)).await
+            }
             Break::Sql(text) => self.postgres.as_ref().ok_or_else(|| missing(POSTGRES))?.sql(text).await,
         }
     }
@@ -331,6 +345,9 @@ impl World {
         if let Some(postgres) = self.postgres {
             postgres.stop().await;
         }
+        if let Some(mut minio) = self.minio {
+            minio.stop().await;
+        }
     }
 
     /// As JSON, which is YAML too. The database's URL holds a password, so it stands in a file of its own.
@@ -343,25 +360,43 @@ impl World {
             connections.insert(POSTGRES.to_owned(), json!({ "url": { "file": secret } }));
             postgres::write_private(&secret, &database.url())?;
         }
-        let store = self.folder.path().join(STORE);
-        if self.has_store {
-            connections.insert(STORE.to_owned(), json!({ "url": format!("file://{}", store.display()) }));
-        }
+        connections.extend(self.stores.clone());
         let text = json!({ "proofmark": crate::model::FORMAT, "connections": connections });
         daemon::write(&self.environment(), &text.to_string()).await
     }
 }
 
-/// Its files, and the folder of its store.
+/// Its files.
 async fn furnish(spec: &WorldSpec, folder: &Path, clock: &Clock) -> Result<(), LabError> {
     for (path, file) in &spec.files {
         file.write(&folder.join(path), clock).await?;
     }
-    if spec.store.is_some() {
-        let made = tokio::fs::create_dir_all(folder.join(STORE)).await;
-        made.map_err(LabError::io("making a folder for the store"))?;
-    }
     Ok(())
+}
+
+/// The MinIO of a world, and all its stores by name, as the environment file has them.
+async fn stores(
+    folder: &Path,
+    spec: &WorldSpec,
+) -> Result<(Option<Minio>, BTreeMap<String, Value>), LabError> {
+    let mut all = BTreeMap::new();
+    if spec.store.is_some() {
+        let store = folder.join(STORE);
+        let made = tokio::fs::create_dir_all(&store).await;
+        made.map_err(LabError::io("making a folder for the store"))?;
+        all.insert(STORE.to_owned(), json!({ "url": format!("file://{}", store.display()) }));
+    }
+    let Some(spec) = &spec.minio else { return Ok((None, all)) };
+    let place = folder.join("minio");
+    let made = tokio::fs::create_dir_all(&place).await;
+    made.map_err(LabError::io(format!("making {}", place.display())))?;
+    let minio = Minio::start(&place, ("owner", &hex::encode(rand::random::<[u8; 16]>()))).await?;
+    for (login, secret) in minio.furnish(spec).await? {
+        postgres::write_private(&place.join(format!("{login}.access")), &login)?;
+        postgres::write_private(&place.join(format!("{login}.secret")), &secret)?;
+    }
+    all.extend(spec.stores.iter().map(|(name, store)| (name.clone(), minio.connection(store, &place))));
+    Ok((Some(minio), all))
 }
 
 /// The applications and the services of a world, by name.
@@ -380,6 +415,17 @@ async fn started(
     Ok((apps, services))
 }
 
+/// The variables of a world, with addresses in the place of names.
+fn filled_in(
+    vars: &BTreeMap<String, String>,
+    addresses: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let filled = |text: &String| {
+        addresses.iter().fold(text.clone(), |text, (name, url)| text.replace(&format!("<{name}>"), url))
+    };
+    vars.iter().map(|(name, text)| (name.clone(), filled(text))).collect()
+}
+
 /// `host:port` of a base URL.
 fn authority(url: &str) -> String {
     url.trim_start_matches("http://").to_owned()
@@ -388,14 +434,15 @@ fn authority(url: &str) -> String {
 /// A database below the world's folder, which its server may only pass through.
 async fn database(
     folder: &Path,
-    spec: &PostgresSpec,
+    spec: Option<&PostgresSpec>,
     here: impl Fn(&PathBuf) -> PathBuf,
-) -> Result<Postgres, LabError> {
+) -> Result<Option<Postgres>, LabError> {
+    let Some(spec) = spec else { return Ok(None) };
     let place = folder.join(POSTGRES);
     let made = tokio::fs::create_dir(&place).await;
     made.map_err(LabError::io(format!("making {}", place.display())))?;
     let open = tokio::fs::set_permissions(folder, Permissions::from_mode(0o711)).await;
     open.map_err(LabError::io(format!("opening {}", folder.display())))?;
     let sql = spec.sql.iter().map(here).collect();
-    Postgres::start(&place, &PostgresSpec { sql, ..spec.clone() }).await
+    Postgres::start(&place, &PostgresSpec { sql, ..spec.clone() }).await.map(Some)
 }

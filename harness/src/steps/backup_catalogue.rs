@@ -3,7 +3,8 @@
 
 use super::{Check, Cx, StepError};
 use crate::backup::catalogue::AHEAD;
-use crate::backup::fetch::{catalogue, read_manifest};
+use crate::backup::fetch::{catalogue, look_into};
+use crate::backup::manifest::ManifestError;
 use crate::backup::{Backup, Catalogue};
 use crate::clients::objects;
 use crate::model::{Duration, Finding};
@@ -68,12 +69,15 @@ pub struct Seen {
     pub without_manifest: Vec<Backup>,
     /// Manifests whose archive is gone.
     pub without_archive: Vec<String>,
+    /// The newest manifests, as far as they are none: cut short, or empty. What they stand for is no backup and does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
 }
 
 impl Check for BackupCatalogue {
     const NAME: &'static str = "backup-catalogue";
     const EXAMPLE: &'static str = "backup-catalogue: { newest-within: 25h, at-most: 100 }";
-    const JUDGES: &'static str = "At least one backup (or `at-least`), each with its archive, none of them empty (or below `min-size`); and every other setting. A newest that lies in the future is undecided.";
+    const JUDGES: &'static str = "At least one backup (or `at-least`), each with its archive, none of them empty (or below `min-size`); and every other setting. The newest manifest is one, and not cut short. A newest that lies in the future is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["store"];
     const TIMEOUT: Duration = Duration::secs(300);
@@ -87,10 +91,20 @@ impl Check for BackupCatalogue {
             backups.append(&mut without_manifest);
             backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
         }
-        let newest = match backups.first() {
-            None => None,
-            Some(Backup { manifest: None, at, .. }) => Some(*at),
-            Some(Backup { manifest: Some(key), .. }) => Some(read_manifest(wire, key).await?.taken_at),
+        let mut incomplete = vec![];
+        let newest = loop {
+            match backups.first() {
+                None => break None,
+                Some(Backup { manifest: None, at, .. }) => break Some(*at),
+                Some(Backup { manifest: Some(key), .. }) => match look_into(wire, key).await? {
+                    Ok(manifest) => break Some(manifest.taken_at),
+                    Err(ManifestError::Broken(_)) => {
+                        incomplete.push(key.clone());
+                        backups.remove(0);
+                    }
+                    Err(error) => return Err(StepError::lasting(format!("`{key}`: {error}"))),
+                },
+            }
         };
         let gap = |pair: &[Backup]| pair[0].at.duration_since(pair[1].at).unsigned_abs().as_secs();
         Ok(Seen {
@@ -103,6 +117,7 @@ impl Check for BackupCatalogue {
             backups,
             without_manifest,
             without_archive,
+            incomplete,
         })
     }
 
@@ -126,6 +141,13 @@ impl Check for BackupCatalogue {
         } else {
             Finding::judged(whole, "each", lost, false)
         });
+        if !seen.incomplete.is_empty() {
+            let is = format!("cut short or empty: {}", seen.incomplete.join(", "));
+            let finding = Finding::judged("the newest manifest is one", "a manifest", is, false);
+            findings.push(finding.with_help(
+                "such a backup is not complete and does not count: look at the store, and make another",
+            ));
+        }
         findings.extend(self.sizes(seen));
         findings.extend(self.newest_within.map(|age| newest(age, seen.newest, at)));
         findings.extend(self.oldest_within.map(|age| oldest(age, seen.oldest, at)));

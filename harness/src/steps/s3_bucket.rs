@@ -10,6 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+/// What a server says that does not know an access key, or has disabled it.
+const UNKNOWN: &str = "InvalidAccessKeyId";
+
 /// Looks at the bucket of a store: is it there, can it be listed with this login and not without one, are versions kept
 /// and locked?
 ///
@@ -30,6 +33,9 @@ pub struct S3Bucket {
     /// Anyone may list it without a login.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
+    /// Instead of all that: this login has to be one that the server does not know any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// What was seen of the bucket.
@@ -67,7 +73,7 @@ pub struct Refused {
 impl Check for S3Bucket {
     const NAME: &'static str = "s3-bucket";
     const EXAMPLE: &'static str = "s3-bucket: { versioning: enabled }";
-    const JUDGES: &'static str = "The bucket can be listed with this login, and not without one unless `public` is true; then every setting. What this login may not know is undecided.";
+    const JUDGES: &'static str = "The bucket can be listed with this login, and not without one unless `public` is true; then every setting. What this login may not know is undecided. With `refused` the server does not know its access key, or has disabled it; any other refusal is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["store"];
     type Seen = Seen;
@@ -80,7 +86,7 @@ impl Check for S3Bucket {
             Ok(()) => None,
             Err(error) => Some(refusal(error)?),
         };
-        if seen.refused.is_none() {
+        if seen.refused.is_none() && !self.refused {
             let public = objects::needs_no_login(wire.since(started)).await;
             seen.public = known(public, "whether everyone can list it", &mut seen.unread)?;
             let versioning = objects::versioning(wire.since(started)).await;
@@ -92,6 +98,9 @@ impl Check for S3Bucket {
     }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+        if self.refused {
+            return vec![judge_refused(seen)];
+        }
         let what = "it can be listed with this login";
         if let Some(refused) = &seen.refused {
             let answer = format!("{} {}", refused.status, refused.code);
@@ -133,8 +142,29 @@ impl Check for S3Bucket {
     }
 
     fn mistake(&self) -> Option<String> {
+        let more = self.versioning.is_some() || self.object_lock.is_some() || self.retention_days.is_some();
+        if self.refused && (more || self.public) {
+            return Some("with `refused` nothing else can be looked at; ask it in another step, with a login that works".into());
+        }
         let none = self.retention_days == Some(0);
         none.then(|| "`retention-days: 0` asks nothing; leave it out".into())
+    }
+}
+
+/// Only one answer says that the login is gone. A known one that may not list may still read or write.
+fn judge_refused(seen: &Seen) -> Finding {
+    let (what, expected) = ("this login is refused", format!("403 {UNKNOWN}"));
+    match &seen.refused {
+        None => Finding::judged(what, expected, "a list", false)
+            .with_help("the login still works: remove it, or disable it, on the server"),
+        Some(refused) => {
+            let answer = format!("{} {}", refused.status, refused.code);
+            if refused.code == UNKNOWN {
+                return Finding::judged(what, expected, answer, true);
+            }
+            Finding::undecided(what, expected, answer)
+                .with_help(format!("that does not say that the login is gone: {}", refused.why))
+        }
     }
 }
 

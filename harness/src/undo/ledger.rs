@@ -170,6 +170,17 @@ impl<'a, U: Serialize> Promises<'a, U> {
         self.ledger.begins(promise)
     }
 
+    /// Lets go of a promise whose change was refused in so many words: it was not made, and who may not make it may often not
+    /// look for it either. Where it is not known whether it was made, the promise stands.
+    ///
+    /// # Errors
+    /// A journal that cannot be written.
+    pub fn refused(&self, promise: &Promise) -> Result<(), RecordError> {
+        let of = |debt: &Debt| debt.run == self.mark() && debt.promised.promise == promise.0;
+        let debt = self.ledger.owed().into_iter().find(of);
+        debt.map_or(Ok(()), |debt| self.ledger.kept(&debt))
+    }
+
     /// Declares the change final.
     pub fn declare_final(&self) -> Final {
         Final(())

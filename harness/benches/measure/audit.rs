@@ -55,7 +55,11 @@ fn page(value: usize) -> Answer {
     for shard in 0..SHARDS {
         for n in 0..SERIES {
             let code = if n % 10 == 0 { 500 } else { 200 };
-            let _ = writeln!(text, "requests_total{{shard=\"{shard}\",path=\"/{n}\",code=\"{code}\"}} {}", value * 7 + n);
+            let _ = writeln!(
+                text,
+                "requests_total{{shard=\"{shard}\",path=\"/{n}\",code=\"{code}\"}} {}",
+                value * 7 + n
+            );
             let _ = writeln!(text, "queue{{shard=\"{shard}\",worker=\"{n}\"}} {}", value + n);
         }
     }
@@ -89,7 +93,8 @@ fn text() -> String {
 /// What one evaluation of all rules costs the server, in seconds, once it has samples to work on: the median of some.
 async fn settled(url: &str) -> f64 {
     let clock = Clock::real();
-    while number(url, "count(requests_total) + count(queue)").await < Some((2 * SHARDS * SERIES) as f64) {
+    let all = f64::from(u32::try_from(2 * SHARDS * SERIES).unwrap());
+    while number(url, "count(requests_total) + count(queue)").await < Some(all) {
         assert!(clock.elapsed().as_secs() < 120, "the series are not there after two minutes");
         clock.sleep(Duration::from_millis(500)).await;
     }

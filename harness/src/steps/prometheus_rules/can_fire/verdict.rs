@@ -142,9 +142,39 @@ fn looked_at(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
     Ok(class)
 }
 
+/// Why a comparison never holds; `seen` tells what was looked at besides.
+fn dead(Shut { side, comparison, range, constant }: &Shut, seen: &str) -> Reason {
+    if range.is_none() {
+        Reason::concluded(
+            "always-there",
+            format!("`{comparison}`: what it looks for is never absent"),
+            ALWAYS,
+        )
+    } else if *constant && range.single().is_none() {
+        let why = format!("both sides of `{comparison}` are the same, so it never holds");
+        Reason::concluded("constant", why, CONSTANT)
+    } else if *constant {
+        let why = format!("`{side}` is {range} by how it is made, so `{comparison}` never holds{seen}");
+        Reason::concluded("constant", why, CONSTANT)
+    } else {
+        let why = format!("`{side}` is {range} whatever its series are, so `{comparison}` never holds{seen}");
+        let help = if side.contains("timestamp(") { TIMESTAMP } else { RANGE };
+        Reason::concluded("out-of-range", why, help)
+    }
+}
+
+/// A number as people read it.
+fn short(number: f64) -> String {
+    match number.abs() {
+        size if number.fract().abs() <= 0.0 || !size.is_finite() => number.to_string(),
+        0.001.. => format!("{number:.3}"),
+        _ => format!("{number:.2e}"),
+    }
+}
+
 /// A comparison that cannot hold, unless the server has seen it hold.
 fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
-    let Shut { side, comparison, range, constant } = shut;
+    let Shut { side, comparison, range, .. } = shut;
     let (mut seen, mut held) = (String::new(), None);
     let is_series = parser::parse(side).is_ok_and(|side| side.value_type() == ValueType::Vector);
     if is_series && !range.is_none() {
@@ -178,9 +208,13 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
                 return Ok(Class::Living(Reason::good("beyond", why)));
             }
             seen = if (most - least).abs() <= 0.0 {
-                format!("; it stood at {least} in the last {length} ({points} points)")
+                format!("; it stood at {} in the last {length} ({points} points)", short(least))
             } else {
-                format!("; it was between {least} and {most} in the last {length} ({points} points)")
+                format!(
+                    "; it was between {} and {} in the last {length} ({points} points)",
+                    short(least),
+                    short(most)
+                )
             };
         }
     }
@@ -188,25 +222,12 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
         let why = format!("`{comparison}` should never hold, and has held within the last hour");
         return Ok(Class::Living(Reason::good("held", why)));
     }
-    Ok(Class::Never(if range.is_none() {
-        Reason::concluded(
-            "always-there",
-            format!("`{comparison}`: what it looks for is never absent"),
-            ALWAYS,
-        )
-    } else if *constant && range.single().is_none() {
-        let why = format!("both sides of `{comparison}` are the same, so it never holds");
-        Reason::concluded("constant", why, CONSTANT)
-    } else if *constant {
-        let why = format!("`{side}` is {range} by how it is made, so `{comparison}` never holds{seen}");
-        Reason::concluded("constant", why, CONSTANT)
-    } else {
-        let why = format!("`{side}` is {range} whatever its series are, so `{comparison}` never holds{seen}");
-        Reason::concluded("out-of-range", why, RANGE)
-    }))
+    Ok(Class::Never(dead(shut, &seen)))
 }
 
 const ALWAYS: &str = "leave `vector(…)` and such out of `absent(…)`";
 const CONSTANT: &str =
     "a placeholder? Compare the metric that the alert is about; what it is made of here takes itself away";
+const TIMESTAMP: &str =
+    "`timestamp(…)` is when a sample was taken, not the time that it tells: compare the metric itself";
 const RANGE: &str = "is the threshold in the same unit as the left side (a share of 1, not a percentage), and the comparison the right way round?";

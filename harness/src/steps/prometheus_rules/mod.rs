@@ -35,8 +35,8 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 /// newer or older server) is undecided. The server is asked one query for each different selector, ten at a time.
 ///
 /// With `can-fire` each alert among these rules gets a finding of its own, whose `seen` is
-/// `{class: living | never | undecided, reason, why}`. *Never* fails where it was seen (a selector without series and why,
-/// sides whose labels cannot join, a window that never holds two samples, a rule that is not evaluated), and is unverified
+/// `{alert, group, class: living | never | undecided, reason, why}`. *Never* fails where it was seen (a selector without
+/// series and why, sides whose labels cannot join, a window that never holds two samples, a rule that is not evaluated), and is unverified
 /// where it follows from how the expression is made: a side that can only be what its threshold is not, such as `up > 5`
 /// or `x * 0 > 1`. *Living* is what is pending or firing, has been within the hour, or has its series and a threshold that
 /// can be reached; `absent(…)` of what is there, and of what is not, lives. *Undecided* is the rest, with why. What is

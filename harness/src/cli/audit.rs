@@ -12,7 +12,7 @@ use crate::environment::Environment;
 use crate::model::{Exit, Finding, StepRecord, Verdict};
 use crate::record::Run;
 use crate::report::line;
-use crate::scenario::{Plan, embedded};
+use crate::scenario::{Plan, embedded, embedded_id};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -159,8 +159,8 @@ impl Alert {
 
 impl Audited {
     fn of(run: &Run) -> Self {
-        let prometheus = |step: &str| run.step("audit/prometheus", step);
-        let (rules, routes) = (prometheus("rules"), run.step("audit/alertmanager", "routes"));
+        let prometheus = |step: &str| run.step(embedded_id(PROMETHEUS.1), step);
+        let (rules, routes) = (prometheus("rules"), run.step(embedded_id(ALERTMANAGER.1), "routes"));
         let findings = rules.iter().flat_map(|record| &record.findings);
         let mut alerts: Vec<Alert> = findings.filter_map(Alert::of).collect();
         let rank = |alert: &Alert| CLASSES.iter().position(|class| *class == alert.class);
@@ -281,7 +281,7 @@ impl Audited {
 
 /// The receivers that an alert may be led to.
 fn leads(alert: &Value) -> impl Iterator<Item = &str> {
-    alert["receivers"].as_array().into_iter().flatten().filter_map(|lead| lead["receiver"].as_str())
+    list(&alert["receivers"]).filter_map(|lead| lead["receiver"].as_str())
 }
 
 /// Is an alert led to somebody whatever its labels are?
@@ -293,8 +293,10 @@ fn surely_told(seen: &Value, alert: &Value) -> bool {
 
 /// Does a receiver tell anybody?
 fn tells(seen: &Value, receiver: &str) -> bool {
-    let receivers = seen["receivers"].as_array().into_iter().flatten();
-    receivers
-        .filter(|one| one["name"] == receiver)
-        .any(|one| one["integrations"].as_array().is_some_and(|integrations| !integrations.is_empty()))
+    let named = list(&seen["receivers"]).filter(|one| one["name"] == receiver);
+    named.flat_map(|one| list(&one["integrations"])).next().is_some()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }

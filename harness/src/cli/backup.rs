@@ -134,8 +134,10 @@ const CREATE: Builtin = Builtin {
     step: "create",
     confirm: None,
 };
-const CREATE_AND_PRUNE: Builtin =
-    Builtin { file: ("backup/create.yaml", include_str!("builtin/backup/create-and-prune.yaml")), ..CREATE };
+const CREATE_AND_PRUNE: Builtin = Builtin {
+    file: ("builtin/backup/create.yaml", include_str!("builtin/backup/create-and-prune.yaml")),
+    ..CREATE
+};
 const LIST: Builtin = Builtin {
     command: "backup list",
     file: ("builtin/backup/list.yaml", include_str!("builtin/backup/list.yaml")),

@@ -1,6 +1,7 @@
 //! Commands that are scenarios: the file stands in the program, flags become its `vars`, and from there on it is a run like
 //! any other, with evidence and reports.
 
+use super::both;
 use super::run::{Confirm, Kept, Order, Told, conclude, teller};
 use crate::clock::Clock;
 use crate::diag::Diag;
@@ -8,7 +9,7 @@ use crate::environment::Environment;
 use crate::model::{Event, Exit, Verdict};
 use crate::record::Run;
 use crate::report::text::sentence;
-use crate::scenario::embedded;
+use crate::scenario::{embedded, embedded_id};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
@@ -49,7 +50,7 @@ pub(super) struct Builtin {
 impl Builtin {
     /// Its scenario's id.
     pub(super) fn scenario(&self) -> &'static str {
-        self.file.0.trim_start_matches("builtin/").trim_end_matches(".yaml")
+        embedded_id(self.file.0)
     }
 
     /// Runs it; `tell` makes of what was seen, and of the run, what people read before the report.
@@ -60,10 +61,7 @@ impl Builtin {
         environment: Result<Environment, Vec<Diag>>,
         tell: impl FnOnce(&Value, &Run) -> String,
     ) -> Ran {
-        let load = |scope: &Map<String, Value>| match (embedded(self.file, &vars, scope), environment) {
-            (Ok(plan), Ok(environment)) => Ok((plan, environment)),
-            (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
-        };
+        let load = |scope: &Map<String, Value>| both(embedded(self.file, &vars, scope), environment);
         let (command, kept) = (self.command, &common.kept);
         let order = Order {
             command,

@@ -157,10 +157,18 @@ impl Chosen {
             only: self.only.clone(),
             vars: self.var.iter().cloned().collect(),
         };
-        match (crate::scenario::plan(&selection, run), environment) {
-            (Ok(plan), Ok(environment)) => Ok((plan, environment)),
-            (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
-        }
+        both(crate::scenario::plan(&selection, run), environment)
+    }
+}
+
+/// A plan and where its systems are, or every mistake of both.
+fn both(
+    plan: Result<Plan, Vec<Diag>>,
+    environment: Result<Environment, Vec<Diag>>,
+) -> Result<(Plan, Environment), Vec<Diag>> {
+    match (plan, environment) {
+        (Ok(plan), Ok(environment)) => Ok((plan, environment)),
+        (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
     }
 }
 

@@ -7,7 +7,7 @@ use super::drill::drilled;
 use super::run::Confirm;
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::Systems;
+use crate::environment::{Dsn, Systems};
 use crate::model::Exit;
 use crate::report::line;
 use serde_json::json;
@@ -70,7 +70,7 @@ fn tables_typed(systems: &Systems) -> Result<(), Diag> {
 /// Asks for the name of the database that is written, once it was said what comes.
 fn typed(systems: &Systems, comes: impl Fn(&str, &str) -> String) -> Result<(), Diag> {
     let dsn = systems.connections.values().find_map(|connection| connection.dsn.as_ref());
-    let name = dsn.and_then(|dsn| dsn.database.as_ref().or(dsn.user.as_ref())).cloned().unwrap_or_default();
+    let name = dsn.and_then(Dsn::named).cloned().unwrap_or_default();
     let refuse = |message: &str, help: &str| Err(Diag::new("not-confirmed", message).help(help));
     if !std::io::stdin().is_terminal() {
         let message = "a restore asks for the database's name, and nobody is there to type it";

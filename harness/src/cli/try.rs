@@ -2,7 +2,7 @@
 //! other in a folder that is gone afterwards.
 
 use super::run::{Format, Kept, Order};
-use super::{give, note_password, say, tell};
+use super::{both, give, note_password, say, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::document;
@@ -105,13 +105,8 @@ impl Options {
         let step = self.step(|name, value| self.written(name, value));
         let text = format!("proofmark: v1\ntitle: One check\nclaim: It passes.\nsteps:\n{step}");
         let plan = embedded((NAME, &text), &Map::new(), scope);
-        match (plan, self.environment()) {
-            (Ok(plan), Ok(environment)) => Ok((plan, environment)),
-            (plan, environment) => {
-                let wrong = plan.err().into_iter().chain(environment.err()).flatten();
-                Err(wrong.map(|diag| self.advised(diag)).collect())
-            }
-        }
+        let advised = |wrong: Vec<Diag>| wrong.into_iter().map(|diag| self.advised(diag)).collect();
+        both(plan, self.environment()).map_err(advised)
     }
 
     /// The mistakes of a file are told to somebody who wrote none.

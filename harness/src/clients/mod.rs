@@ -18,12 +18,18 @@ pub(crate) mod tls;
 pub use error::ClientError;
 
 use crate::model::{Exchange, Far};
+use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The exchanges of an attempt. Cheap to clone; clones share what was taken down.
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Mutex<Entries>>);
+
+/// A pattern that has to fit all of a label's value, as Prometheus and Alertmanager read theirs.
+fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!("^(?s:{pattern})$"))
+}
 
 /// Who hears how far it has come.
 struct Heard(Box<dyn Fn(&Far) + Send>);

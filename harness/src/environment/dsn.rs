@@ -80,6 +80,11 @@ pub enum ChannelBinding {
 }
 
 impl Dsn {
+    /// The database that it leads to.
+    pub fn named(&self) -> Option<&String> {
+        self.database.as_ref().or(self.user.as_ref())
+    }
+
     /// Does this text mean a PostgreSQL database? A broken one too, so that it is reported as one.
     pub fn is_one(text: &str) -> bool {
         let text = text.trim_start();

@@ -16,8 +16,9 @@ const DATABASE: &str = "postgres";
 /// The role of a database that is only counted, beside the one that is written.
 const LIVE: &str = "live";
 
-fn is_database(role: &str) -> bool {
-    [DATABASE, LIVE].contains(&role)
+/// The role whose systems are of the same kind.
+fn like(role: &str) -> &str {
+    if role == LIVE { DATABASE } else { role }
 }
 
 /// The role whose systems are buckets and folders.
@@ -31,8 +32,8 @@ const RECEIVER: &str = "receiver";
 
 /// The keys beside `url` that a role reads.
 fn reads(role: &str) -> &'static [&'static str] {
-    match role {
-        DATABASE | LIVE => &["basic", "tls"],
+    match like(role) {
+        DATABASE => &["basic", "tls"],
         STORE => &KEYS,
         RECEIVER => &["listen"],
         _ => &["basic", "bearer", "headers", "tls"],
@@ -55,12 +56,12 @@ impl<'a> Leads<'a> {
     /// What is wrong when this is to serve the role, and how to mend it. A text that is no URL at all is told elsewhere.
     fn wrong(&self, role: &str) -> Option<(String, &'static str)> {
         let begins = match self {
-            Self::Database if is_database(role) => return None,
+            Self::Database if like(role) == DATABASE => return None,
             Self::Database => "is that of a PostgreSQL database".to_owned(),
             Self::To(url) => {
                 let scheme = url::Url::parse(url).ok()?.scheme().to_owned();
-                let fits: &[&str] = match role {
-                    DATABASE | LIVE => &[],
+                let fits: &[&str] = match like(role) {
+                    DATABASE => &[],
                     STORE => &["s3", "file"],
                     _ => &["http", "https"],
                 };
@@ -72,8 +73,8 @@ impl<'a> Leads<'a> {
                 if written { format!("begins with `{scheme}://`") } else { "has no `://`".to_owned() }
             }
         };
-        let (wants, help) = match role {
-            DATABASE | LIVE => (
+        let (wants, help) = match like(role) {
+            DATABASE => (
                 "is a PostgreSQL database",
                 "write `postgresql://user@host:5432/database`, or `host=… dbname=…`",
             ),

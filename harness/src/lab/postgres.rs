@@ -4,6 +4,7 @@
 use super::process::on_a_free_port;
 use super::volume::Volume;
 use super::{LabError, Process};
+use crate::clients::postgres::identifier;
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chown};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -263,10 +264,6 @@ impl Postgres {
         self.process.signal(Signal::SIGQUIT);
         self.process.stop().await;
     }
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Where the newest version has its programs.

@@ -9,7 +9,7 @@ mod step;
 
 pub use find::{Found, find};
 pub use judge::{Judged, judge, judge_record, kinds_of};
-pub use plan::{Plan, Selection, embedded, plan};
+pub use plan::{Plan, Selection, embedded, embedded_id, plan};
 pub use read::{Overrides, Scenario, read};
 pub use schema::schema;
 pub use step::{Doing, Filled, Step};

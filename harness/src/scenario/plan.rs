@@ -64,7 +64,7 @@ pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec
 }
 
 /// A scenario whose text is no file's: it stands in the program itself, or was made of a command line. `values` take the
-/// place of those in its `vars`; `path` is told in the place of one, and is the id without `builtin/` and `.yaml`.
+/// place of those in its `vars`; `path` is told in the place of one.
 ///
 /// # Errors
 /// Every mistake that the values make.
@@ -73,11 +73,15 @@ pub fn embedded(
     values: &Map<String, Value>,
     run: &Map<String, Value>,
 ) -> Result<Plan, Vec<Diag>> {
-    let id = path.trim_start_matches("builtin/").trim_end_matches(".yaml").to_owned();
-    let found = Found { path: path.into(), id, root: PathBuf::new() };
+    let found = Found { path: path.into(), id: embedded_id(path).to_owned(), root: PathBuf::new() };
     let source = Arc::new(Source { path: path.to_owned(), text: text.to_owned() });
     let scenario = read_text(source, &found, Overrides::Values(values), run)?;
     Ok(Plan { scenarios: vec![scenario] })
+}
+
+/// The id of a scenario that is no file's: its path without `builtin/` and `.yaml`.
+pub fn embedded_id(path: &str) -> &str {
+    path.trim_start_matches("builtin/").trim_end_matches(".yaml")
 }
 
 /// Two scenarios that export into one folder must not write one file.

@@ -2,7 +2,7 @@
 //! never only the rows that the role is shown.
 
 use super::{Check, Cx, StepError};
-use crate::clients::postgres::{self, Choice, Database, LeftOut, Table};
+use crate::clients::postgres::{self, Choice, Database, LeftOut, Table, identifier};
 use crate::expect::Count;
 use crate::model::Finding;
 use jiff::Timestamp;
@@ -51,8 +51,7 @@ impl Choice for PostgresTables {
 
 /// Does this text name that table? As it stands in the catalogue, or quoted as SQL quotes it.
 fn is_name(text: &str, schema: &str, name: &str) -> bool {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let (schemas, names) = ([schema.to_owned(), quoted(schema)], [name.to_owned(), quoted(name)]);
+    let (schemas, names) = ([schema.to_owned(), identifier(schema)], [name.to_owned(), identifier(name)]);
     names.iter().any(|name| {
         text == name
             || schemas.iter().any(|schema| text.strip_prefix(schema.as_str()) == Some(&format!(".{name}")))

@@ -1,13 +1,12 @@
 //! What an audit found well, as scenarios that guard it: they pass now, and fail when a rule is taken away or dies.
 
-use super::{Audited, surely_told};
+use super::{Audited, list, surely_told};
 use crate::cli::many;
 use crate::diag::Diag;
 use crate::model::Verdict;
 use crate::record::Run;
 use crate::report::line;
 use askama::Template;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
@@ -35,17 +34,13 @@ struct Step {
 
 /// What a step asks. Names stand in quotes.
 enum Asks {
-    /// Alerts of a group that have to be there and able to fire; so many rules have their names.
-    Alerts {
-        group: String,
-        names: String,
-        rules: usize,
-    },
-    /// Rules of a group that have to be there and well.
+    /// Rules of a group that have to be there and well, and able to `fire` if they are alerts that were; so many have these
+    /// names.
     Rules {
         group: String,
         names: String,
         rules: usize,
+        fire: bool,
     },
     Targets {
         job: String,
@@ -221,21 +216,18 @@ fn of_group(
             Some(name) => others.take(name, named.rules),
         }
     }
-    let named = quoted_group.to_owned();
-    if living.rules > 0 {
-        let title = text(&format!("The alerts of group {group} could fire"));
-        let (names, rules) = living.names();
-        steps.push(Step {
-            id: id(group, ids),
-            title,
-            asks: Asks::Alerts { group: named.clone(), names, rules },
-        });
-    }
-    if others.rules > 0 {
-        let title = text(&format!("What else is in group {group} is there and healthy"));
-        let (names, rules) = others.names();
-        let id = id(&format!("{group}-rules"), ids);
-        steps.push(Step { id, title, asks: Asks::Rules { group: named, names, rules } });
+    let asked = [
+        (living, true, group.to_owned(), format!("The alerts of group {group} could fire")),
+        (
+            others,
+            false,
+            format!("{group}-rules"),
+            format!("What else is in group {group} is there and healthy"),
+        ),
+    ];
+    for (Chosen { names, rules }, fire, name, title) in asked.into_iter().filter(|it| it.0.rules > 0) {
+        let asks = Asks::Rules { group: quoted_group.to_owned(), names: names.join(", "), rules, fire };
+        steps.push(Step { id: id(&name, ids), title: text(&title), asks });
     }
 }
 
@@ -250,10 +242,6 @@ impl Chosen {
     fn take(&mut self, name: String, rules: usize) {
         self.names.push(name);
         self.rules += rules;
-    }
-
-    fn names(self) -> (String, usize) {
-        (self.names.join(", "), self.rules)
     }
 }
 
@@ -282,10 +270,6 @@ fn routes(seen: &Audited) -> Steps {
     };
     let left = left.into_iter().map(|name| format!("alert {name}: it may reach nobody")).collect();
     (if names.is_empty() { vec![] } else { vec![step] }, left)
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 /// Text in a scenario file; `None` where it holds what no line can.

@@ -2,8 +2,8 @@
 //! days, so only its state says whether it still holds anything back.
 
 use super::{EXPECTED, read};
-use crate::clients::ClientError;
 use crate::clients::http::{Call, Changing, Wire, change, fetch};
+use crate::clients::{ClientError, anchored};
 use crate::undo::Leave;
 use jiff::Timestamp;
 use regex::Regex;
@@ -130,7 +130,7 @@ impl Matcher {
 
     /// Anchored, as the server reads it.
     fn pattern(&self) -> Option<Result<Regex, regex::Error>> {
-        self.regex.then(|| Regex::new(&format!("^(?s:{})$", self.value)))
+        self.regex.then(|| anchored(&self.value))
     }
 }
 

@@ -23,7 +23,7 @@ pub use libpq::{Libpq, libpq};
 pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};
 pub use sabotage::sabotage;
-pub use scratch::{Found, Scratch, analyze, create, find, lacking, prove, remove};
+pub use scratch::{Found, Scratch, analyze, create, find, identifier, lacking, prove, remove};
 pub use snapshot::{Everything, Extension, Snapshot, Source};
 pub use swap::{Place, beside, database, place, relations, swap};
 pub use tables::{Choice, LeftOut, Table, Tables, tables};

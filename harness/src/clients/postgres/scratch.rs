@@ -210,7 +210,7 @@ fn locale(source: &Source) -> String {
 }
 
 /// A name as SQL writes it.
-pub(super) fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

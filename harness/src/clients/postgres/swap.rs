@@ -39,8 +39,7 @@ pub struct Place {
 /// When the connection is to no database.
 pub fn database(wire: Wire<'_>) -> Result<String, ClientError> {
     let (connection, dsn) = dsn(wire.connection)?;
-    let named = dsn.database.as_ref().or(dsn.user.as_ref());
-    named.cloned().ok_or_else(|| {
+    dsn.named().cloned().ok_or_else(|| {
         ClientError::Unusable(format!("connection `{}` names no database in its `url`", connection.name))
     })
 }

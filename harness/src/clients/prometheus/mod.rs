@@ -3,8 +3,8 @@
 //! Answers are read typed and borrowed from their bytes: a targets answer of 20 MB is mostly labels nobody asks for.
 
 mod alerts;
-mod query;
 mod notify;
+mod query;
 mod reload;
 mod rules;
 mod selectors;

@@ -1,8 +1,8 @@
 //! Where the server sends its alerts, and what it makes of their labels on the way.
 
 use super::{data, shape};
-use crate::clients::ClientError;
 use crate::clients::http::{Call, Wire, fetch};
+use crate::clients::{ClientError, anchored};
 use crate::document;
 use regex::Regex;
 use serde::Deserialize;
@@ -69,7 +69,7 @@ impl Outgoing {
             out.external.insert(name.clone(), value);
         }
         for relabel in config["alerting"]["alert_relabel_configs"].as_array().into_iter().flatten() {
-            let pattern = relabel["regex"].as_str().map(|text| Regex::new(&format!("^(?s:{text})$")));
+            let pattern = relabel["regex"].as_str().map(anchored);
             match (relabel["action"].as_str(), pattern) {
                 (Some("labeldrop"), Some(Ok(pattern))) => out.dropped.push(pattern),
                 _ => out.relabelled = true,

@@ -24,16 +24,16 @@ pub enum Left {
     Archive,
 }
 
-/// Takes it away.
+/// Takes it away, and gives back what was there of it.
 ///
 /// # Errors
 /// When the store cannot be asked or refuses.
-pub async fn abandon(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<(), BackupError> {
+pub async fn abandon(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<Left, BackupError> {
     let local = local(undo)?;
     let store = opened(store, local.as_ref()).await?;
     let left = left(undo, &store).await?;
     if left == Left::Committed {
-        return Ok(());
+        return Ok(left);
     }
     store.abort(&undo.archive, undo.upload.as_deref(), owed).await?;
     if undo.whole.is_some() {
@@ -42,7 +42,7 @@ pub async fn abandon(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<(), Ba
     if left == Left::Archive {
         store.delete(&undo.archive, owed).await?;
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Looks what is left.

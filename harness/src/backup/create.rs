@@ -5,32 +5,26 @@
 //! Whatever fails before leaves no backup: every upload is promised to be taken away again, and an archive without its
 //! manifest too.
 
-use super::archive::{self, Decoded, Outcome};
+use super::archive::Decoded;
 use super::compare::TablePair;
+use super::dump::{Dumper, Inside};
 use super::fetch::digest;
 use super::manifest::{Archive, method};
 use super::{BackupError, Manifest, name, verify};
-use crate::clients::ClientError;
-use crate::clients::command::{Streamed, Streaming};
+use crate::clients::docker::Container;
 use crate::clients::http::Wire;
 use crate::clients::objects::{Created, Store, Upload};
-use crate::clients::postgres::programs::{self, Programs};
-use crate::clients::postgres::{Picture, Snapshot, libpq};
+use crate::clients::postgres::{Picture, Snapshot};
 use crate::environment::Connection;
 use crate::model::FORMAT;
 use crate::undo::{Leave, Promises};
 use bytes::Bytes;
-use futures_util::stream::poll_fn;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use url::Url;
-
-/// So many bytes of the dump at once.
-const CHUNK: usize = 256 << 10;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -39,6 +33,8 @@ pub struct Order<'a> {
     pub template: &'a str,
     /// A folder of this machine that gets a copy.
     pub local: Option<&'a Path>,
+    /// The container in which pg_dump is run; else it is run on this machine.
+    pub container: Option<&'a Container>,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -59,6 +55,9 @@ pub struct Undo {
     pub upload: Option<String>,
     /// The archive's bytes and their SHA-256, once it is about to be put together.
     pub whole: Option<(u64, String)>,
+    /// The pg_dump that may outlive this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<Inside>,
 }
 
 /// A backup that was made.
@@ -133,7 +132,7 @@ pub async fn create(
 ) -> Result<Made, BackupError> {
     let began = source.clock.elapsed();
     let mut snapshot = Snapshot::take(source).await?;
-    let dump = programs::find("pg_dump", Some(snapshot.source.major)).await?;
+    let dumper = Dumper::find(source, &mut snapshot, order.container).await?;
     let stem =
         name::of(order.template, &snapshot.source.database, source.clock.now(), source.clock.elapsed());
     let undo = Undo {
@@ -143,12 +142,13 @@ pub async fn create(
         made_by: promises.mark_of_step(),
         upload: None,
         whole: None,
+        inside: dumper.inside(),
     };
     let local = order.local.map(folder).transpose()?;
     let mut made = Made {
         local: local.as_ref().and_then(|local| local.url.clone()),
         dry_run: order.dry_run,
-        pg_dump: dump.version.clone(),
+        pg_dump: dumper.tool.version.clone(),
         seconds_snapshot: seconds(source, began),
         ..Made::of(&undo, &snapshot)
     };
@@ -160,14 +160,14 @@ pub async fn create(
     let began = source.clock.elapsed();
     let mut uploads = begin(&places, &undo, promises).await?;
     let id = snapshot.id.clone();
-    let (decoded, picture) = tokio::try_join!(dumped(source, (&id, &dump.path), &mut uploads), async {
+    let (decoded, picture) = tokio::try_join!(dumper.dump(source, &id, &mut uploads), async {
         snapshot.picture().await.map_err(BackupError::from)
     },)?;
     made.seconds_dump = seconds(source, began);
     (made.bytes, made.sha256) = (decoded.bytes, decoded.sha256.clone());
     made.tables = agree(&picture, &decoded)?;
     made.rows = made.tables.iter().map(|table| table.rows).sum();
-    let mut manifest = manifest(&undo, (&snapshot, picture), (&decoded, &dump.version));
+    let mut manifest = manifest(&undo, (&snapshot, picture), (&decoded, &dumper.tool.version));
     snapshot.close().await?;
     let began = source.clock.elapsed();
     for (place, (undo, upload)) in places.iter().zip(uploads) {
@@ -215,6 +215,8 @@ async fn begin<'p>(
     let mut uploads = vec![];
     for place in places {
         let mut undo = Undo { folder: place.folder.clone(), ..undo.clone() };
+        // There is one dump, however many places it goes to.
+        undo.inside = undo.inside.filter(|_| place.folder.is_none());
         let promise = promises.promise(&undo)?;
         let upload = match place.store.begin(&undo.archive, &promise).await {
             Ok(upload) => upload,
@@ -263,59 +265,6 @@ async fn open<'a>(store: Wire<'a>, local: Option<&'a Connection>) -> Result<Vec<
         places.push(Place { folder: connection.url.clone(), store: Store::open(wire).await? });
     }
     Ok(places)
-}
-
-/// Dumps at the snapshot into every upload, decoding on the way.
-async fn dumped(
-    source: Wire<'_>,
-    (snapshot, program): (&str, &Path),
-    uploads: &mut [(Undo, Upload<'_>)],
-) -> Result<Decoded, BackupError> {
-    let way = libpq(source, None)?;
-    let words = ["--format=custom", "--compress=1", "--no-password", "--lock-wait-timeout=30s"];
-    let mut argv = vec![program.display().to_string(), format!("--snapshot={snapshot}")];
-    argv.extend(words.map(str::to_owned));
-    let started = Streamed { argv: &argv, env: &way.variables, input: false };
-    let mut dump = Streaming::reading(started, (source.clock, source.log))?;
-    source.log.begins("dumping");
-    let mut dumped = 0;
-    let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
-    let stream = poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Ok::<Bytes, ClientError>)));
-    let pump = async {
-        loop {
-            let mut chunk = vec![0; CHUNK];
-            let read = dump.stdout.read(&mut chunk).await?;
-            if read == 0 {
-                break;
-            }
-            chunk.truncate(read);
-            for (_, upload) in uploads.iter_mut() {
-                upload.write(&chunk).await?;
-            }
-            dumped += read as u64;
-            source.log.far(|far| far.bytes = Some((dumped, None)));
-            // Who decodes may have seen enough to say no; that is told when it ends.
-            sender.send(Bytes::from(chunk)).await.ok();
-        }
-        drop(sender);
-        let ended = dump.end().await?;
-        if ended.exit != Some(0) {
-            let said = ended.stderr.trim();
-            return Err(BackupError::Failed(format!("pg_dump ended with {}: {said}", ended.how)));
-        }
-        Ok(())
-    };
-    let programs = Programs::of_this_machine();
-    let decode = async {
-        archive::decode(stream, &programs, (source.clock, source.log)).await.map_err(BackupError::from)
-    };
-    let ((), decoded) = tokio::try_join!(pump, decode)?;
-    match &decoded.outcome {
-        Outcome::Sound => Ok(decoded),
-        Outcome::Broken { why, .. } | Outcome::Undecided { why } => Err(BackupError::Failed(format!(
-            "pg_dump reported success, but what it wrote is not sound: {why}"
-        ))),
-    }
 }
 
 /// Every table has as many rows in the archive as the database had at the snapshot, and there is no other in it.

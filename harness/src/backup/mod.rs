@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod compare;
 pub mod create;
 pub mod drill;
+pub mod dump;
 pub mod events;
 pub mod fetch;
 pub mod in_place;

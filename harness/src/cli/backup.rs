@@ -56,7 +56,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 pub(super) enum Command {
     /// Dump the database into the store, count every row of it, and read back what was stored
     #[command(
-        after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --dry-run\n  proofmark backup create --keep-within 30d --allow change,destroy\n\n{VARIABLES}\n\n{TOLD}\n\n{PRUNED}")
+        after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --container shop-db-1 --allow change\n  proofmark backup create --dry-run\n  proofmark backup create --keep-within 30d --allow change,destroy\n\n{VARIABLES}\n\n{TOLD}\n\n{PRUNED}")
     )]
     Create(Create),
     /// List the backups of the store, newest first
@@ -89,6 +89,9 @@ pub(super) struct Create {
     /// Folder of this machine that gets a copy
     #[arg(long, value_name = "DIR")]
     local: Option<String>,
+    /// Running container that holds the database: pg_dump is run in there, by the program `docker`
+    #[arg(long, value_name = "NAME")]
+    container: Option<String>,
     /// Only look whether it could be made, and say under which name
     #[arg(long)]
     dry_run: bool,
@@ -175,7 +178,7 @@ pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
 }
 
 async fn create(options: &Create, clock: &Clock) -> Exit {
-    let Create { name, local, dry_run, events_log, common, .. } = options;
+    let Create { name, local, container, dry_run, events_log, common, .. } = options;
     let conventional = common.env.is_none().then(|| format!("postgres/{}", name::DEFAULT));
     let environment = environment(common, &["postgres", "store", WEBHOOK]);
     let webhook =
@@ -183,7 +186,7 @@ async fn create(options: &Create, clock: &Clock) -> Exit {
     let template = name.clone().or(conventional);
     let (pruning, environment) = pruning(options, template.as_deref(), environment);
     let mut given = vars(&json!({
-        "name": template, "local": local, "dry-run": dry_run,
+        "name": template, "local": local, "container": container, "dry-run": dry_run,
         "events": events(events_log.as_deref()), "webhook": webhook && !dry_run,
     }));
     let builtin = if let Pruning::With(rules) = &pruning {

@@ -103,7 +103,7 @@ fn changes(plan: &Plan, environment: &Environment) -> String {
 /// Which connections are used, and whether they are there.
 fn names(plan: &Plan, environment: &Environment) -> String {
     let used: BTreeSet<String> =
-        plan.steps().flat_map(|(_, step)| step.connections().into_values()).collect();
+        plan.steps().flat_map(|(_, step)| step.connections(environment).into_values()).collect();
     let used: Vec<&str> = used.iter().map(String::as_str).collect();
     match (used.as_slice(), environment.file()) {
         ([], _) => "connections: none is used".to_owned(),
@@ -125,7 +125,7 @@ fn described(step: &Step, environment: &Environment) -> String {
     if candidates > 1 {
         line.extend([" (the first of ", &candidates.to_string(), " that passes)"]);
     }
-    for (role, name) in step.connections() {
+    for (role, name) in step.connections(environment) {
         line.extend([" on ", &name]);
         if role != name && !kinds.contains(&role.as_str()) {
             line.extend([" as ", &role]);

@@ -166,6 +166,10 @@ async fn systems(
                 used.entry(name).or_default().insert(role);
                 continue;
             }
+            let kind = AnyAct::KINDS.iter().find(|kind| kind.name == promised.kind);
+            if kind.is_some_and(|kind| kind.optional.contains(&role.as_str())) && name == role {
+                continue;
+            }
             let message = format!(
                 "what `{}#{}` changed is put back with the connection `{name}`, which is not there",
                 promised.scenario, promised.step

@@ -3,6 +3,7 @@
 
 pub mod alertmanager;
 pub mod command;
+pub mod docker;
 mod error;
 pub mod exposition;
 pub mod files;

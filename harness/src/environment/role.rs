@@ -27,6 +27,9 @@ pub(super) const STORE: &str = "store";
 /// The role that is told of failures.
 pub(super) const WEBHOOK: &str = "webhook";
 
+/// The role whose systems are asked by the program `docker`.
+const DOCKER: &str = "docker";
+
 /// The role that asks nobody: others post to it.
 const RECEIVER: &str = "receiver";
 
@@ -36,6 +39,7 @@ fn reads(role: &str) -> &'static [&'static str] {
         DATABASE => &["basic", "tls"],
         STORE => &KEYS,
         RECEIVER => &["listen"],
+        DOCKER => &[],
         _ => &["basic", "bearer", "headers", "tls"],
     }
 }
@@ -63,6 +67,7 @@ impl<'a> Leads<'a> {
                 let fits: &[&str] = match like(role) {
                     DATABASE => &[],
                     STORE => &["s3", "file"],
+                    DOCKER => &["unix", "tcp", "ssh", "http", "https"],
                     _ => &["http", "https"],
                 };
                 if fits.contains(&scheme.as_str()) {
@@ -81,6 +86,10 @@ impl<'a> Leads<'a> {
             STORE => (
                 "is a bucket or a folder",
                 "write `s3://bucket/prefix`, with the server's address as `endpoint`, or `file:///folder`",
+            ),
+            DOCKER => (
+                "is a Docker engine",
+                "write `unix:///var/run/docker.sock`, `tcp://host:2375` or `ssh://user@host`",
             ),
             RECEIVER => (
                 "is posted to over HTTP",
@@ -148,7 +157,8 @@ impl Environment {
         let message =
             format!("the connection `{name}` serves the role `{role}`, which does not read `{key}`");
         let diag = Diag::new("unread-key", message);
-        let diag = diag.help(format!("take it out; beside `url` this role reads {}", known.join(", ")));
+        let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+        let diag = diag.help(format!("take it out; beside `url` this role reads {known}"));
         Diag { place: self.place(name, &[key], true), ..diag }
     }
 }

@@ -298,7 +298,7 @@ impl Plan {
         let known: BTreeSet<&str> = environment.names().collect();
         let (mut uses, mut wrong) = (Uses::new(), vec![]);
         for (scenario, step) in self.steps() {
-            for (role, name) in step.connections() {
+            for (role, name) in step.connections(environment) {
                 if known.contains(name.as_str()) {
                     uses.entry(name).or_default().insert(role);
                     continue;

@@ -2,6 +2,7 @@
 
 use crate::diag::{Diag, parted};
 use crate::document::{Document, Node, Scope};
+use crate::environment::Environment;
 use crate::expect::{Expect, JsonPath};
 use crate::model::{Duration, Permission};
 use crate::steps::{AnyAct, AnyCheck, KindInfo};
@@ -111,11 +112,17 @@ impl Step {
         roles.filter_map(|role| Some((role.to_owned(), named(role)?))).collect()
     }
 
-    /// The roles that it uses, each with the name of the connection that serves it.
-    pub fn connections(&self) -> BTreeMap<String, String> {
-        let roles = self.kinds.iter().flat_map(|kind| kind.roles);
+    /// The roles that it uses, each with the name of the connection that serves it. What it can do without is used where
+    /// the environment has it, or the step names it.
+    pub fn connections(&self, environment: &Environment) -> BTreeMap<String, String> {
+        let there = |role: &str| environment.names().any(|name| name == role);
+        let used = |kind: &KindInfo| {
+            let roles = kind.roles.iter().copied();
+            roles.filter(|role| !kind.optional.contains(role) || there(role)).collect::<Vec<_>>()
+        };
+        let roles = self.kinds.iter().flat_map(used);
         let mut out: BTreeMap<String, String> =
-            roles.map(|role| ((*role).to_owned(), (*role).to_owned())).collect();
+            roles.map(|role| (role.to_owned(), role.to_owned())).collect();
         out.extend(self.named(&self.kinds));
         out
     }

@@ -6,6 +6,7 @@ use crate::backup::abandon::{self, Left};
 use crate::backup::create::{self, Made, Order, Undo};
 use crate::backup::events::{Events, EventsTo};
 use crate::backup::{BackupError, alarm, name};
+use crate::clients::docker::{self, Container};
 use crate::clients::http::Wire;
 use crate::model::{Duration, Finding};
 use crate::undo::{Owed, Promises};
@@ -18,12 +19,14 @@ use std::path::Path;
 const SOURCE: &str = "postgres";
 const STORE: &str = "store";
 const WEBHOOK: &str = "webhook";
+const DOCKER: &str = "docker";
 
 /// Makes a backup of a database: an archive of pg_dump, and beside it a manifest that says what the database held.
 ///
 /// The database is dumped at one exported snapshot, at which the rows of every table are counted and hashed at the same
 /// time. The archive is streamed into the store, decoded on the way, and read back. The manifest is written last: an
-/// archive without one is no backup. pg_dump has to be of the server's major version.
+/// archive without one is no backup. pg_dump has to be of the server's major version; it is run on this machine, or in the
+/// container that the server runs in.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Backup {
@@ -34,6 +37,11 @@ pub struct Backup {
     /// A folder of this machine that gets a copy, archive and manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<String>,
+    /// The running container that holds the database: pg_dump is run in there, by the program `docker`. Its engine is that of
+    /// the connection `docker` where the environment has one (`url: unix:///…`, `tcp://…` or `ssh://…`), else the one that
+    /// the program uses by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Where events go: one JSON object per line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsTo>,
@@ -64,15 +72,19 @@ pub struct Seen {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reverted {
     left: Left,
+    /// Sessions of a pg_dump that was started in a container; `null` where it has come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_work: Option<usize>,
 }
 
 impl Act for Backup {
     const NAME: &'static str = "backup";
     const EXAMPLE: &'static str =
         "backup: { name: \"postgres/{date}/{db}_{date}_{time}_{micros}_{pid}\", local: backups }";
-    const JUDGES: &'static str = "The backup was made: as many rows of every table in the archive as in the database at the snapshot, and the bytes that were sent are those that the store gives back. A database without tables is undecided. When it is over, that nothing of an unfinished backup is left.";
+    const JUDGES: &'static str = "The backup was made: as many rows of every table in the archive as in the database at the snapshot, and the bytes that were sent are those that the store gives back. A database without tables is undecided. When it is over, that nothing of an unfinished backup is left, and no pg_dump of it at work in a container.";
     const RULES: u32 = 1;
-    const ROLES: &'static [&'static str] = &[SOURCE, STORE, WEBHOOK];
+    const ROLES: &'static [&'static str] = &[SOURCE, STORE, WEBHOOK, DOCKER];
+    const OPTIONAL: &'static [&'static str] = &[DOCKER];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
     type Done = Seen;
     type Seen = Seen;
@@ -84,11 +96,20 @@ impl Act for Backup {
     }
 
     fn roles(&self) -> &'static [&'static str] {
-        if self.webhook { Self::ROLES } else { &[SOURCE, STORE] }
+        match (self.webhook, self.container.is_some()) {
+            (true, true) => Self::ROLES,
+            (true, false) => &[SOURCE, STORE, WEBHOOK],
+            (false, true) => &[SOURCE, STORE, DOCKER],
+            (false, false) => &[SOURCE, STORE],
+        }
     }
 
     fn roles_back(owed: &Undo) -> &'static [&'static str] {
-        if owed.folder.is_some() { &[] } else { &[STORE] }
+        match owed {
+            Undo { folder: Some(_), .. } => &[],
+            Undo { inside: Some(_), .. } => &[STORE, SOURCE, DOCKER],
+            _ => &[STORE],
+        }
     }
 
     fn promises(&self) -> bool {
@@ -96,9 +117,11 @@ impl Act for Backup {
     }
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Seen, StepError> {
+        let container = self.container.as_deref().map(|name| container(name, cx));
         let order = Order {
             template: self.name.as_deref().unwrap_or(name::DEFAULT),
             local: self.local.as_deref().map(Path::new),
+            container: container.as_ref(),
             dry_run: self.dry_run,
         };
         let began = cx.clock.elapsed();
@@ -177,11 +200,22 @@ impl Act for Backup {
     }
 
     async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        Ok(abandon::abandon(owed, back(owed.folder.as_ref(), cx)?, by).await?)
+        let left = abandon::abandon(owed, back(owed.folder.as_ref(), cx)?, by).await?;
+        if let (Some(inside), true) = (&owed.inside, left != Left::Committed) {
+            inside.end(cx.wire(SOURCE)?, &container(&inside.container, cx), by).await?;
+        }
+        Ok(())
     }
 
     async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
-        Ok(Reverted { left: abandon::look(owed, back(owed.folder.as_ref(), cx)?).await? })
+        let left = abandon::look(owed, back(owed.folder.as_ref(), cx)?).await?;
+        let at_work = match &owed.inside {
+            Some(inside) if left != Left::Committed => {
+                Some(inside.sessions(cx.wire(SOURCE)?, &container(&inside.container, cx)).await?)
+            }
+            _ => None,
+        };
+        Ok(Reverted { left, at_work })
     }
 
     fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
@@ -191,12 +225,23 @@ impl Act for Backup {
             Left::Nothing => ("nothing is left", true),
             Left::Archive => ("an archive without its manifest", false),
         };
-        vec![Finding::judged(what, "finished, or nothing", words, ok)]
+        let mut findings = vec![Finding::judged(what, "finished, or nothing", words, ok)];
+        let what = "no pg_dump of it is at work in the container";
+        let idle =
+            |count: usize| Finding::judged(what, "0 sessions", format!("{count} sessions"), count == 0);
+        findings.extend(seen.at_work.map(idle));
+        findings
     }
 
     fn mistake(&self) -> Option<String> {
-        name::mistake(self.name.as_deref()?)
+        let name = self.name.as_deref().and_then(name::mistake);
+        name.or_else(|| docker::mistake(self.container.as_deref()?))
     }
+}
+
+fn container(name: &str, cx: &Cx) -> Container {
+    let engine = cx.wire(DOCKER).ok().and_then(|wire| wire.connection);
+    Container::new(name, engine)
 }
 
 /// The way to where something is owed: the store, or what serves a folder.

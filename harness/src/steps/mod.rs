@@ -109,6 +109,8 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     const RULES: u32;
     /// The roles it uses.
     const ROLES: &'static [&'static str];
+    /// Those of them that it can do without: used where the environment has a connection for them.
+    const OPTIONAL: &'static [&'static str] = &[];
     /// Bounds one look, and each exchange of a change, unless the step says otherwise with `timeout`.
     const TIMEOUT: Duration = TIMEOUT;
     /// What it sees.
@@ -144,6 +146,8 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     const RULES: u32;
     /// The roles it uses.
     const ROLES: &'static [&'static str];
+    /// Those of them that it can do without: used where the environment has a connection for them.
+    const OPTIONAL: &'static [&'static str] = &[];
     /// Bounds one look, and each exchange of a change, unless the step says otherwise with `timeout`.
     const TIMEOUT: Duration = TIMEOUT;
     /// For how long it looks unless the step says otherwise with `within`; `None`: one look says everything.
@@ -237,6 +241,8 @@ pub struct KindInfo {
     pub rules: u32,
     /// The roles it uses.
     pub roles: &'static [&'static str],
+    /// Those of them that it can do without.
+    pub optional: &'static [&'static str],
     /// Bounds one attempt unless the step says otherwise.
     pub timeout: Duration,
     /// Does it change the world?
@@ -270,7 +276,7 @@ macro_rules! kinds {
             /// Every kind of the list.
             pub const KINDS: &'static [KindInfo] = &[$(KindInfo {
                 name: <$spec as $tr>::NAME, example: <$spec as $tr>::EXAMPLE,
-                judges: <$spec as $tr>::JUDGES, rules: <$spec as $tr>::RULES, roles: <$spec as $tr>::ROLES, timeout: <$spec as $tr>::TIMEOUT, acts: $acts,
+                judges: <$spec as $tr>::JUDGES, rules: <$spec as $tr>::RULES, roles: <$spec as $tr>::ROLES, optional: <$spec as $tr>::OPTIONAL, timeout: <$spec as $tr>::TIMEOUT, acts: $acts,
                 settings: schema_of::<$spec>, seen: schema_of::<<$spec as $tr>::Seen>,
             }),+];
             /// What is known of the kind.

@@ -90,9 +90,9 @@ pub(super) async fn restore(
     (clock, log): (&Clock, &Log),
 ) -> Result<(End, Contents), ClientError> {
     let tool = programs.find("pg_restore", None).await?;
-    let argv = [&*tool.path.to_string_lossy(), "-f", "-"].map(str::to_owned);
     // Its words are read.
     let env = [("LC_ALL".to_owned(), "C".to_owned()), ("PG_COLOR".to_owned(), "never".to_owned())];
+    let (argv, env) = tool.call(["-f", "-"].map(str::to_owned), &env, true);
     let mut program = Streaming::reading(Streamed { argv: &argv, env: &env, input: true }, (clock, log))?;
     let mut counter = Counter::default();
     let walk = tar.then(Walk::default);

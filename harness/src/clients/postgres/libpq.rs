@@ -2,16 +2,21 @@
 //! command line is seen by everyone on the machine. It means the same as our own connections do, and nothing of the
 //! user's surroundings (a password file, a service) is mixed in.
 
+use super::Address;
 use super::connect::{dsn, mode};
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
 use crate::clients::tls::Trust;
+use crate::environment::Dsn;
 use crate::redact::Secret;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 use tokio_postgres::config::SslMode;
+
+/// Where a server listens for those beside it.
+pub const LOOPBACK: &str = "127.0.0.1";
 
 /// Variables of libpq, and the files that they name, which go away with this.
 pub struct Libpq {
@@ -31,19 +36,14 @@ pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientErro
     if connection.tls.server_name.is_some() {
         return Err(unusable("pg_dump and pg_restore expect the host's own name in its certificate, so `tls.server-name` cannot be used here".into()));
     }
-    let mut variables = vec![];
+    let mut variables = login(dsn, dsn.user.as_deref());
     let mut set = |name: &str, value: &str| variables.push((name.to_owned(), value.to_owned()));
     let list = |of: &dyn Fn(&(String, u16)) -> String| dsn.hosts.iter().map(of).collect::<Vec<_>>().join(",");
     set("PGHOST", &list(&|(host, _)| host.clone()));
     set("PGPORT", &list(&|(_, port)| port.to_string()));
     set("PGAPPNAME", dsn.application_name.as_deref().unwrap_or("proofmark"));
-    set("PGPASSFILE", "/dev/null");
-    set("PGCONNECT_TIMEOUT", "10");
     for (name, value) in [
-        ("PGUSER", dsn.user.as_deref()),
-        ("PGPASSWORD", dsn.password.as_ref().map(Secret::expose)),
         ("PGDATABASE", database.or(dsn.database.as_deref()).or(dsn.user.as_deref())),
-        ("PGOPTIONS", dsn.options.as_deref()),
         ("PGTARGETSESSIONATTRS", dsn.writable.map(|writable| if writable { "read-write" } else { "any" })),
     ] {
         if let Some(value) = value {
@@ -82,6 +82,39 @@ pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientErro
         variables.push(("PGSSLROOTCERT".into(), "system".into()));
     }
     Ok(Libpq { variables, _files: folder })
+}
+
+/// The variables for a program beside the server, such as in its container: the server's own 127.0.0.1, where nobody
+/// listens in and no certificate has a name. The server shows the session under `session`.
+///
+/// # Errors
+/// When the connection is no database.
+pub fn libpq_inside(wire: Wire<'_>, address: &Address, session: &str) -> Result<Libpq, ClientError> {
+    let (_, dsn) = dsn(wire.connection)?;
+    let mut variables = login(dsn, Some(&address.user));
+    for (name, value) in [
+        ("PGHOST", LOOPBACK),
+        ("PGPORT", &address.port),
+        ("PGDATABASE", &address.database),
+        ("PGAPPNAME", session),
+        ("PGSSLMODE", "prefer"),
+    ] {
+        variables.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(Libpq { variables, _files: None })
+}
+
+/// Who it is, and nothing of a password file.
+fn login(dsn: &Dsn, user: Option<&str>) -> Vec<(String, String)> {
+    let word = dsn.password.as_ref().map(Secret::expose);
+    let said = [
+        ("PGPASSFILE", Some("/dev/null")),
+        ("PGCONNECT_TIMEOUT", Some("10")),
+        ("PGUSER", user),
+        ("PGPASSWORD", word),
+        ("PGOPTIONS", dsn.options.as_deref()),
+    ];
+    said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 
 /// libpq refuses a key that others may read.

@@ -13,18 +13,20 @@ mod query;
 mod sabotage;
 mod scratch;
 mod session;
+mod sessions;
 mod snapshot;
 mod swap;
 mod tables;
 mod value;
 
 pub use chosen::{EVERY, Named, NamedTable, named};
-pub use libpq::{Libpq, libpq};
+pub use libpq::{LOOPBACK, Libpq, libpq, libpq_inside};
 pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};
 pub use sabotage::sabotage;
 pub use scratch::{Found, Scratch, analyze, create, find, identifier, lacking, prove, remove};
-pub use snapshot::{Everything, Extension, Snapshot, Source};
+pub use sessions::{end_sessions, sessions};
+pub use snapshot::{Address, Everything, Extension, Snapshot, Source};
 pub use swap::{Place, beside, database, place, relations, swap};
 pub use tables::{Choice, LeftOut, Table, Tables, tables};
 

@@ -1,6 +1,7 @@
-//! PostgreSQL's own programs on this machine: where they are and of which version.
+//! PostgreSQL's own programs, on this machine or in a container: where they are and of which version.
 
 use crate::clients::ClientError;
+use crate::clients::docker::Container;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,11 +25,37 @@ pub struct Tool {
     pub version: String,
     /// The first number of that.
     pub major: u32,
+    /// The container that it is in; else it is on this machine.
+    pub container: Option<Container>,
 }
 
 /// Where programs are looked for.
 #[derive(Debug, Clone)]
-pub struct Programs(Option<Vec<PathBuf>>);
+pub struct Programs(Place);
+
+#[derive(Debug, Clone)]
+enum Place {
+    Machine,
+    Folders(Vec<PathBuf>),
+    Container(Container),
+}
+
+impl Tool {
+    /// What to run on this machine, and with which variables, so that it runs with these arguments and variables. `input`:
+    /// does it read its standard input?
+    pub fn call(
+        &self,
+        arguments: impl IntoIterator<Item = String>,
+        env: &[(String, String)],
+        input: bool,
+    ) -> (Vec<String>, Vec<(String, String)>) {
+        let words = [self.path.display().to_string()].into_iter().chain(arguments);
+        match &self.container {
+            Some(container) => container.inside(words, env, input),
+            None => (words.collect(), env.to_vec()),
+        }
+    }
+}
 
 /// Finds `pg_dump`, `pg_restore` or `psql` on this machine, as [`Programs::find`] does.
 ///
@@ -41,12 +68,17 @@ pub async fn find(name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
 impl Programs {
     /// In the folders of the distributions, which have several versions side by side, then in PATH.
     pub fn of_this_machine() -> Self {
-        Self(None)
+        Self(Place::Machine)
     }
 
     /// Only in these folders.
     pub fn only_in(folders: Vec<PathBuf>) -> Self {
-        Self(Some(folders))
+        Self(Place::Folders(folders))
+    }
+
+    /// In the PATH of this container.
+    pub fn inside(container: Container) -> Self {
+        Self(Place::Container(container))
     }
 
     /// The newest there is, or the newest of this major version.
@@ -54,6 +86,9 @@ impl Programs {
     /// # Errors
     /// It is not there, or not of that version; said with what is there and how to get the other.
     pub async fn find(&self, name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
+        if let Place::Container(container) = &self.0 {
+            return contained(container, name, major).await;
+        }
         let mut found: Vec<Tool> = vec![];
         let mut silent = vec![];
         for path in self.candidates(name) {
@@ -74,7 +109,10 @@ impl Programs {
             let in_path = which::which_all(name).into_iter().flatten();
             below(&folders()).into_iter().chain(in_path).collect()
         };
-        let paths: Vec<PathBuf> = self.0.as_deref().map_or_else(everywhere, below);
+        let paths: Vec<PathBuf> = match &self.0 {
+            Place::Folders(folders) => below(folders),
+            _ => everywhere(),
+        };
         let mut seen = BTreeSet::new();
         // Debian's script in PATH only runs one of those in its folders, by a cluster's configuration, and takes its time.
         let script = |path: &Path| path.ends_with("pg_wrapper");
@@ -84,10 +122,10 @@ impl Programs {
 
     fn missing(&self, name: &str, major: Option<u32>, found: &[Tool], silent: &[String]) -> ClientError {
         let places = match &self.0 {
-            Some(folders) => {
+            Place::Folders(folders) => {
                 folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
             }
-            None => "/usr/lib/postgresql/*/bin, /usr/pgsql-*/bin or PATH".to_owned(),
+            _ => "/usr/lib/postgresql/*/bin, /usr/pgsql-*/bin or PATH".to_owned(),
         };
         let wanted = major.map_or(String::new(), |major| format!(" of PostgreSQL {major}"));
         let there = match (found, silent) {
@@ -119,6 +157,20 @@ fn folders() -> Vec<PathBuf> {
     VERSIONS.into_iter().flat_map(below).collect()
 }
 
+/// The one in a container, which has to be of this major version.
+async fn contained(container: &Container, name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
+    let said = container.ask(name, &["--version"]).await?;
+    let place = &container.name;
+    let unusable = |why: String| ClientError::Unusable(format!("`{name}` in the container `{place}`: {why}"));
+    let (version, own) = read(&said).map_err(unusable)?;
+    match major {
+        Some(major) if major != own => Err(unusable(format!(
+            "expected that of PostgreSQL {major}, as the server is, but it is {version}; is it the container that the server runs in?"
+        ))),
+        _ => Ok(Tool { path: name.into(), version, major: own, container: Some(container.clone()) }),
+    }
+}
+
 /// Asks a program for its version.
 async fn asked(path: &Path) -> Result<Tool, String> {
     let mut command = Command::new(path);
@@ -127,11 +179,15 @@ async fn asked(path: &Path) -> Result<Tool, String> {
     let output = output
         .map_err(|_| "it does not answer `--version`".to_owned())?
         .map_err(|error| error.to_string())?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let (version, major) = read(&String::from_utf8_lossy(&output.stdout))?;
+    Ok(Tool { path: path.to_owned(), version, major, container: None })
+}
+
+/// The version that a program says, and the first number of it.
+fn read(said: &str) -> Result<(String, u32), String> {
     let version = said.split_once("(PostgreSQL) ").and_then(|(_, rest)| rest.split_whitespace().next());
-    let read = version.and_then(|version| Some((version, *numbers(version).first()?)));
-    let (version, major) = read.ok_or_else(|| format!("it answers `--version` with: {}", said.trim()))?;
-    Ok(Tool { path: path.to_owned(), version: version.to_owned(), major })
+    let read = version.and_then(|version| Some((version.to_owned(), *numbers(version).first()?)));
+    read.ok_or_else(|| format!("it answers `--version` with: {}", said.trim()))
 }
 
 /// The numbers of a version, so that 15.18 is above 15.9. What comes before a release is below it.

@@ -72,6 +72,18 @@ pub struct Extension {
     pub schema: String,
 }
 
+/// Where a server is for a program beside it, in its own words: from outside it may be reached by another port, name or
+/// role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The port that it listens on.
+    pub port: String,
+    /// The role that is logged in.
+    pub user: String,
+    /// The database.
+    pub database: String,
+}
+
 /// A moment that is held. It ends when this is closed or dropped.
 pub struct Snapshot<'a> {
     session: Session<'a>,
@@ -138,6 +150,19 @@ impl<'a> Snapshot<'a> {
     /// The address without the password.
     pub fn at(&self) -> &str {
         self.session.at()
+    }
+
+    /// Where the server is for a program beside it.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn address(&mut self) -> Result<Address, ClientError> {
+        let sql = "SELECT pg_catalog.current_setting('port'), session_user, pg_catalog.current_database()";
+        let rows = self.session.ask(sql).await?;
+        let text =
+            |at: usize| rows.first().and_then(|row| row.try_get(at).ok().flatten()).unwrap_or_default();
+        let [port, user, database] = [text(0), text(1), text(2)].map(str::to_owned);
+        Ok(Address { port, user, database })
     }
 
     /// Lets the moment go.

@@ -17,8 +17,9 @@ packages: ## Install what is missing of Debian's packages: Prometheus and its co
 	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
 	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace curl=curl
 
-setup: packages ## The same, and build the MinIO of the tests, once, where there is Go
+setup: packages ## The same, and build the MinIO of the tests, once, where there is Go; as root also Docker, which they start themselves
 	@scripts/setup-minio
+	@[ "$$(id -u)" != 0 ] || scripts/setup dockerd=docker.io
 
 test: setup ## Format, lints, all tests
 	cargo fmt --all --check

@@ -69,6 +69,11 @@
 //!   step.
 //! - An act is looked at by the same loop as a check, and putting back too: `act` once, then `observe`; `revert` and
 //!   `observe_reverted` once a round, so that a way back of several stages needs no loop of its own.
+//! - What runs in a container is run by the program `docker` and not with bollard: so programs here and in there have one
+//!   client of streams, and contexts, `ssh://` and TLS to remote engines are those that the user has set up. The API would
+//!   be one more thing to keep, for one call, and its stream blocks where a program ends before it has read its input.
+//! - What runs in a container outlives the program that asked for it. So a `pg_dump` in there has a name of its own at the
+//!   server, by which the promise ends its session.
 //! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
 //!   pass on it.
 

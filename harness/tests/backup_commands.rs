@@ -238,6 +238,8 @@ fn what_cannot_be_read_is_told_before_anything_is_touched() {
     assert!(ended.stderr.contains("add `--allow change`"), "{}", ended.stderr);
     let ended = called(&desk, "backup create --name {db} --allow change", 2);
     assert!(ended.stderr.contains("`{date}`"), "{}", ended.stderr);
+    let ended = called(&desk, "backup create --container a/b --allow change", 2);
+    assert!(ended.stderr.contains("`a/b` is no name of a container"), "{}", ended.stderr);
 }
 
 /// What the webhook was told, one text each.

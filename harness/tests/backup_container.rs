@@ -12,10 +12,12 @@ mod docker;
 
 use between::{Trick, between};
 use docker::{Contained, Engine, Network, PASSWORD, Test, play};
-use fixtures::{Desk, until};
+use fixtures::{Desk, Running, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
-use std::process::{ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::sync::Arc;
 
 const AWKWARD: &str = include_str!("../../fixtures/sql/awkward.sql");
@@ -93,15 +95,24 @@ fn manifest(desk: &Desk) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// The command line of every process of this machine, those in containers too.
-fn command_lines() -> Vec<String> {
+/// Every process of this machine, those in containers too: its number and its command line.
+fn processes() -> Vec<(i32, String)> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
-    let own = std::process::id().to_string();
-    let numbers = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let numbers = numbers.filter(|name| name.parse::<u32>().is_ok() && *name != own);
+    let own = std::process::id().cast_signed();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     // One that has ended in between has none.
-    let lines = numbers.filter_map(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok());
-    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
+    let line = |pid: i32| Some((pid, fs::read(format!("/proc/{pid}/cmdline")).ok()?));
+    let lines = numbers.filter(|pid| *pid != own).filter_map(line);
+    lines.map(|(pid, line)| (pid, String::from_utf8_lossy(&line).replace('\0', " "))).collect()
+}
+
+/// The program out here that waits for the pg_dump in this container.
+fn client(server: &Contained) -> (i32, String) {
+    let dumps = format!(" {} pg_dump --format", server.name);
+    processes()
+        .into_iter()
+        .find(|(_, line)| line.starts_with("docker exec ") && line.contains(&dumps))
+        .unwrap()
 }
 
 fn tells(text: &str) -> bool {
@@ -126,16 +137,11 @@ fn same(engine: &Arc<Engine>) {
         ["backup", "create", "--container", &server.name, "--env", "environment.yaml", "--allow", "change"];
     let running = through.start(&line);
     until("it dumps", || server.folder().join("started").exists().then_some(()));
-    let lines = command_lines();
-    let dumping = |with: &str| {
-        let found = lines.iter().filter(|line| line.contains(with) && line.contains("--snapshot"));
-        found.cloned().collect::<Vec<_>>()
-    };
-    // The one outside, and the one in the container.
-    let (asked, inside) = (dumping("docker exec "), dumping("/bin/pg_dump "));
-    assert!(asked.len() == 1 && asked[0].contains(" -e PGPASSWORD "), "{asked:?}");
-    assert_eq!(inside.len(), 1, "{inside:?}");
-    assert!(!lines.iter().any(|line| tells(line)), "a command line tells the password");
+    let (outside, all) = (client(&server).1, processes());
+    assert!(outside.contains(" -e PGPASSWORD "), "{outside}");
+    let inside = |line: &str| line.contains("/bin/pg_dump ") && line.contains("--snapshot");
+    assert_eq!(all.iter().filter(|(_, line)| inside(line)).count(), 1, "it is seen in there too");
+    assert!(!all.iter().any(|(_, line)| tells(line)), "a command line tells the password");
     let inspected = engine.done(&["inspect", &server.name]);
     assert!(inspected.contains("\"ExecIDs\"") && !tells(&inspected), "{inspected}");
     fs::write(server.folder().join("go"), "").unwrap();
@@ -225,10 +231,7 @@ fn unusable(engine: &Arc<Engine>) {
 
 /// Starts a backup, and lets it come to where pg_dump waits in the container for a lock that someone else waits for too;
 /// gives back whoever holds that.
-fn waiting(
-    server: &Contained,
-    start: impl FnOnce() -> fixtures::Running,
-) -> (fixtures::Running, std::process::Child) {
+fn waiting(server: &Contained, start: impl FnOnce() -> Running) -> (Running, Child) {
     server.stand_in(HELD);
     let running = start();
     until("it dumps", || server.folder().join("started").exists().then_some(()));
@@ -244,7 +247,7 @@ fn waiting(
     (running, holder)
 }
 
-fn done_with(server: &Contained, mut holder: std::process::Child) {
+fn done_with(server: &Contained, mut holder: Child) {
     server.sql(
         "postgres",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'",
@@ -277,12 +280,9 @@ fn given_up(engine: &Arc<Engine>) {
     let server = server(engine, Network::Own, BOOKINGS);
     let desk = desk(engine, &server.url("app"));
     desk.scenario("s", "", &step(&server.name));
-    // The session that holds the moment is ended, so the backup fails while pg_dump still waits.
     let (running, holder) = waiting(&server, || desk.start_run(&["--allow", "change"]));
-    server.sql(
-        "postgres",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'proofmark'",
-    );
+    // Whoever ends the program `docker` out here ends nothing in there.
+    kill(Pid::from_raw(client(&server).0), Signal::SIGKILL).unwrap();
     let ended = running.wait();
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     desk.sound(&ended);

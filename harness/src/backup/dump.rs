@@ -134,7 +134,10 @@ impl Dumper {
 
     /// Why pg_dump gave up. A snapshot is known to the server that exported it and to no other.
     fn why(&self, how: &str, said: &str) -> String {
-        let told = format!("pg_dump ended with {how}: {said}");
+        let told = match said {
+            "" => format!("pg_dump ended with {how} and said nothing"),
+            said => format!("pg_dump ended with {how}: {said}"),
+        };
         let Some((Inside { container, .. }, Address { port, database, .. })) = &self.inside else {
             return told;
         };
@@ -147,7 +150,7 @@ impl Dumper {
         if said.contains(LOOPBACK) {
             return format!("{told}; expected the database `{database}` of the connection from {place}");
         }
-        format!("{told} (in the container `{container}`)")
+        format!("{told}; it ran in the container `{container}`")
     }
 }
 

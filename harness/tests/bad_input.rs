@@ -74,6 +74,15 @@ fn store(lines: &str) -> Desk {
     )
 }
 
+/// A scenario that runs pg_dump in this container; the connection is that of its engine.
+fn engine(container: &str, lines: &str) -> Desk {
+    let environment = ENVIRONMENT.replace("{ env: STAND_IN }", "'http://127.0.0.1:1'");
+    step(&format!("act: {{ backup: {{ container: {container} }} }}")).file(
+        "environment.yaml",
+        format!("{environment}  postgres: {{ url: 'postgresql://me@127.0.0.1/app' }}\n  store: {{ url: 'file:///backups' }}\n  docker: {lines}\n"),
+    )
+}
+
 fn good() -> Desk {
     desk().file("scenarios/good.yaml", format!("{HEAD}{GOOD}"))
 }
@@ -296,6 +305,10 @@ cases! { refused:
     url_that_serves_only_one_of_its_roles = step("check: { postgres-tables: {} }\nvia: prometheus").args("validate --env environment.yaml")
         .file("environment.yaml", ENVIRONMENT.replace("{ env: STAND_IN }", "'http://127.0.0.1:9090'"));
     keys_that_a_database_does_not_read = database("{ url: 'postgresql://me@127.0.0.1/app', bearer: { env: NOT_SET }, headers: { X-Scope: '1' } }");
+    engine_by_its_path = engine("db", "{ url: /var/run/docker.sock }");
+    engine_that_is_a_bucket = engine("db", "{ url: 's3://bucket' }");
+    engine_with_keys_that_it_does_not_read = engine("db", "{ url: 'tcp://docker:2376', tls: { insecure: true } }");
+    container_that_is_an_option = engine("--privileged", "{ url: 'unix:///var/run/docker.sock' }");
     store_that_is_asked_over_http = store("{ url: 'http://minio:9000/bucket' }");
     store_in_a_variable_that_is_something_else = store("{ url: { env: STAND_IN } }");
     store_in_a_variable_that_is_a_folder = store("{ url: { file: folder }, region: eu }").file("folder", "file:///backups\n");

@@ -74,6 +74,8 @@
 //!   be one more thing to keep, for one call, and its stream blocks where a program ends before it has read its input.
 //! - What runs in a container outlives the program that asked for it. So a `pg_dump` in there has a name of its own at the
 //!   server, by which the promise ends its session.
+//! - A drill in place empties and fills in one transaction: a restore that fails leaves the tables as they were, and only
+//!   where that cannot be seen is something owed. Exit 4 for each failure would cry wolf.
 //! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
 //!   pass on it.
 

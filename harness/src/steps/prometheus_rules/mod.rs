@@ -4,7 +4,7 @@
 mod can_fire;
 mod metrics;
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, StepError, without_reason};
 use crate::clients::prometheus::{self, Rule};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -146,8 +146,7 @@ impl Check for PrometheusRules {
             let why = "`except` says what may be absent or dead; it needs `metrics-exist: true` or `can-fire: true`";
             return Some(why.into());
         }
-        let (without, _) = self.except.iter().find(|(_, reason)| reason.trim().is_empty())?;
-        Some(format!("`except` needs the reason why `{without}` may be absent"))
+        without_reason(&self.except, "be absent")
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Only what Prometheus itself says of names is used: `up` and `…_info` are 0 or 1.
 
+use super::Records;
 use super::calls;
 use super::range::Range;
 use super::value::{Shut, Value};
@@ -15,7 +16,6 @@ use promql_parser::parser::{
     AggregateExpr, BinaryExpr, Expr, MatrixSelector, Offset, SubqueryExpr, VectorMatchCardinality,
     VectorSelector,
 };
-use std::collections::BTreeMap;
 use std::f64::consts::PI;
 
 /// The part of a sum that is the time.
@@ -27,8 +27,7 @@ pub(super) const RECORDS: usize = 8;
 /// What is known beside the expression.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds<'a> {
-    /// The expressions of recording rules by the metric that they record.
-    pub records: &'a BTreeMap<String, Vec<Expr>>,
+    pub records: &'a Records,
     /// How far back a selector looks, in seconds.
     pub lookback: Option<f64>,
     /// How many recorded metrics it stands in.

@@ -103,7 +103,7 @@ impl Ground<'_> {
     /// Series of alerts are there only while these are pending or firing.
     fn missing_alert(&self, name: &str, it: &VectorSelector, whole: &Expr) -> Life {
         let mut named = it.matchers.matchers.iter().filter(|matcher| matcher.name == "alertname");
-        if self.alerts.iter().any(|alert| named.clone().all(|matcher| matcher.is_match(alert))) {
+        if self.alerts.keys().any(|alert| named.clone().all(|matcher| matcher.is_match(alert))) {
             return Life::Quiet(format!("`{whole}` is there only while such an alert is pending or firing"));
         }
         let asked = named.next().map_or_else(|| name.to_owned(), ToString::to_string);

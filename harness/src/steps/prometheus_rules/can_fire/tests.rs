@@ -217,11 +217,11 @@ proptest! {
             let text = tree.map(|tree| bare(tree, softly).to_string()).unwrap_or_default();
             prop_assert!(prometheus::tree(&text).is_ok(), "{text} of {query}");
         }
-        let records = seen.read_records();
+        let (records, names) = (seen.read_records(), seen.names());
         let mut open: Vec<&Read<'_>> = alerts.iter().collect();
         let mut rounds = 0;
         loop {
-            let wanted = seen.questions(&mut open, &records);
+            let wanted = seen.questions(&mut open, (&records, &names));
             if wanted.is_empty() {
                 break;
             }
@@ -251,7 +251,8 @@ fn what_an_expression_can_come_to() {
     let of = |query: &str| {
         let seen = looked(&[("a:up", "up"), ("a:dead", "up > 5"), ("loop:a", "loop:a + 1")]);
         let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
-        let value = seen.ground(&known, &records, &names).bounds().of(&prometheus::tree(query).unwrap());
+        let value =
+            seen.round(&known, (&records, &names)).ground.bounds().of(&prometheus::tree(query).unwrap());
         (value.range(), value.dead.is_some())
     };
     let from = |lo, hi| (Range::new(lo, hi), false);

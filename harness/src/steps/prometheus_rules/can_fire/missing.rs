@@ -122,6 +122,10 @@ impl Ground<'_> {
         if self.within >= RECORDS || (bare.to_string() != name && self.known.count(name)? > 0.0) {
             return Ok(None);
         }
+        if rules.is_empty() {
+            let why = format!("`{name}` has no series now, and what records it cannot be read");
+            return Ok(Some(Life::Unknown(Reason::concluded("unread", why, BY_HAND))));
+        }
         let inner = Ground { within: self.within + 1, ..*self };
         let mut never = None;
         for rule in rules {
@@ -187,4 +191,5 @@ const HAS_GONE: &str = "does its exporter still run and is it scraped, was the m
 const LABEL: &str =
     "which labels does it have (`prometheus-series` lists them), and does relabelling take this one away?";
 const VALUE: &str = "is the value spelt as the exporter spells it? What comes only with its first event stands in `except`, with the reason";
+const BY_HAND: &str = "look by hand what its recording rules say, and whether they are evaluated";
 const RECORD: &str = "mend the recording rule";

@@ -75,7 +75,7 @@ pub struct Record {
     pub query: String,
 }
 
-/// The expressions of recording rules by the metric that they record.
+/// The expressions of recording rules by the metric that they record; none where one of them cannot be taken apart.
 type Records = BTreeMap<String, Vec<Expr>>;
 
 /// The names of all alerts that are loaded, and how many rules have each.
@@ -237,11 +237,14 @@ impl CanFire {
 
     fn read_records(&self) -> Records {
         let mut records = Records::new();
+        let mut unread = Vec::new();
         for Record { name, query } in &self.records {
-            if let Some(tree) = prometheus::tree(query).ok().filter(|tree| !bare::is_too_deep(tree)) {
-                records.entry(name.clone()).or_default().push(tree);
+            match taken(query) {
+                Ok(tree) => records.entry(name.clone()).or_default().push(tree),
+                Err(_) => unread.push(name),
             }
         }
+        records.extend(unread.into_iter().map(|name| (name.clone(), Vec::new())));
         records
     }
 }
@@ -249,7 +252,13 @@ impl CanFire {
 /// The alerts among the rules, read.
 fn read(rules: &[Rule]) -> Vec<Read<'_>> {
     let alerts = rules.iter().filter(|rule| rule.kind != "recording");
-    alerts.map(|rule| Read { rule, tree: prometheus::tree(&rule.query) }).collect()
+    alerts.map(|rule| Read { rule, tree: taken(&rule.query) }).collect()
+}
+
+/// An expression that can be taken apart, or why not.
+fn taken(query: &str) -> Result<Expr, String> {
+    let tree = prometheus::tree(query)?;
+    bare::beyond(&tree).map_or(Ok(tree), |why| Err(why.to_owned()))
 }
 
 /// How long samples are kept, in seconds: `15d`, `15d or 10GiB`.

@@ -246,10 +246,40 @@ proptest! {
     }
 }
 
+/// Class and reason, by the finding of the rule.
+fn judged(query: &str, seen: &CanFire) -> (String, String) {
+    let found = seen.judge(&[rule(query)], &PrometheusRules::default()).remove(0);
+    let word = |key: &str| found.seen[key].as_str().unwrap_or_default().to_owned();
+    (word("class"), word("reason"))
+}
+
+#[test]
+fn what_fills_in_numbers_is_not_taken_apart() {
+    let mut seen = looked(&[("b:filled", "x + fill (0) y")]);
+    seen.loaded_at = None;
+    for query in ["up > fill (9) y", "sum(up > 5 and on () (x + fill_left (0) y)) > 1"] {
+        assert_eq!(judged(query, &seen), ("undecided".into(), "unread".into()), "{query}");
+    }
+    let empty = ["count(b:filled)", "count(b:filled > 5)"].map(|query| Answer {
+        query: query.into(),
+        result: Vec::new(),
+        doubt: None,
+        refused: false,
+    });
+    seen.answers.extend(empty);
+    assert_eq!(judged("b:filled > 5", &seen), ("undecided".into(), "unread".into()));
+}
+
 #[test]
 fn what_an_expression_can_come_to() {
     let of = |query: &str| {
-        let seen = looked(&[("a:up", "up"), ("a:dead", "up > 5"), ("loop:a", "loop:a + 1")]);
+        let seen = looked(&[
+            ("a:up", "up"),
+            ("a:dead", "up > 5"),
+            ("loop:a", "loop:a + 1"),
+            ("b:half", "up"),
+            ("b:half", "holt_winters(x[5m], 0.1, 0.2)"),
+        ]);
         let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
         let value =
             seen.round(&known, (&records, &names)).ground.bounds().of(&prometheus::tree(query).unwrap());
@@ -285,6 +315,34 @@ fn what_an_expression_can_come_to() {
         ("sum by (a) (up) / count by (a) (up)", from(0.0, 1.0)),
         ("sum by (a) (up) / count by (b) (up)", (Range::FROM_ZERO, false)),
         ("up / 0", (Range::ALL, false)),
+        // Each is one of nought and one for each series, which are counted below.
+        ("sum(x == bool 1) / count(x)", from(0.0, 1.0)),
+        ("sum by (a) (3 < bool x) / count by (a) (x)", from(0.0, 1.0)),
+        ("sum without (a) ((x{b=\"c\"} > 3) == bool 5) / count without (a) (x)", from(0.0, 1.0)),
+        ("count((x == bool 1) == 1) / count(x)", from(0.0, 1.0)),
+        ("sum(rate(x[5m]) > bool 1) / count(rate(x[5m]))", from(0.0, 1.0)),
+        ("sum(x == bool 1) / count(x == bool 1)", from(0.0, 1.0)),
+        ("100 * (sum(x == bool 1) / count(x))", from(0.0, 100.0)),
+        // Others are counted, other groups are made, or they are not nought and one.
+        ("sum(x == bool 1) / count(x{a=\"b\"})", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / count(x > 0)", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / count(y)", (Range::FROM_ZERO, false)),
+        ("sum(x offset 1h == bool 1) / count(x)", (Range::FROM_ZERO, false)),
+        ("sum(x{a=\"b\"} == bool 1 or y == bool 1) / count(x)", (Range::FROM_ZERO, false)),
+        ("sum by (a) (x == bool 1) / count by (b) (x)", (Range::FROM_ZERO, false)),
+        ("sum by (a) (x == bool 1) / on () group_left () count(x)", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / count by (a) (x)", (Range::FROM_ZERO, false)),
+        ("sum(2 * (x == bool 1)) / count(x)", (Range::FROM_ZERO, false)),
+        ("2 * sum(x == bool 1) / count(x)", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / sum(x)", (Range::ALL, false)),
+        ("sum(x) / count(x)", (Range::ALL, false)),
+        ("count(x == bool 1) / sum(x == bool 1)", (Range::FROM_ZERO, false)),
+        // What is paired by some labels comes out with these alone, and falls into other groups.
+        ("sum by (a) (x == bool on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
+        ("count by (a) (x > on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
+        ("count by (a) (x > y) / count by (a) (x)", from(0.0, 1.0)),
+        // Of what is recorded in two ways one cannot be read.
+        ("b:half", (Range::ALL, false)),
     ] {
         assert_eq!(of(query), wanted, "{query}");
     }
@@ -302,6 +360,7 @@ fn what_an_expression_can_come_to() {
         "x > 5 and on (a) x < 3",
         "x unless x > 3",
         "x unless y",
+        "x > on (a) y unless x",
         "absent(up > 5)",
         "x * 0 != 0",
         "up > 5 or up",

@@ -87,7 +87,7 @@ impl Check for PrometheusRules {
     const NAME: &'static str = "prometheus-rules";
     const EXAMPLE: &'static str = "prometheus-rules: { names: [MinIOCapacityLow], metrics-exist: true, except: { velero_backup_failure_total: it comes with the first failure } }";
     const JUDGES: &'static str = "At least one rule; every one of `names` and `groups` is there; every rule is healthy and was evaluated within two of its intervals; with `metrics-exist`, every selector has series or is excepted. A rule that was not evaluated yet, or cannot be read, is undecided. With `can-fire`, every alert could fire or is excepted.";
-    const RULES: u32 = 1;
+    const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
 

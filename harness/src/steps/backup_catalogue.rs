@@ -132,7 +132,7 @@ impl Check for BackupCatalogue {
         if seen.count == 0 && !seen.without_manifest.is_empty() {
             let named = seen.without_manifest.len();
             findings[0] = findings[0].clone().with_help(format!(
-                "{named} archives have no manifest: they are unfinished, or another tool made them; for its backups say `foreign: true`"
+                "archives without a manifest: {named}; they are unfinished, or another tool made them; for its backups say `foreign: true`"
             ));
         }
         if let Some(most) = self.at_most {

@@ -88,7 +88,8 @@ pub(super) async fn prune(options: &Options, clock: &Clock) -> Exit {
     };
     let (rules, wrong) = match rules.read().and_then(|rules| rules.ok_or_else(missing)) {
         Ok(rules) => (vars(&rules), vec![]),
-        Err(wrong) => (vars(&Value::Null), wrong),
+        // With a mistake nothing is run; so it is told once, in the words of this command.
+        Err(wrong) => (vars(&json!({ "keep-last": usize::MAX })), wrong),
     };
     let conventional = common.env.is_none().then(|| CONVENTIONAL.to_owned());
     let mut given = vars(&json!({

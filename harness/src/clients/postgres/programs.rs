@@ -190,6 +190,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test writes the programs that it asks")]
     fn versions_are_asked_side_by_side_and_of_equal_ones_the_first_is_taken() {
         let place = tempfile::tempdir().unwrap();
         let folders: Vec<PathBuf> = (0..3).map(|each| place.path().join(each.to_string())).collect();

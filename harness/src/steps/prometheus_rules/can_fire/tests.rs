@@ -270,21 +270,22 @@ fn what_fills_in_numbers_is_not_taken_apart() {
     assert_eq!(judged("b:filled > 5", &seen), ("undecided".into(), "unread".into()));
 }
 
+/// The range of an expression, and whether it lets nothing through.
+fn comes_to(query: &str) -> (Range, bool) {
+    let seen = looked(&[
+        ("a:up", "up"),
+        ("a:dead", "up > 5"),
+        ("loop:a", "loop:a + 1"),
+        ("b:half", "up"),
+        ("b:half", "holt_winters(x[5m], 0.1, 0.2)"),
+    ]);
+    let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
+    let value = seen.round(&known, (&records, &names)).ground.bounds().of(&prometheus::tree(query).unwrap());
+    (value.range(), value.dead.is_some())
+}
+
 #[test]
 fn what_an_expression_can_come_to() {
-    let of = |query: &str| {
-        let seen = looked(&[
-            ("a:up", "up"),
-            ("a:dead", "up > 5"),
-            ("loop:a", "loop:a + 1"),
-            ("b:half", "up"),
-            ("b:half", "holt_winters(x[5m], 0.1, 0.2)"),
-        ]);
-        let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
-        let value =
-            seen.round(&known, (&records, &names)).ground.bounds().of(&prometheus::tree(query).unwrap());
-        (value.range(), value.dead.is_some())
-    };
     let from = |lo, hi| (Range::new(lo, hi), false);
     for (query, wanted) in [
         ("up", from(0.0, 1.0)),
@@ -315,14 +316,45 @@ fn what_an_expression_can_come_to() {
         ("sum by (a) (up) / count by (a) (up)", from(0.0, 1.0)),
         ("sum by (a) (up) / count by (b) (up)", (Range::FROM_ZERO, false)),
         ("up / 0", (Range::ALL, false)),
-        // Each is one of nought and one for each series, which are counted below.
-        ("sum(x == bool 1) / count(x)", from(0.0, 1.0)),
-        ("sum by (a) (3 < bool x) / count by (a) (x)", from(0.0, 1.0)),
-        ("sum without (a) ((x{b=\"c\"} > 3) == bool 5) / count without (a) (x)", from(0.0, 1.0)),
-        ("count((x == bool 1) == 1) / count(x)", from(0.0, 1.0)),
-        ("sum(rate(x[5m]) > bool 1) / count(rate(x[5m]))", from(0.0, 1.0)),
-        ("sum(x == bool 1) / count(x == bool 1)", from(0.0, 1.0)),
-        ("100 * (sum(x == bool 1) / count(x))", from(0.0, 100.0)),
+        // Of what is recorded in two ways one cannot be read.
+        ("b:half", (Range::ALL, false)),
+    ] {
+        assert_eq!(comes_to(query), wanted, "{query}");
+    }
+    for dead in [
+        "a:dead",
+        "x unless x",
+        "x > 3 unless on (a) x",
+        "x > 5 and x < 3",
+        "absent(vector(1))",
+        "count(x > NaN)",
+    ] {
+        assert!(comes_to(dead).1, "{dead}");
+    }
+    for alive in [
+        "x > 5 and on (a) x < 3",
+        "x unless x > 3",
+        "x unless y",
+        "x > on (a) y unless x",
+        "absent(up > 5)",
+        "x * 0 != 0",
+        "up > 5 or up",
+    ] {
+        assert!(!comes_to(alive).1, "{alive}");
+    }
+}
+
+#[test]
+fn nought_or_one_for_each_series_is_no_more_than_their_count() {
+    let share = (Range::SHARE, false);
+    for (query, wanted) in [
+        ("sum(x == bool 1) / count(x)", share),
+        ("sum by (a) (3 < bool x) / count by (a) (x)", share),
+        ("sum without (a) ((x{b=\"c\"} > 3) == bool 5) / count without (a) (x)", share),
+        ("count((x == bool 1) == 1) / count(x)", share),
+        ("sum(rate(x[5m]) > bool 1) / count(rate(x[5m]))", share),
+        ("sum(x == bool 1) / count(x == bool 1)", share),
+        ("100 * (sum(x == bool 1) / count(x))", (Range::new(0.0, 100.0), false)),
         // Others are counted, other groups are made, or they are not nought and one.
         ("sum(x == bool 1) / count(x{a=\"b\"})", (Range::FROM_ZERO, false)),
         ("sum(x == bool 1) / count(x > 0)", (Range::FROM_ZERO, false)),
@@ -340,31 +372,8 @@ fn what_an_expression_can_come_to() {
         // What is paired by some labels comes out with these alone, and falls into other groups.
         ("sum by (a) (x == bool on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
         ("count by (a) (x > on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
-        ("count by (a) (x > y) / count by (a) (x)", from(0.0, 1.0)),
-        // Of what is recorded in two ways one cannot be read.
-        ("b:half", (Range::ALL, false)),
+        ("count by (a) (x > y) / count by (a) (x)", share),
     ] {
-        assert_eq!(of(query), wanted, "{query}");
-    }
-    for dead in [
-        "a:dead",
-        "x unless x",
-        "x > 3 unless on (a) x",
-        "x > 5 and x < 3",
-        "absent(vector(1))",
-        "count(x > NaN)",
-    ] {
-        assert!(of(dead).1, "{dead}");
-    }
-    for alive in [
-        "x > 5 and on (a) x < 3",
-        "x unless x > 3",
-        "x unless y",
-        "x > on (a) y unless x",
-        "absent(up > 5)",
-        "x * 0 != 0",
-        "up > 5 or up",
-    ] {
-        assert!(!of(alive).1, "{alive}");
+        assert_eq!(comes_to(query), wanted, "{query}");
     }
 }

@@ -69,3 +69,17 @@ fn mistake(kind: Value) -> Option<String> {
         Err(_) => serde_json::from_value::<AnyAct>(kind).unwrap().mistake(),
     }
 }
+
+#[test]
+fn the_list_that_a_kind_counts_itself_is_named() {
+    for (kind, list) in [
+        ("alertmanager-routes", Some("$.alerts")),
+        ("backup-catalogue", Some("$.backups")),
+        ("s3-objects", Some("$.objects")),
+        ("s3-bucket", None),
+        ("backup-verify", None),
+    ] {
+        let check: AnyCheck = serde_json::from_value(serde_json::json!({ kind: {} })).unwrap();
+        assert_eq!(check.counted(), list, "{kind}");
+    }
+}

@@ -95,6 +95,15 @@ pub enum MinioBreak {
         /// What it is now; nothing removes it.
         becomes: Option<FileSpec>,
     },
+    /// There are so many objects more.
+    Objects {
+        /// `bucket/key`, in which `{n}` is the number of each: `00`, `01`, ….
+        path: String,
+        /// How many.
+        count: usize,
+        /// What each of them is.
+        each: FileSpec,
+    },
     /// What is stored is not what stays: of each archive so many bytes are left once its manifest was written.
     CutsShort {
         /// The bucket.
@@ -264,6 +273,12 @@ impl Minio {
             MinioBreak::Object { path, becomes: Some(file) } => self.put(path, file).await,
             MinioBreak::Object { path, becomes: None } => {
                 self.send("DELETE", &format!("/{path}"), &[], b"").await.map(drop)
+            }
+            MinioBreak::Objects { path, count, each } => {
+                for number in 0..*count {
+                    self.put(&path.replace("{n}", &format!("{number:02}")), each).await?;
+                }
+                Ok(())
             }
             MinioBreak::CutsShort { .. } => Err(LabError::Wrong("a world puts this before its MinIO".into())),
         }

@@ -300,8 +300,7 @@ async fn dumped(
         drop(sender);
         let ended = dump.end().await?;
         if ended.exit != Some(0) {
-            let said = ended.stderr.trim();
-            return Err(BackupError::Failed(format!("pg_dump ended with {}: {said}", ended.how)));
+            return Err(BackupError::Failed(ended.failed("pg_dump")));
         }
         Ok(())
     };

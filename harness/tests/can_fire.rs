@@ -266,7 +266,7 @@ struct Lab {
     // Ends before the folder that its rules are in goes.
     real: Prometheus,
     shop: Server,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn page(more: &str) -> Answer {
@@ -284,7 +284,7 @@ impl Lab {
         let target = shop.url().replace("http://", "");
         let job = format!("  - job_name: shop\n    static_configs: [{{ targets: ['{target}'] }}]\n");
         let real = Prometheus::start(&format!("{job}rule_files: ['{}']\n", file.display()));
-        Self { real, shop, _folder: folder }
+        Self { real, shop, folder }
     }
 }
 
@@ -358,7 +358,7 @@ async fn the_dead_are_named_and_none_that_lives() {
         }
         if wrong.is_empty() {
             assert_eq!(seen.verdict, Failed);
-            keep(&seen, lab._folder.path());
+            keep(&seen, lab.folder.path());
             return;
         }
         assert!(cx.clock.elapsed() < deadline, "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));

@@ -162,8 +162,7 @@ impl World {
     pub async fn start(spec: &WorldSpec) -> Result<Self, LabError> {
         let folder = tempfile::Builder::new().prefix("proofmark-lab-").tempdir();
         let folder = folder.map_err(LabError::io("making a temporary folder"))?;
-        let place = folder.path();
-        let clock = Clock::real();
+        let (place, clock) = (folder.path(), Clock::real());
         furnish(spec, place, &clock).await?;
         let (apps, services) = started(spec, place, &clock).await?;
         let (mut jobs, mut addresses) = (BTreeMap::<String, Vec<String>>::new(), BTreeMap::new());

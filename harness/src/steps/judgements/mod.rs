@@ -1,5 +1,7 @@
 //! Observations in, findings out: what the kinds about backups, stores and routes conclude, without a system to ask.
 
+#![expect(clippy::needless_pass_by_value, reason = "settings are written where they are judged by")]
+
 mod backups;
 mod drills;
 mod prunings;

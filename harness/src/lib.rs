@@ -69,6 +69,8 @@
 //!   step.
 //! - An act is looked at by the same loop as a check, and putting back too: `act` once, then `observe`; `revert` and
 //!   `observe_reverted` once a round, so that a way back of several stages needs no loop of its own.
+//! - A drill in place empties and fills in one transaction: a restore that fails leaves the tables as they were, and only
+//!   where that cannot be seen is something owed. Exit 4 for each failure would cry wolf.
 //! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
 //!   pass on it.
 

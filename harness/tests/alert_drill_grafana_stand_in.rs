@@ -60,6 +60,15 @@ impl Lab {
         self.desk.scenario("s", "", &format!("  - {{ id: fires, act: {{ {kind} }}, within: {within} }}\n"));
     }
 
+    /// A run that has changed the rule of the pages, and waits.
+    fn changing(&self, how: &str) -> Running {
+        let since = self.grafana.writes().len();
+        self.write(PAGES, &format!("how: {how}, threshold: 0"), "10m");
+        let running = self.begin();
+        until("it is changed", || (self.grafana.writes().len() > since).then_some(()));
+        running
+    }
+
     fn begin(&self) -> Running {
         self.desk.start_run(&["--allow", "change"])
     }
@@ -276,10 +285,7 @@ fn after_kill_9_recover_brings_back_the_rule_and_silence() {
 fn a_grafana_that_takes_no_login_is_owed_and_asked_once() {
     let lab = Lab::holding(Duration::from_secs(600));
     for how in ["temporary-rule", "change-threshold"] {
-        let since = lab.grafana.writes().len();
-        lab.write(PAGES, &format!("how: {how}, threshold: 0"), "10m");
-        let running = lab.begin();
-        until("it is changed", || (lab.grafana.writes().len() > since).then_some(()));
+        let running = lab.changing(how);
         running.kill();
         lab.grafana.lock_out(true);
         let asked = lab.grafana.requests();
@@ -296,10 +302,7 @@ fn a_grafana_that_takes_no_login_is_owed_and_asked_once() {
 fn a_signal_while_it_is_pending_puts_everything_back() {
     let lab = Lab::holding(Duration::from_secs(600));
     for how in ["temporary-rule", "change-threshold"] {
-        let since = lab.grafana.writes().len();
-        lab.write(PAGES, &format!("how: {how}, threshold: 0"), "10m");
-        let running = lab.begin();
-        until("it is changed", || (lab.grafana.writes().len() > since).then_some(()));
+        let running = lab.changing(how);
         running.signal(Signal::SIGTERM);
         let ended = running.wait();
         assert_eq!(ended.code, Some(130), "{ended:#?}");

@@ -9,7 +9,7 @@ mod backups;
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
-use backups::{BACKUP, desk, scratch, server};
+use backups::{BACKUP, bookings, desk, scratch, server};
 use fixtures::{Answer, Desk, Server};
 use postgres::{Extension, POSTGRES_PASSWORD, Postgres};
 use serde_json::{Value, json};
@@ -32,24 +32,12 @@ fn a_backup_is_made_and_restored_and_nothing_else_is_left() {
     desk.tells_none_of(&[POSTGRES_PASSWORD, "top%2Fsecret"]);
 }
 
-/// Bookings that refer to users, and a log that a trigger writes.
-const BOOKINGS: &str = "
-    CREATE TABLE users (id int PRIMARY KEY, name text);
-    CREATE TABLE bookings (id serial PRIMARY KEY, owner int REFERENCES users, note text);
-    CREATE TABLE changes (at timestamptz DEFAULT now(), id int);
-    CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN INSERT INTO public.changes (id) VALUES (NEW.id); RETURN NEW; END $$;
-    INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 20) i;
-    INSERT INTO bookings (owner, note) SELECT 1 + i % 20, 'note ' || i FROM generate_series(1, 500) i;
-    CREATE TRIGGER log AFTER INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION log();
-";
-
 const IN_PLACE: &str =
     "  - { id: drill, act: { restore-drill: { into: in-place, truncate: [bookings, users] } } }\n";
 
 /// A server with bookings that were backed up, and changed since.
 fn booked() -> (Postgres, Desk) {
-    let server = server(BOOKINGS);
+    let server = server(&bookings(500, "'note ' || i"));
     let desk = desk(&server);
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);
@@ -115,7 +103,7 @@ fn a_restore_that_fails_in_place_leaves_the_tables_as_they_were() {
 
 #[test]
 fn what_came_back_is_held_against_the_live_database() {
-    let server = server(BOOKINGS);
+    let server = server(&bookings(500, "'note ' || i"));
     server.sql("postgres", "CREATE DATABASE drills");
     let mut desk = desk(&server);
     desk.set("DRILLS", &server.url("drills"));
@@ -156,7 +144,7 @@ fn events(text: &[u8]) -> Vec<Value> {
 
 #[test]
 fn each_operation_tells_what_it_does_in_a_file_of_its_own_and_in_the_shared_one() {
-    let server = server(BOOKINGS);
+    let server = server(&bookings(500, "'note ' || i"));
     let desk = desk(&server);
     let to = "events: { folder: logs/backup-dr, log: logs/backup-dr/events.jsonl }";
     let steps = format!(

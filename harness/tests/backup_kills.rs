@@ -19,7 +19,7 @@ mod backups;
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
 
-use backups::{BACKUP, DRILL, desk, scratch, server};
+use backups::{BACKUP, DRILL, bookings, desk, scratch, server};
 use fixtures::{Desk, until};
 use postgres::Postgres;
 use serde_json::Value;
@@ -29,17 +29,6 @@ use std::time::Instant;
 /// So many moments in `make test`, and in `make torture`.
 const SOME: u32 = 10;
 const MANY: u32 = 100;
-
-const APP: &str = "
-    CREATE TABLE users (id int PRIMARY KEY, name text);
-    CREATE TABLE bookings (id serial PRIMARY KEY, owner int REFERENCES users, note text);
-    CREATE TABLE changes (at timestamptz DEFAULT now(), id int);
-    CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN INSERT INTO public.changes (id) VALUES (NEW.id); RETURN NEW; END $$;
-    INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 20) i;
-    INSERT INTO bookings (owner, note) SELECT 1 + i % 20, repeat(md5(i::text), 20) FROM generate_series(1, 20000) i;
-    CREATE TRIGGER log AFTER INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION log();
-";
 
 const BOTH: &str = "  - { id: backup, act: { backup: { local: copies } } }\n  - { id: drill, act: { restore-drill: { tier: T4 } } }\n";
 const PLACE: &str =
@@ -92,7 +81,7 @@ fn only_whole(desk: &Desk, folder: &str, point: &str) {
 }
 
 fn backup_and_drill(moments: u32) {
-    let server = server(APP);
+    let server = server(&bookings(20_000, "repeat(md5(i::text), 20)"));
     let desk = desk(&server);
     desk.scenario("s", "", BOTH);
     killed(&desk, &server, "change", moments, |point| {
@@ -103,7 +92,7 @@ fn backup_and_drill(moments: u32) {
 }
 
 fn in_place(moments: u32) {
-    let server = server(APP);
+    let server = server(&bookings(20_000, "repeat(md5(i::text), 20)"));
     let desk = desk(&server);
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);
@@ -129,7 +118,7 @@ fn in_place(moments: u32) {
 /// A server goes on with what a program asked for that is dead by then.
 #[test]
 fn a_database_that_is_still_being_made_is_not_left() {
-    let server = server(APP);
+    let server = server(&bookings(20_000, "repeat(md5(i::text), 20)"));
     let desk = desk(&server);
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);

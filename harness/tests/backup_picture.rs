@@ -139,6 +139,68 @@ async fn each_change_is_seen_where_it_was_made_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_value_that_only_looks_like_another_is_another() {
+    let server = awkward(&[]);
+    server.sql("app", "CREATE TYPE pair AS (a int, b int)");
+    server.sql("app", "CREATE TYPE loud AS ENUM ('x', 'X')");
+    server.sql(
+        "app",
+        "CREATE FUNCTION small(loud) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'x'::text $$",
+    );
+    server.sql("app", "CREATE CAST (loud AS text) WITH FUNCTION small(loud)");
+    server.sql(
+        "app",
+        "CREATE TABLE looks (id int, a text, b text, padded bpchar, p pair, l loud, many text[], bits bytea, big bigint, at timestamptz)",
+    );
+    server.sql(
+        "app",
+        "INSERT INTO looks SELECT g, 'ab', 'c', 'x', NULL, 'x', '{a}', '\\x00', 4294967296, '2026-01-01Z' FROM generate_series(1, 3) g",
+    );
+    let mut at = picture(&server, "app").await;
+    for change in [
+        "UPDATE looks SET a = 'a', b = 'bc' WHERE id = 1",
+        "UPDATE looks SET a = NULL WHERE id = 1",
+        "UPDATE looks SET a = '' WHERE id = 1",
+        "UPDATE looks SET a = '.' WHERE id = 1",
+        "UPDATE looks SET a = '', b = NULL WHERE id = 1",
+        "UPDATE looks SET a = NULL, b = '' WHERE id = 1",
+        "UPDATE looks SET padded = 'x ' WHERE id = 1",
+        "UPDATE looks SET p = ROW(NULL, NULL) WHERE id = 1",
+        "UPDATE looks SET l = 'X' WHERE id = 1",
+        "UPDATE looks SET many = '{NULL}' WHERE id = 1",
+        "UPDATE looks SET many = '{\"NULL\"}' WHERE id = 1",
+        "UPDATE looks SET bits = '\\x0000' WHERE id = 1",
+        "UPDATE looks SET big = 1 WHERE id = 1",
+        "UPDATE looks SET at = at + '1 microsecond' WHERE id = 1",
+        // Each column holds the same values as before, in other rows.
+        "UPDATE looks SET big = CASE id WHEN 1 THEN 4294967296 WHEN 2 THEN 1 ELSE big END",
+        "UPDATE looks SET a = b, b = a",
+    ] {
+        server.sql("app", change);
+        let now = picture(&server, "app").await;
+        let seen = differences(&compare(&at, &now, Depth::Contents { hashes: true }));
+        assert_eq!(seen, ["table looks"], "{change}");
+        at = now;
+    }
+}
+
+#[tokio::test]
+async fn a_table_of_all_columns_that_there_can_be_and_one_of_none_are_hashed() {
+    let server = awkward(&[]);
+    let columns: Vec<String> = (0..1600).map(|at| format!("\"c \"\" {at}\" int2")).collect();
+    server.sql("app", &format!("CREATE TABLE wide ({})", columns.join(", ")));
+    server
+        .sql("app", "INSERT INTO wide DEFAULT VALUES; CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES");
+    let before = picture(&server, "app").await;
+    server.sql("app", "UPDATE wide SET \"c \"\" 801\" = 1");
+    let seen =
+        differences(&compare(&before, &picture(&server, "app").await, Depth::Contents { hashes: true }));
+    assert_eq!(seen, ["table wide"]);
+    let bare = before.tables.iter().find(|table| table.name == "bare");
+    assert_eq!(bare.map(|table| table.rows), Some(1));
+}
+
+#[tokio::test]
 async fn rows_that_the_role_may_not_see_are_an_error_and_no_smaller_number() {
     let server = awkward(&[]);
     let cx = database::as_role(&server, "reader");

@@ -201,142 +201,217 @@ pub async fn drill(
     if !fit {
         return Ok(seen);
     }
-    let on = (&chosen, &fetched);
+    let (chosen, fetched) = (&chosen, &fetched);
+    let mut way = Way { ask, chosen, fetched, server, promises, lap, seen };
     if ask.recreate {
-        again(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+        way.again().await?;
     } else if ask.truncate.is_empty() {
-        into_scratch(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+        way.in_scratch().await?;
     } else {
-        into_place(ask, on, server, &mut seen, (&mut lap, promises)).await?;
+        way.in_place().await?;
     }
-    Ok(seen)
+    Ok(way.seen)
 }
 
-async fn into_scratch(
-    ask: &Ask<'_>,
-    (chosen, fetched): (&Chosen, &Fetched),
-    server: Wire<'_>,
-    seen: &mut Drilled,
-    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
-) -> Result<(), BackupError> {
-    seen.refused = refused(chosen, fetched, server).await?;
-    if seen.refused.is_some() {
-        return Ok(());
-    }
-    let scratch = Scratch::new(&promises.mark_of_step());
-    let promise = promises.promise(&Undo::Scratch(scratch.clone()))?;
-    filled(ask, (chosen, fetched), (server, &scratch), (seen, lap), &promise).await
+/// A backup that is here, on its way into a database.
+struct Way<'a> {
+    ask: &'a Ask<'a>,
+    chosen: &'a Chosen,
+    fetched: &'a Fetched,
+    /// Where the database is, or is made.
+    server: Wire<'a>,
+    promises: &'a Promises<'a, Undo>,
+    lap: Lap<'a>,
+    seen: Drilled,
 }
 
-/// Puts what came back in the place of the database, once it is the same as what the backup was made of.
-async fn again(
-    ask: &Ask<'_>,
-    (chosen, fetched): (&Chosen, &Fetched),
-    server: Wire<'_>,
-    seen: &mut Drilled,
-    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
-) -> Result<(), BackupError> {
-    let beside = postgres::beside(server).await?;
-    let over = Wire { connection: Some(&beside), ..server };
-    let place = postgres::place(over, &postgres::database(server)?).await?;
-    seen.refused = match recreate::refused(chosen, &place, server).await? {
-        None => refused(chosen, fetched, over).await?,
-        why => why,
-    };
-    if seen.refused.is_some() {
-        return Ok(());
+impl Way<'_> {
+    async fn in_scratch(&mut self) -> Result<(), BackupError> {
+        self.seen.refused = self.refused(self.server).await?;
+        if self.seen.refused.is_some() {
+            return Ok(());
+        }
+        let scratch = Scratch::new(&self.promises.mark_of_step());
+        let promise = self.promises.promise(&Undo::Scratch(scratch.clone()))?;
+        self.fill(&scratch, self.server, &promise).await
     }
-    let owed = Recreated::new(&place, &promises.mark_of_step());
-    let promise = promises.promise(&Undo::Database(owed.clone()))?;
-    filled(ask, (chosen, fetched), (over, &owed.scratch), (seen, lap), &promise).await?;
-    if seen.comparison.as_ref().is_some_and(Comparison::is_same) {
-        recreate::put(&owed, (fetched, &place), over, &promise).await?;
-        seen.replaced = Some(owed.database);
-    }
-    Ok(())
-}
 
-/// Restores into a database that is made for it, and looks at what came back.
-async fn filled(
-    ask: &Ask<'_>,
-    (chosen, fetched): (&Chosen, &Fetched),
-    (server, scratch): (Wire<'_>, &Scratch),
-    (seen, lap): (&mut Drilled, &mut Lap<'_>),
-    promise: &impl Leave,
-) -> Result<(), BackupError> {
-    let like = chosen.manifest.as_ref().map(|manifest| &manifest.source);
-    postgres::create(server, scratch, like, promise).await?;
-    let connection = server.connection.map(|connection| scratch.connection(connection));
-    let inside = Wire { connection: connection.as_ref(), ..server };
-    postgres::prove(inside, scratch).await?;
-    seen.seconds.create = lap.seconds();
-    ask.events.tell("restore_local_started", "info", &[]);
-    server.log.begins("restoring");
-    let manner = Manner { jobs: ask.jobs, owners: ask.recreate };
-    let loaded = restore(fetched, (inside, &scratch.name), manner, promise).await?;
-    if restored(ask, loaded, seen, lap) {
-        postgres::analyze(inside, promise).await?;
-        seen.seconds.analyze = lap.seconds();
-        verify(ask, (chosen, fetched), inside, seen, promise).await?;
-        seen.seconds.verify = lap.seconds();
+    /// Puts what came back in the place of the database, once it is the same as what the backup was made of.
+    async fn again(&mut self) -> Result<(), BackupError> {
+        let beside = postgres::beside(self.server).await?;
+        let over = Wire { connection: Some(&beside), ..self.server };
+        let place = postgres::place(over, &postgres::database(self.server)?).await?;
+        self.seen.refused = match recreate::refused(self.chosen, &place, self.server).await? {
+            None => self.refused(over).await?,
+            why => why,
+        };
+        if self.seen.refused.is_some() {
+            return Ok(());
+        }
+        let owed = Recreated::new(&place, &self.promises.mark_of_step());
+        let promise = self.promises.promise(&Undo::Database(owed.clone()))?;
+        self.fill(&owed.scratch, over, &promise).await?;
+        if self.seen.comparison.as_ref().is_some_and(Comparison::is_same) {
+            recreate::put(&owed, (self.fetched, &place), over, &promise).await?;
+            self.seen.replaced = Some(owed.database);
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn into_place(
-    ask: &Ask<'_>,
-    (chosen, fetched): (&Chosen, &Fetched),
-    server: Wire<'_>,
-    seen: &mut Drilled,
-    (lap, promises): (&mut Lap<'_>, &Promises<'_, Undo>),
-) -> Result<(), BackupError> {
-    seen.unproven.push(
-        "the schema, sequences and every other table: only the rows of some tables were restored".into(),
-    );
-    let target = postgres::named(server, ask.truncate).await?;
-    seen.server = Some(target.source.version.clone());
-    seen.refused = in_place::refused(chosen, ask.truncate, &target);
-    let (None, Some(manifest)) = (&seen.refused, &chosen.manifest) else { return Ok(()) };
-    let Some(tables) = in_place::promise(&chosen.backup, ask.truncate, &target) else { return Ok(()) };
-    let of_extensions = manifest.picture.tables.iter().filter(|table| table.extension.is_some());
-    seen.unproven.extend(of_extensions.map(|table| {
-        format!("{}.{}: table of an extension, which is not restored in place", table.schema, table.name)
-    }));
-    let promise = promises.promise(&Undo::Tables(tables))?;
-    ask.events.tell("restore_local_started", "info", &[]);
-    server.log.begins("restoring");
-    let loaded = in_place::refill(fetched, (&target, ask.truncate), server, &promise).await?;
-    if !restored(ask, loaded, seen, lap) {
-        return Ok(());
+    /// Restores into a database that is made for it over a connection, and looks at what came back.
+    async fn fill(
+        &mut self,
+        scratch: &Scratch,
+        over: Wire<'_>,
+        promise: &impl Leave,
+    ) -> Result<(), BackupError> {
+        let like = self.chosen.manifest.as_ref().map(|manifest| &manifest.source);
+        postgres::create(over, scratch, like, promise).await?;
+        let connection = over.connection.map(|connection| scratch.connection(connection));
+        let inside = Wire { connection: connection.as_ref(), ..over };
+        postgres::prove(inside, scratch).await?;
+        self.seen.seconds.create = self.lap.seconds();
+        self.ask.events.tell("restore_local_started", "info", &[]);
+        over.log.begins("restoring");
+        let manner = Manner { jobs: self.ask.jobs, owners: self.ask.recreate };
+        let loaded = restore(self.fetched, (inside, &scratch.name), manner, promise).await?;
+        if self.restored(loaded) {
+            postgres::analyze(inside, promise).await?;
+            self.seen.seconds.analyze = self.lap.seconds();
+            self.verify(inside, promise).await?;
+            self.seen.seconds.verify = self.lap.seconds();
+        }
+        Ok(())
     }
-    let now = postgres::named(server, ask.truncate).await?.tables;
-    let now: Vec<TablePicture> = now.into_iter().map(|table| table.held).collect();
-    let picture = |tables: Vec<TablePicture>| Picture { tables, ..Picture::default() };
-    let depth = Depth::Contents { hashes: manifest.is_comparable() };
-    let expected = picture(in_place::expected(manifest, &now));
-    seen.comparison = Some(compare(&expected, &picture(now), depth));
-    asked(ask, server, seen).await?;
-    seen.seconds.verify = lap.seconds();
-    Ok(())
-}
 
-/// Takes down how a restore ended, and whether it came to its end.
-fn restored(ask: &Ask<'_>, loaded: Loaded, seen: &mut Drilled, lap: &mut Lap<'_>) -> bool {
-    seen.seconds.restore = lap.seconds();
-    let whole = loaded.is_whole();
-    if whole {
-        ask.events.tell("restore_local_completed", "info", &[("duration_sec", json!(seen.seconds.restore))]);
+    async fn in_place(&mut self) -> Result<(), BackupError> {
+        let (ask, server, seen) = (self.ask, self.server, &mut self.seen);
+        seen.unproven.push(
+            "the schema, sequences and every other table: only the rows of some tables were restored".into(),
+        );
+        let target = postgres::named(server, ask.truncate).await?;
+        seen.server = Some(target.source.version.clone());
+        seen.refused = in_place::refused(self.chosen, ask.truncate, &target);
+        let (None, Some(manifest)) = (&seen.refused, &self.chosen.manifest) else { return Ok(()) };
+        let backup = &self.chosen.backup;
+        let Some(tables) = in_place::promise(backup, ask.truncate, &target) else { return Ok(()) };
+        let of_extensions = manifest.picture.tables.iter().filter(|table| table.extension.is_some());
+        seen.unproven.extend(of_extensions.map(|table| {
+            format!("{}.{}: table of an extension, which is not restored in place", table.schema, table.name)
+        }));
+        let promise = self.promises.promise(&Undo::Tables(tables))?;
+        ask.events.tell("restore_local_started", "info", &[]);
+        server.log.begins("restoring");
+        let loaded = in_place::refill(self.fetched, (&target, ask.truncate), server, &promise).await?;
+        if !self.restored(loaded) {
+            return Ok(());
+        }
+        let now = postgres::named(server, ask.truncate).await?.tables;
+        let now: Vec<TablePicture> = now.into_iter().map(|table| table.held).collect();
+        let picture = |tables: Vec<TablePicture>| Picture { tables, ..Picture::default() };
+        let depth = Depth::Contents { hashes: manifest.is_comparable() };
+        let expected = picture(in_place::expected(manifest, &now));
+        self.seen.comparison = Some(compare(&expected, &picture(now), depth));
+        self.asked(server).await?;
+        self.seen.seconds.verify = self.lap.seconds();
+        Ok(())
     }
-    seen.restore = Some(loaded);
-    whole
-}
 
-async fn asked(ask: &Ask<'_>, wire: Wire<'_>, seen: &mut Drilled) -> Result<(), BackupError> {
-    for (name, sql) in ask.queries {
-        let rows = postgres::query(wire, sql, ROWS, false).await?;
-        seen.queries.insert(name.clone(), rows.rows);
+    /// Takes down how a restore ended, and whether it came to its end.
+    fn restored(&mut self, loaded: Loaded) -> bool {
+        let seconds = self.lap.seconds();
+        self.seen.seconds.restore = seconds;
+        let whole = loaded.is_whole();
+        if whole {
+            let fields = [("duration_sec", json!(seconds))];
+            self.ask.events.tell("restore_local_completed", "info", &fields);
+        }
+        self.seen.restore = Some(loaded);
+        whole
     }
-    Ok(())
+
+    async fn asked(&mut self, wire: Wire<'_>) -> Result<(), BackupError> {
+        for (name, sql) in self.ask.queries {
+            let rows = postgres::query(wire, sql, ROWS, false).await?;
+            self.seen.queries.insert(name.clone(), rows.rows);
+        }
+        Ok(())
+    }
+
+    /// Why it cannot be restored on this server, whatever the backup is worth.
+    async fn refused(&self, server: Wire<'_>) -> Result<Option<String>, BackupError> {
+        let contents = self.fetched.decoded.contents.as_ref();
+        if contents.is_some_and(|held| held.cluster || held.databases.len() > 1) {
+            return Ok(Some("it holds several databases (pg_dumpall), of which none can be restored alone: drill it by hand, or dump each database by itself".into()));
+        }
+        if let Some(what) = contents.and_then(|held| held.reaches_out.as_ref()) {
+            return Ok(Some(format!(
+                "it does more than fill one database, {what}: nothing of it was run; dump without `--create`, or read it and restore it by hand"
+            )));
+        }
+        let held: Vec<&str> = contents
+            .iter()
+            .flat_map(|held| &held.databases)
+            .flat_map(|held| &held.extensions)
+            .map(String::as_str)
+            .collect();
+        let (lacking, major) = postgres::lacking(server, &held).await?;
+        let dumped =
+            contents.and_then(|held| held.server_version.as_deref()?.split('.').next()?.parse::<u32>().ok());
+        let dumped = self.chosen.manifest.as_ref().map(|manifest| manifest.source.major).or(dumped);
+        if let Some(dumped) = dumped.filter(|dumped| *dumped > major) {
+            return Ok(Some(format!(
+                "it is of PostgreSQL {dumped} and this server is {major}: a dump is restored into its own version or a newer one"
+            )));
+        }
+        Ok((!lacking.is_empty()).then(|| {
+            format!("the server lacks extensions that it needs: {}; install them there", lacking.join(", "))
+        }))
+    }
+
+    async fn verify(&mut self, inside: Wire<'_>, leave: &impl Leave) -> Result<(), BackupError> {
+        inside.log.begins("comparing");
+        let mut snapshot = Snapshot::take(inside).await?;
+        let here = snapshot.picture().await?;
+        self.seen.server = Some(snapshot.source.version.clone());
+        snapshot.close().await?;
+        self.seen.comparison = Some(match &self.chosen.manifest {
+            Some(manifest) => {
+                let hashes = manifest.is_comparable();
+                let depth =
+                    if self.ask.tier == Tier::T2 { Depth::Counts } else { Depth::Contents { hashes } };
+                compare(&manifest.picture, &here, depth)
+            }
+            None => compare(&as_it_came(&self.fetched.decoded, &here), &here, Depth::Counts),
+        });
+        if let Some(live) = self.ask.live {
+            let counted = async {
+                let (there, here) = (
+                    postgres::tables(live, &Everything).await?,
+                    postgres::tables(inside, &Everything).await?,
+                );
+                Ok::<_, ClientError>(rows(&there.tables, &here.tables))
+            };
+            self.seen.live = Some(match counted.await {
+                Ok(tables) => Live { tables, failed: None },
+                Err(error) => Live { tables: vec![], failed: Some(error.to_string()) },
+            });
+        }
+        self.asked(inside).await?;
+        if self.ask.tier == Tier::T4 {
+            let pair = postgres::sabotage(inside, &here.tables, leave).await?;
+            self.seen.control = pair.map(|(before, after)| {
+                let table = format!("{}.{}", before.schema, before.name);
+                let [before, after] =
+                    [before, after].map(|table| Picture { tables: vec![table], ..Picture::default() });
+                let held = compare(&before, &after, Depth::Contents { hashes: true });
+                let noticed =
+                    held.tables.iter().any(|pair| pair.same == Some(false) && pair.expected != pair.rows);
+                Control { table, noticed }
+            });
+        }
+        Ok(())
+    }
 }
 
 fn unproven(ask: &Ask<'_>, chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
@@ -354,88 +429,6 @@ fn unproven(ask: &Ask<'_>, chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
     }
     out.extend(fetched.decoded.unproven.iter().cloned());
     out
-}
-
-/// Why it cannot be restored on this server, whatever the backup is worth.
-async fn refused(
-    chosen: &Chosen,
-    fetched: &Fetched,
-    server: Wire<'_>,
-) -> Result<Option<String>, BackupError> {
-    let contents = fetched.decoded.contents.as_ref();
-    if contents.is_some_and(|held| held.cluster || held.databases.len() > 1) {
-        return Ok(Some("it holds several databases (pg_dumpall), of which none can be restored alone: drill it by hand, or dump each database by itself".into()));
-    }
-    if let Some(what) = contents.and_then(|held| held.reaches_out.as_ref()) {
-        return Ok(Some(format!(
-            "it does more than fill one database, {what}: nothing of it was run; dump without `--create`, or read it and restore it by hand"
-        )));
-    }
-    let held: Vec<&str> = contents
-        .iter()
-        .flat_map(|held| &held.databases)
-        .flat_map(|held| &held.extensions)
-        .map(String::as_str)
-        .collect();
-    let (lacking, major) = postgres::lacking(server, &held).await?;
-    let dumped =
-        contents.and_then(|held| held.server_version.as_deref()?.split('.').next()?.parse::<u32>().ok());
-    let dumped = chosen.manifest.as_ref().map(|manifest| manifest.source.major).or(dumped);
-    if let Some(dumped) = dumped.filter(|dumped| *dumped > major) {
-        return Ok(Some(format!(
-            "it is of PostgreSQL {dumped} and this server is {major}: a dump is restored into its own version or a newer one"
-        )));
-    }
-    Ok((!lacking.is_empty()).then(|| {
-        format!("the server lacks extensions that it needs: {}; install them there", lacking.join(", "))
-    }))
-}
-
-async fn verify(
-    ask: &Ask<'_>,
-    (chosen, fetched): (&Chosen, &Fetched),
-    inside: Wire<'_>,
-    seen: &mut Drilled,
-    leave: &impl Leave,
-) -> Result<(), BackupError> {
-    inside.log.begins("comparing");
-    let mut snapshot = Snapshot::take(inside).await?;
-    let here = snapshot.picture().await?;
-    seen.server = Some(snapshot.source.version.clone());
-    snapshot.close().await?;
-    seen.comparison = Some(match &chosen.manifest {
-        Some(manifest) => {
-            let hashes = manifest.is_comparable();
-            let depth = if ask.tier == Tier::T2 { Depth::Counts } else { Depth::Contents { hashes } };
-            compare(&manifest.picture, &here, depth)
-        }
-        None => compare(&as_it_came(&fetched.decoded, &here), &here, Depth::Counts),
-    });
-    if let Some(live) = ask.live {
-        let counted = async {
-            let (there, here) =
-                (postgres::tables(live, &Everything).await?, postgres::tables(inside, &Everything).await?);
-            Ok::<_, ClientError>(rows(&there.tables, &here.tables))
-        };
-        seen.live = Some(match counted.await {
-            Ok(tables) => Live { tables, failed: None },
-            Err(error) => Live { tables: vec![], failed: Some(error.to_string()) },
-        });
-    }
-    asked(ask, inside, seen).await?;
-    if ask.tier == Tier::T4 {
-        let pair = postgres::sabotage(inside, &here.tables, leave).await?;
-        seen.control = pair.map(|(before, after)| {
-            let table = format!("{}.{}", before.schema, before.name);
-            let [before, after] =
-                [before, after].map(|table| Picture { tables: vec![table], ..Picture::default() });
-            let held = compare(&before, &after, Depth::Contents { hashes: true });
-            let noticed =
-                held.tables.iter().any(|pair| pair.same == Some(false) && pair.expected != pair.rows);
-            Control { table, noticed }
-        });
-    }
-    Ok(())
 }
 
 /// What an archive without a manifest says that it holds. A table that it holds no data of is expected as it came.

@@ -141,7 +141,7 @@ pub async fn read_manifest(store: Wire<'_>, key: &str) -> Result<Manifest, Backu
 
 /// Reads a manifest of a store that is open.
 pub(super) async fn manifest_in(store: &Store<'_>, key: &str) -> Result<Manifest, BackupError> {
-    let read = whole(store, key).await?;
+    let read = look_into(store, key).await?;
     read.map_err(|error| BackupError::Failed(format!("`{key}`: {error}")))
 }
 
@@ -149,11 +149,7 @@ pub(super) async fn manifest_in(store: &Store<'_>, key: &str) -> Result<Manifest
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn look_into(store: Wire<'_>, key: &str) -> Result<Result<Manifest, ManifestError>, BackupError> {
-    whole(&Store::open(store).await?, key).await
-}
-
-async fn whole(store: &Store<'_>, key: &str) -> Result<Result<Manifest, ManifestError>, BackupError> {
+pub async fn look_into(store: &Store<'_>, key: &str) -> Result<Result<Manifest, ManifestError>, BackupError> {
     let limit = usize::try_from(manifest::LARGEST).unwrap_or(usize::MAX);
     let bytes = store.get(key, limit).await?;
     let bytes =

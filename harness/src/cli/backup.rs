@@ -81,6 +81,35 @@ pub(super) enum Command {
     Restore(restore::Options),
 }
 
+/// Which backup.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Which {
+    /// `newest`, `oldest`, or the name of an archive or a manifest
+    #[arg(default_value = "newest")]
+    pub(super) backup: String,
+    /// Only backups whose names begin with this
+    #[arg(long, value_name = "PREFIX")]
+    pub(super) prefix: Option<String>,
+}
+
+/// Who else is told what happens.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Events {
+    /// File that takes events, one JSON object per line; a file of this operation alone is put beside it
+    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
+    events_log: Option<PathBuf>,
+}
+
+impl Events {
+    /// The setting of a step: into the file, and into one of this operation alone beside it.
+    pub(super) fn setting(&self) -> Value {
+        let log = self.events_log.as_deref().filter(|log| !log.as_os_str().is_empty());
+        let Some(log) = log else { return Value::Null };
+        let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        json!({ "folder": folder, "log": log })
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub(super) struct Create {
     /// How it is called, from {db} {date} {time} {micros} {pid}; without --env and a name it begins with `postgres/`
@@ -94,9 +123,8 @@ pub(super) struct Create {
     dry_run: bool,
     #[command(flatten)]
     rules: prune::Rules,
-    /// File that takes events, one JSON object per line; a file of this backup alone is put beside it
-    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
-    events_log: Option<PathBuf>,
+    #[command(flatten)]
+    events: Events,
     #[command(flatten)]
     common: Common,
 }
@@ -115,12 +143,8 @@ pub(super) struct List {
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Verify {
-    /// `newest`, `oldest`, or the name of an archive or a manifest
-    #[arg(default_value = "newest")]
-    backup: String,
-    /// Only backups whose names begin with this
-    #[arg(long, value_name = "PREFIX")]
-    prefix: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// How deep it looks: T0 its bytes, T1 decodes it and counts its rows
     #[arg(long, default_value = "T1", value_parser = ["T0", "T1"])]
     tier: String,
@@ -164,7 +188,7 @@ pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
                 .await
                 .exit
         }
-        Command::Verify(Verify { backup, prefix, tier, common }) => {
+        Command::Verify(Verify { which: Which { backup, prefix }, tier, common }) => {
             let given = vars(&json!({ "backup": backup, "prefix": prefix, "tier": tier }));
             VERIFY
                 .run((common, clock), given, environment(common, &["store"]), |seen, _| verified(seen))
@@ -175,7 +199,7 @@ pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
 }
 
 async fn create(options: &Create, clock: &Clock) -> Exit {
-    let Create { name, local, dry_run, events_log, common, .. } = options;
+    let Create { name, local, dry_run, events, common, .. } = options;
     let conventional = common.env.is_none().then(|| format!("postgres/{}", name::DEFAULT));
     let environment = environment(common, &["postgres", "store", WEBHOOK]);
     let webhook =
@@ -184,7 +208,7 @@ async fn create(options: &Create, clock: &Clock) -> Exit {
     let (pruning, environment) = pruning(options, template.as_deref(), environment);
     let mut given = vars(&json!({
         "name": template, "local": local, "dry-run": dry_run,
-        "events": events(events_log.as_deref()), "webhook": webhook && !dry_run,
+        "events": events.setting(), "webhook": webhook && !dry_run,
     }));
     let builtin = if let Pruning::With(rules) = &pruning {
         given.extend(rules.clone());
@@ -277,13 +301,6 @@ async fn alarm(common: &Common, why: &str, clock: &Clock) {
         Ok(()) => tell("the webhook was told"),
         Err(error) => tell(&clean(&format!("the webhook was not told: {error}"))),
     }
-}
-
-/// Where events go: into the file, and into one of this operation alone beside it.
-pub(super) fn events(log: Option<&Path>) -> Value {
-    let Some(log) = log.filter(|log| !log.as_os_str().is_empty()) else { return Value::Null };
-    let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    json!({ "folder": folder, "log": log })
 }
 
 /// The values of a map that is written out.

@@ -1,6 +1,6 @@
 //! `drill`: a backup, anyone's, is restored into a scratch database and compared. No files: two places are enough.
 
-use super::backup::{events, left_open, rows, shown, vars};
+use super::backup::{Events, left_open, rows, shown, vars};
 use super::builtin::{Builtin, Common};
 use super::{many, note_password};
 use crate::backup::archive::Outcome;
@@ -14,7 +14,7 @@ use crate::report::{line, seconds};
 use indicatif::DecimalBytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) const USAGE: &str =
     "proofmark drill <STORE> --into <DSN> [OPTIONS]\n       proofmark drill --env <FILE> [OPTIONS]";
@@ -60,9 +60,8 @@ pub(super) struct Options {
     /// How many sessions restore
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// File that takes events, one JSON object per line; a file of this drill alone is put beside it
-    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
-    events_log: Option<PathBuf>,
+    #[command(flatten)]
+    events: Events,
     #[command(flatten)]
     common: Common,
 }
@@ -76,7 +75,7 @@ const DRILL: Builtin = Builtin {
 
 /// Drills.
 pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
-    let Options { backup, prefix, tier, rto, rpo, jobs, events_log, common, .. } = options;
+    let Options { backup, prefix, tier, rto, rpo, jobs, events, common, .. } = options;
     let environment = match (&common.env, &options.store, &options.into) {
         (None, Some(store), Some(into)) => {
             note_password("--into", into);
@@ -84,7 +83,7 @@ pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
         }
         (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load),
     };
-    let given = json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs, "events": events(events_log.as_deref()) });
+    let given = json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs, "events": events.setting() });
     let evidence = common.kept.evidence.as_path();
     let told = |seen: &Value, run: &Run| drilled(backup, seen, before(evidence, run).as_ref());
     DRILL.run((common, clock), vars(&given), environment, told).await.exit

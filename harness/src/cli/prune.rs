@@ -1,6 +1,6 @@
 //! `backup prune`: deletes the backups that no rule keeps. The rules stand in flags, or in the variables of the plans.
 
-use super::backup::{environment, events, shown, vars};
+use super::backup::{Events, environment, shown, vars};
 use super::builtin::{Builtin, Common};
 use super::many;
 use crate::backup::prune::{Pruned, Stays};
@@ -12,7 +12,6 @@ use crate::report::line;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 /// Where backups are called by the convention of the plans.
 const CONVENTIONAL: &str = "postgres/";
@@ -66,9 +65,8 @@ pub(super) struct Options {
     /// Only say what would be deleted
     #[arg(long)]
     dry_run: bool,
-    /// File that takes events, one JSON object per line; a file of this pruning alone is put beside it
-    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
-    events_log: Option<PathBuf>,
+    #[command(flatten)]
+    events: Events,
     #[command(flatten)]
     common: Common,
 }
@@ -82,7 +80,7 @@ const PRUNE: Builtin = Builtin {
 
 /// Prunes.
 pub(super) async fn prune(options: &Options, clock: &Clock) -> Exit {
-    let Options { common, rules, verify, foreign, local, dry_run, .. } = options;
+    let Options { common, rules, verify, foreign, local, dry_run, events, .. } = options;
     let missing = || {
         let help =
             "add `--keep 30`, `--keep-within 30d` or both, or set BACKUP_KEEP or BACKUP_RETENTION_DAYS";
@@ -90,12 +88,13 @@ pub(super) async fn prune(options: &Options, clock: &Clock) -> Exit {
     };
     let (rules, wrong) = match rules.read().and_then(|rules| rules.ok_or_else(missing)) {
         Ok(rules) => (vars(&rules), vec![]),
-        Err(wrong) => (vars(&Value::Null), wrong),
+        // With a mistake nothing is run; so it is told once, in the words of this command.
+        Err(wrong) => (vars(&json!({ "keep-last": usize::MAX })), wrong),
     };
     let conventional = common.env.is_none().then(|| CONVENTIONAL.to_owned());
     let mut given = vars(&json!({
         "prefix": options.prefix.clone().or(conventional), "verify": verify, "foreign": foreign, "local": local,
-        "events": events(options.events_log.as_deref()), "dry-run": dry_run,
+        "events": events.setting(), "dry-run": dry_run,
     }));
     given.extend(rules);
     let environment: Result<Environment, Vec<Diag>> = match environment(common, &["store"]) {

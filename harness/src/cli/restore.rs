@@ -1,7 +1,7 @@
 //! `backup restore`: a database is made again from its backup, or tables of it are emptied and filled. Whoever asks for it
 //! types the database's name, or says `--yes`.
 
-use super::backup::{environment, events, vars};
+use super::backup::{Events, Which, environment, vars};
 use super::builtin::{Builtin, Common};
 use super::drill::drilled;
 use super::run::Confirm;
@@ -12,36 +12,30 @@ use crate::model::Exit;
 use crate::report::line;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
-    /// `newest`, `oldest`, or the name of an archive or a manifest
-    #[arg(default_value = "newest")]
-    backup: String,
-    /// Only backups whose names begin with this
-    #[arg(long, value_name = "PREFIX")]
-    prefix: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Only this table, `name`, `schema.name` or `*` (may be given several times): it is emptied and filled where it is
     #[arg(long, value_name = "TABLE")]
     table: Vec<String>,
     /// Do not ask for the database's name
     #[arg(long)]
     yes: bool,
-    /// File that takes events, one JSON object per line; a file of this restore alone is put beside it
-    #[arg(long, value_name = "FILE", env = "BACKUP_EVENTS_LOG", hide_env_values = true)]
-    events_log: Option<PathBuf>,
+    #[command(flatten)]
+    events: Events,
     #[command(flatten)]
     common: Common,
 }
 
 /// Restores.
 pub(super) async fn restore(options: &Options, clock: &Clock) -> Exit {
-    let Options { backup, prefix, table, yes, events_log, common } = options;
+    let Options { which: Which { backup, prefix }, table, yes, events, common } = options;
     let (into, confirm): (_, Confirm) =
         if table.is_empty() { ("recreate", all_typed) } else { ("in-place", tables_typed) };
     let given = json!({
-        "backup": backup, "prefix": prefix, "into": into, "tables": table, "events": events(events_log.as_deref()),
+        "backup": backup, "prefix": prefix, "into": into, "tables": table, "events": events.setting(),
     });
     let builtin = Builtin {
         command: "backup restore",

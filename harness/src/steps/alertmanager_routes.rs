@@ -1,7 +1,7 @@
 //! `alertmanager-routes`: to whom each loaded alert would go. An alert can fire and be delivered, and nobody hears of it:
 //! its route ends at a receiver that tells nobody.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, StepError, without_reason};
 use crate::clients::ClientError;
 use crate::clients::alertmanager::{self, Lead, Receiver, Routing};
 use crate::clients::http::Wire;
@@ -128,8 +128,7 @@ impl Check for AlertmanagerRoutes {
     }
 
     fn mistake(&self) -> Option<String> {
-        let (without, _) = self.except.iter().find(|(_, reason)| reason.trim().is_empty())?;
-        Some(format!("`except` needs the reason why `{without}` may reach nobody"))
+        without_reason(&self.except, "reach nobody")
     }
 }
 

@@ -6,11 +6,12 @@ use crate::backup::catalogue::AHEAD;
 use crate::backup::fetch::{catalogue, look_into};
 use crate::backup::manifest::ManifestError;
 use crate::backup::{Backup, Catalogue};
-use crate::clients::objects;
+use crate::clients::objects::{self, Store};
 use crate::model::{Duration, Finding};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 /// Lists the backups of a store and looks at their age, number and size.
 ///
@@ -91,19 +92,22 @@ impl Check for BackupCatalogue {
             backups.append(&mut without_manifest);
             backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
         }
-        let mut incomplete = vec![];
+        let (opened, mut incomplete) = (OnceCell::new(), vec![]);
         let newest = loop {
             match backups.first() {
                 None => break None,
                 Some(Backup { manifest: None, at, .. }) => break Some(*at),
-                Some(Backup { manifest: Some(key), .. }) => match look_into(wire, key).await? {
-                    Ok(manifest) => break Some(manifest.taken_at),
-                    Err(ManifestError::Broken(_)) => {
-                        incomplete.push(key.clone());
-                        backups.remove(0);
+                Some(Backup { manifest: Some(key), .. }) => {
+                    let store = opened.get_or_try_init(|| Store::open(wire)).await?;
+                    match look_into(store, key).await? {
+                        Ok(manifest) => break Some(manifest.taken_at),
+                        Err(ManifestError::Broken(_)) => {
+                            incomplete.push(key.clone());
+                            backups.remove(0);
+                        }
+                        Err(error) => return Err(StepError::lasting(format!("`{key}`: {error}"))),
                     }
-                    Err(error) => return Err(StepError::lasting(format!("`{key}`: {error}"))),
-                },
+                }
             }
         };
         let gap = |pair: &[Backup]| pair[0].at.duration_since(pair[1].at).unsigned_abs().as_secs();
@@ -128,7 +132,7 @@ impl Check for BackupCatalogue {
         if seen.count == 0 && !seen.without_manifest.is_empty() {
             let named = seen.without_manifest.len();
             findings[0] = findings[0].clone().with_help(format!(
-                "{named} archives have no manifest: they are unfinished, or another tool made them; for its backups say `foreign: true`"
+                "archives without a manifest: {named}; they are unfinished, or another tool made them; for its backups say `foreign: true`"
             ));
         }
         if let Some(most) = self.at_most {

@@ -246,7 +246,7 @@ impl BackupPrune {
         if seen.kept.is_empty() {
             let others = seen.without_manifest.len();
             return vec![Finding::undecided(there, "a backup", "none").with_help(format!(
-                "nothing was deleted; are `url` and `prefix` right? {others} archives have no manifest: if another tool made them say `foreign: true`"
+                "nothing was deleted; are `url` and `prefix` right? archives without a manifest: {others}; if another tool made them say `foreign: true`"
             ))];
         }
         let several = Finding::judged(

@@ -317,6 +317,12 @@ fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(d).map(Some)
 }
 
+/// The mistake of an `except` in which something stands without the reason why it `may` be as it is.
+fn without_reason(except: &BTreeMap<String, String>, may: &str) -> Option<String> {
+    let (without, _) = except.iter().find(|(_, reason)| reason.trim().is_empty())?;
+    Some(format!("`except` needs the reason why `{without}` may {may}"))
+}
+
 macro_rules! checks { ($($variant:ident => $spec:path),+ $(,)?) => {
     kinds! { /// A step that reads.
         AnyCheck: Check, acts: false { $($variant => $spec),+ } }

@@ -16,6 +16,20 @@ use std::process::Command;
 pub const BACKUP: &str = "  - { id: backup, act: { backup: {} } }\n";
 pub const DRILL: &str = "  - { id: drill, act: { restore-drill: {} } }\n";
 
+/// So many bookings that refer to users, each with a `note` made of its number `i`, and a log that a trigger writes.
+pub fn bookings(rows: u32, note: &str) -> String {
+    format!(
+        "CREATE TABLE users (id int PRIMARY KEY, name text);
+        CREATE TABLE bookings (id serial PRIMARY KEY, owner int REFERENCES users, note text);
+        CREATE TABLE changes (at timestamptz DEFAULT now(), id int);
+        CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN INSERT INTO public.changes (id) VALUES (NEW.id); RETURN NEW; END $$;
+        INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 20) i;
+        INSERT INTO bookings (owner, note) SELECT 1 + i % 20, {note} FROM generate_series(1, {rows}) i;
+        CREATE TRIGGER log AFTER INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION log();"
+    )
+}
+
 /// A server whose database `app` holds this.
 pub fn server(sql: &str) -> Postgres {
     server_with(&[], sql)

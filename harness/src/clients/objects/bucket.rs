@@ -303,6 +303,8 @@ pub(super) fn error_in(answer: &Answer) -> Option<ClientError> {
 
 fn refused(answer: &Answer, kind: String, message: String) -> ClientError {
     let (at, status, hint) = (answer.url.clone(), answer.status, hint(&kind, &message));
+    // The hint goes on where it ends.
+    let message = if hint.is_empty() { message } else { message.trim_end_matches('.').to_owned() };
     ClientError::Api { at, status, kind, message, hint }
 }
 
@@ -320,7 +322,7 @@ fn hint(code: &str, message: &str) -> &'static str {
         "InvalidRange" => "; the object was replaced by a shorter one while it was read",
         "NoSuchUpload" => "; the upload was completed or aborted meanwhile",
         "InvalidAccessKeyId" => {
-            "; the server does not know this `access-key`, or its account is disabled: was it rotated, or is it another server's?"
+            "; the server does not know this `access-key`, or its account is disabled or has expired: was it rotated, or is it another server's?"
         }
         "SignatureDoesNotMatch" => {
             "; the server knows the `access-key`, and the `secret-key` is not the one that belongs to it"

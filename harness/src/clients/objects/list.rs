@@ -1,11 +1,10 @@
 //! The list of a bucket's objects, page by page to its end; each page has to be about what was asked.
 
-use super::bucket::{Bucket, EXPECTED, open};
+use super::bucket::{Bucket, open};
+use super::page::{Head, Page};
 use super::{Listing, Object};
 use crate::clients::ClientError;
 use crate::clients::http::{Answer, Wire};
-use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -34,12 +33,6 @@ struct ContentXml {
     last_modified: String,
 }
 
-/// A page whose keys are as they are in the bucket.
-struct Page {
-    objects: Vec<Object>,
-    next: Option<String>,
-}
-
 /// All objects below the store's own prefix whose name begins with `prefix`.
 pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Listing, ClientError> {
     let started = wire.clock.elapsed();
@@ -48,14 +41,11 @@ pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Resul
     loop {
         let token = next.take();
         let answer = ask(wire.since(started), bucket, &whole, token.as_deref(), "1000", true).await?;
-        let page = read(&answer, bucket, &whole)?;
-        if page.next.is_some() && page.next == token {
-            return Err(shape(&answer, "it says to go on where it stands already: the list has no end"));
-        }
+        let (some, on) = read(&answer, (bucket, &whole), token.as_ref())?;
         kept.extend_from_slice(&answer.body);
         kept.push(b'\n');
-        objects.extend(page.objects);
-        next = page.next;
+        objects.extend(some);
+        next = on;
         if next.is_none() {
             break;
         }
@@ -79,8 +69,8 @@ pub(super) async fn first(
     signed: bool,
 ) -> Result<Option<String>, ClientError> {
     let answer = ask(wire, bucket, prefix, None, "1", signed).await?;
-    let page = read(&answer, bucket, prefix)?;
-    Ok(page.objects.into_iter().next().map(|object| object.key))
+    let (objects, _) = read(&answer, (bucket, prefix), None)?;
+    Ok(objects.into_iter().next().map(|object| object.key))
 }
 
 /// An object with the name of one of the folders of `prefix`: MinIO then lists nothing of the folder, and says so nowhere.
@@ -110,44 +100,23 @@ async fn ask(
     bucket.ask(wire, &query, signed).await
 }
 
-fn read(answer: &Answer, bucket: &Bucket, prefix: &str) -> Result<Page, ClientError> {
-    let page: PageXml = open(answer, "ListBucketResult")?;
-    let encoded = page.encoding_type.as_deref() == Some("url");
-    let plain = |text: &str| if encoded { decoded(text) } else { Some(text.to_owned()) };
-    let wrong = |why: &str| shape(answer, why);
-    if page.name != bucket.name {
-        return Err(wrong(&format!("it is the list of another bucket, `{}`", page.name)));
+fn read(
+    answer: &Answer,
+    asked: (&Bucket, &str),
+    token: Option<&String>,
+) -> Result<(Vec<Object>, Option<String>), ClientError> {
+    let xml: PageXml = open(answer, "ListBucketResult")?;
+    let head = Head { name: &xml.name, prefix: &xml.prefix, encoding: xml.encoding_type.as_deref() };
+    let page = Page::of(answer, asked, &head)?;
+    if xml.key_count.is_some_and(|count| count != xml.contents.len()) {
+        return Err(page.wrong("it does not hold as many objects as it says (`KeyCount`)"));
     }
-    if plain(&page.prefix).as_deref() != Some(prefix) {
-        return Err(wrong(&format!("it is the list of another prefix, `{}`", page.prefix)));
-    }
-    if page.key_count.is_some_and(|count| count != page.contents.len()) {
-        return Err(wrong("it does not hold as many objects as it says (`KeyCount`)"));
-    }
-    let next = match (page.is_truncated, page.next_continuation_token.filter(|token| !token.is_empty())) {
-        (false, _) => None,
-        (true, Some(token)) => Some(token),
-        (true, None) => return Err(wrong("it says that there is more and not how to go on")),
-    };
-    let mut objects = Vec::with_capacity(page.contents.len());
-    for content in page.contents {
-        let key = plain(&content.key).filter(|key| key.starts_with(prefix));
-        let key = key.ok_or_else(|| wrong(&format!("the key `{}` does not belong there", content.key)))?;
-        let modified: Timestamp = content
-            .last_modified
-            .parse()
-            .map_err(|_| wrong(&format!("`{}` is no time of change", content.last_modified)))?;
+    let marker = xml.next_continuation_token.filter(|token| !token.is_empty());
+    let next = page.next(xml.is_truncated, marker, token)?;
+    let mut objects = Vec::with_capacity(xml.contents.len());
+    for content in &xml.contents {
+        let (key, modified) = (page.key(&content.key)?, page.modified(&content.last_modified)?);
         objects.push(Object { key, size: content.size, modified });
     }
-    Ok(Page { objects, next })
-}
-
-/// As forms are encoded: a plus is a space.
-pub(super) fn decoded(text: &str) -> Option<String> {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
-}
-
-fn shape(answer: &Answer, why: &str) -> ClientError {
-    ClientError::of_shape(answer, EXPECTED, why)
+    Ok((objects, next))
 }

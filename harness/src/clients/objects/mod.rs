@@ -10,6 +10,7 @@
 mod bucket;
 mod folder;
 mod list;
+mod page;
 mod remote;
 mod store;
 mod transport;

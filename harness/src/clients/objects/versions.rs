@@ -1,8 +1,8 @@
 //! The versions of a bucket's objects, page by page to their end, and the end of one of them; a lock is told from a refusal.
 
 use super::Object;
-use super::bucket::{Bucket, EXPECTED, lock, open};
-use super::list::decoded;
+use super::bucket::{Bucket, lock, open};
+use super::page::{Head, Page};
 use super::store::whole;
 use crate::clients::ClientError;
 use crate::clients::http::{Answer, Wire};
@@ -109,11 +109,7 @@ pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Resul
             query.extend([("key-marker", key.as_str()), ("version-id-marker", version.as_str())]);
         }
         let answer = bucket.ask(wire.since(started), &query, true).await?;
-        let (versions, on) = read(&answer, bucket, &whole)?;
-        if on.is_some() && on == next {
-            let why = "it says to go on where it stands already: the list has no end";
-            return Err(ClientError::of_shape(&answer, EXPECTED, why));
-        }
+        let (versions, on) = read(&answer, (bucket, &whole), next.as_ref())?;
         all.extend(versions);
         next = on;
         if next.is_none() {
@@ -128,34 +124,25 @@ pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Resul
     Ok(all)
 }
 
-fn read(answer: &Answer, bucket: &Bucket, prefix: &str) -> Result<(Vec<Version>, Option<Next>), ClientError> {
-    let page: PageXml = open(answer, "ListVersionsResult")?;
-    let wrong = |why: &str| ClientError::of_shape(answer, EXPECTED, why);
-    let encoded = page.encoding_type.as_deref() == Some("url");
-    let plain = |text: &str| if encoded { decoded(text) } else { Some(text.to_owned()) };
-    if page.name != bucket.name {
-        return Err(wrong(&format!("it is the list of another bucket, `{}`", page.name)));
-    }
-    if plain(&page.prefix).as_deref() != Some(prefix) {
-        return Err(wrong(&format!("it is the list of another prefix, `{}`", page.prefix)));
-    }
-    let marker = page.next_key_marker.filter(|marker| !marker.is_empty());
-    let next = match (page.is_truncated, marker.as_deref().and_then(plain)) {
-        (false, _) => None,
-        (true, Some(key)) => Some((key, page.next_version_id_marker.unwrap_or_default())),
-        (true, None) => return Err(wrong("it says that there is more and not how to go on")),
-    };
-    let mut versions = Vec::with_capacity(page.entries.len());
-    for entry in page.entries {
+fn read(
+    answer: &Answer,
+    asked: (&Bucket, &str),
+    from: Option<&Next>,
+) -> Result<(Vec<Version>, Option<Next>), ClientError> {
+    let xml: PageXml = open(answer, "ListVersionsResult")?;
+    let head = Head { name: &xml.name, prefix: &xml.prefix, encoding: xml.encoding_type.as_deref() };
+    let page = Page::of(answer, asked, &head)?;
+    let marker = xml.next_key_marker.filter(|marker| !marker.is_empty());
+    let marker = marker.and_then(|marker| page.plain(&marker));
+    let marker = marker.map(|key| (key, xml.next_version_id_marker.unwrap_or_default()));
+    let next = page.next(xml.is_truncated, marker, from)?;
+    let mut versions = Vec::with_capacity(xml.entries.len());
+    for entry in xml.entries {
         let (marker, xml) = match entry {
             EntryXml::Version(xml) => (false, xml),
             EntryXml::DeleteMarker(xml) => (true, xml),
         };
-        let key = plain(&xml.key).filter(|key| key.starts_with(prefix));
-        let key = key.ok_or_else(|| wrong(&format!("the key `{}` does not belong there", xml.key)))?;
-        let modified = xml.last_modified.parse();
-        let modified =
-            modified.map_err(|_| wrong(&format!("`{}` is no time of change", xml.last_modified)))?;
+        let (key, modified) = (page.key(&xml.key)?, page.modified(&xml.last_modified)?);
         let (id, latest, size) = (xml.version_id, xml.is_latest, xml.size);
         versions.push(Version { key, id, latest, marker, size, modified });
     }

@@ -97,11 +97,10 @@ pub async fn named(wire: Wire<'_>, names: &[String]) -> Result<Named, ClientErro
         let [of, name] = picture::texts(&row)?;
         triggers.entry(of).or_default().push(name);
     }
-    let columns = picture::columns(&mut session).await?;
+    let hashes = picture::row_hashes(&mut session).await?;
     let mut tables = vec![];
     for relation in chosen {
-        let of = columns.get(&relation.oid).map(String::as_str).unwrap_or_default();
-        let held = picture::table(&mut session, &relation, of).await?;
+        let held = picture::table(&mut session, &relation, &hashes).await?;
         let triggers = triggers.remove(&relation.oid).unwrap_or_default();
         tables.push(NamedTable { held, quoted: relation.quoted, triggers });
     }

@@ -1,6 +1,7 @@
 //! PostgreSQL's own programs on this machine: where they are and of which version.
 
 use crate::clients::ClientError;
+use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,18 +55,26 @@ impl Programs {
     /// # Errors
     /// It is not there, or not of that version; said with what is there and how to get the other.
     pub async fn find(&self, name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
-        let mut found: Vec<Tool> = vec![];
-        let mut silent = vec![];
-        for path in self.candidates(name) {
-            match asked(&path).await {
-                Ok(tool) => found.push(tool),
-                Err(why) => silent.push(format!("{}: {why}", path.display())),
+        let other =
+            |path: &PathBuf| major.is_some_and(|major| folder_says(path).is_some_and(|it| it != major));
+        let (others, likely): (Vec<PathBuf>, _) = self.candidates(name).into_iter().partition(other);
+        let (mut found, mut silent): (Vec<Tool>, _) = (vec![], vec![]);
+        // Those in a folder of another version are asked only to say what there is.
+        for paths in [likely, others] {
+            let answers = join_all(paths.iter().map(|path| asked(path))).await;
+            for (answer, path) in answers.into_iter().zip(&paths) {
+                match answer {
+                    Ok(tool) => found.push(tool),
+                    Err(why) => silent.push(format!("{}: {why}", path.display())),
+                }
+            }
+            let right = found.iter().filter(|tool| major.is_none_or(|major| tool.major == major));
+            // Of equal versions the first.
+            if let Some(best) = right.rev().max_by_key(|tool| numbers(&tool.version)) {
+                return Ok(best.clone());
             }
         }
-        let right = found.iter().filter(|tool| major.is_none_or(|major| tool.major == major));
-        // Of equal versions the first.
-        let best = right.rev().max_by_key(|tool| numbers(&tool.version)).cloned();
-        best.ok_or_else(|| self.missing(name, major, &found, &silent))
+        Err(self.missing(name, major, &found, &silent))
     }
 
     fn candidates(&self, name: &str) -> Vec<PathBuf> {
@@ -119,6 +128,13 @@ fn folders() -> Vec<PathBuf> {
     VERSIONS.into_iter().flat_map(below).collect()
 }
 
+/// The major version that a distribution's folder has in its name; `None` for a program that is in none of them.
+fn folder_says(program: &Path) -> Option<u32> {
+    let folder = program.parent().filter(|bin| bin.ends_with("bin"))?.parent()?;
+    let (_, before) = VERSIONS.into_iter().find(|(parent, _)| folder.parent() == Some(Path::new(parent)))?;
+    numbers(folder.file_name()?.to_str()?.strip_prefix(before)?).first().copied().filter(|it| *it != u32::MAX)
+}
+
 /// Asks a program for its version.
 async fn asked(path: &Path) -> Result<Tool, String> {
     let mut command = Command::new(path);
@@ -147,11 +163,51 @@ fn numbers(version: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn versions_are_numbers() {
         let mut versions = ["15.9", "9.6.24", "17beta1", "15.18", "17.0", "17rc1"];
         versions.sort_by_key(|version| numbers(version));
         assert_eq!(versions, ["9.6.24", "15.9", "15.18", "17beta1", "17rc1", "17.0"]);
+    }
+
+    #[test]
+    fn the_folder_of_a_distribution_says_a_major_version() {
+        let cases = [
+            ("/usr/lib/postgresql/15/bin/pg_dump", Some(15)),
+            ("/usr/lib/postgresql/9.6/bin/pg_dump", Some(9)),
+            ("/usr/pgsql-17/bin/pg_dump", Some(17)),
+            ("/usr/bin/pg_dump", None),
+            ("/usr/local/bin/pg_dump", None),
+            ("/usr/local/15/bin/pg_dump", None),
+            ("/usr/lib/postgresql/15/lib/pg_dump", None),
+            ("/usr/pgsql-/bin/pg_dump", None),
+        ];
+        for (path, major) in cases {
+            assert_eq!(folder_says(Path::new(path)), major, "{path}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test writes the programs that it asks")]
+    fn versions_are_asked_side_by_side_and_of_equal_ones_the_first_is_taken() {
+        let place = tempfile::tempdir().unwrap();
+        let folders: Vec<PathBuf> = (0..3).map(|each| place.path().join(each.to_string())).collect();
+        for (folder, version) in folders.iter().zip(["15.9", "15.18", "15.18"]) {
+            fs::create_dir(folder).unwrap();
+            // Each answers only once all were asked.
+            let script = format!(
+                "#!/bin/sh\n: > {0}.asked\nuntil [ $(ls {1}/*.asked | wc -l) = 3 ]; do :; done\necho 'pg_dump (PostgreSQL) {version}'\n",
+                folder.display(),
+                place.path().display()
+            );
+            fs::write(folder.join("pg_dump"), script).unwrap();
+            fs::set_permissions(folder.join("pg_dump"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let programs = Programs::only_in(folders.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let tool = runtime.block_on(programs.find("pg_dump", Some(15))).unwrap();
+        assert_eq!((tool.path, tool.version.as_str()), (folders[1].join("pg_dump"), "15.18"));
     }
 }

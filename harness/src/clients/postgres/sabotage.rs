@@ -24,7 +24,7 @@ pub async fn sabotage(
     let mut session = Session::open(wire).await?;
     session.ask("BEGIN; SET LOCAL search_path = pg_catalog").await?;
     let (relations, _) = chosen(tables::list(&mut session).await?);
-    let columns = picture::columns(&mut session).await?;
+    let hashes = picture::row_hashes(&mut session).await?;
     // Of an extension's table it may be a row that is not counted.
     let fit = |table: &&TablePicture| table.rows > 0 && table.extension.is_none();
     let mut largest: Vec<&TablePicture> = rows.iter().filter(fit).collect();
@@ -32,14 +32,13 @@ pub async fn sabotage(
     for table in largest.into_iter().take(TRIED) {
         let relation = relations.iter().find(|one| (&*one.schema, &*one.name) == table.table());
         let Some(relation) = relation else { continue };
-        let of = columns.get(&relation.oid).map(String::as_str).unwrap_or_default();
         session.ask("SAVEPOINT before").await?;
-        let before = picture::table(&mut session, relation, of).await?;
+        let before = picture::table(&mut session, relation, &hashes).await?;
         let sql =
             format!("DELETE FROM ONLY {0} WHERE ctid = (SELECT ctid FROM ONLY {0} LIMIT 1)", relation.quoted);
         match session.ask(&sql).await {
             Ok(_) => {
-                let after = picture::table(&mut session, relation, of).await?;
+                let after = picture::table(&mut session, relation, &hashes).await?;
                 session.close().await?;
                 return Ok(Some((before, after)));
             }

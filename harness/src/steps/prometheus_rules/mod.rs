@@ -4,7 +4,7 @@
 mod can_fire;
 mod metrics;
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, StepError, without_reason};
 use crate::clients::prometheus::{self, Rule};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -87,7 +87,7 @@ impl Check for PrometheusRules {
     const NAME: &'static str = "prometheus-rules";
     const EXAMPLE: &'static str = "prometheus-rules: { names: [MinIOCapacityLow], metrics-exist: true, except: { velero_backup_failure_total: it comes with the first failure } }";
     const JUDGES: &'static str = "At least one rule; every one of `names` and `groups` is there; every rule is healthy and was evaluated within two of its intervals; with `metrics-exist`, every selector has series or is excepted. A rule that was not evaluated yet, or cannot be read, is undecided. With `can-fire`, every alert could fire or is excepted.";
-    const RULES: u32 = 1;
+    const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
 
@@ -146,8 +146,7 @@ impl Check for PrometheusRules {
             let why = "`except` says what may be absent or dead; it needs `metrics-exist: true` or `can-fire: true`";
             return Some(why.into());
         }
-        let (without, _) = self.except.iter().find(|(_, reason)| reason.trim().is_empty())?;
-        Some(format!("`except` needs the reason why `{without}` may be absent"))
+        without_reason(&self.except, "be absent")
     }
 }
 

@@ -6,29 +6,34 @@ use promql_parser::parser::token::{T_LAND, T_LUNLESS, TokenType};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
     self, AggregateExpr, BinModifier, BinaryExpr, Call, Expr, FunctionArgs, ParenExpr, SubqueryExpr,
-    UnaryExpr, VectorMatchCardinality,
+    UnaryExpr, VectorMatchCardinality, VectorMatchFillValues,
 };
 
 /// Deeper trees are not walked: they take stack.
 const MAX_DEPTH: usize = 100;
 
-/// Is the tree deeper than is walked?
-pub(super) fn is_too_deep(expr: &Expr) -> bool {
-    fn deeper(expr: &Expr, left: usize) -> bool {
-        let Some(left) = left.checked_sub(1) else { return true };
+/// Why the tree is not taken apart, if it is not.
+pub(super) fn beyond(expr: &Expr) -> Option<&'static str> {
+    fn of(expr: &Expr, left: usize) -> Option<&'static str> {
+        let Some(left) = left.checked_sub(1) else { return Some("its parts are nested too deeply") };
+        let inner = |expr: &Expr| of(expr, left);
         match expr {
-            Expr::Aggregate(it) => {
-                deeper(&it.expr, left) || it.param.as_deref().is_some_and(|param| deeper(param, left))
-            }
-            Expr::Unary(it) => deeper(&it.expr, left),
-            Expr::Binary(it) => deeper(&it.lhs, left) || deeper(&it.rhs, left),
-            Expr::Paren(it) => deeper(&it.expr, left),
-            Expr::Subquery(it) => deeper(&it.expr, left),
-            Expr::Call(it) => it.args.args.iter().any(|argument| deeper(argument, left)),
-            _ => false,
+            Expr::Aggregate(it) => inner(&it.expr).or_else(|| it.param.as_deref().and_then(inner)),
+            Expr::Unary(it) => inner(&it.expr),
+            Expr::Binary(it) if fills(it) => Some("it fills in numbers where a side has none (`fill`)"),
+            Expr::Binary(it) => inner(&it.lhs).or_else(|| inner(&it.rhs)),
+            Expr::Paren(it) => inner(&it.expr),
+            Expr::Subquery(it) => inner(&it.expr),
+            Expr::Call(it) => it.args.args.iter().find_map(|argument| inner(argument)),
+            _ => None,
         }
     }
-    deeper(expr, MAX_DEPTH)
+    of(expr, MAX_DEPTH)
+}
+
+/// Does it pair what has no other?
+fn fills(it: &BinaryExpr) -> bool {
+    it.modifier.as_ref().is_some_and(|modifier| modifier.fill_values != VectorMatchFillValues::default())
 }
 
 /// Does it give one number and no series?

@@ -2,6 +2,7 @@
 //!
 //! Only what Prometheus itself says of names is used: `up` and `…_info` are 0 or 1.
 
+use super::Records;
 use super::calls;
 use super::range::Range;
 use super::value::{Shut, Value};
@@ -15,7 +16,6 @@ use promql_parser::parser::{
     AggregateExpr, BinaryExpr, Expr, MatrixSelector, Offset, SubqueryExpr, VectorMatchCardinality,
     VectorSelector,
 };
-use std::collections::BTreeMap;
 use std::f64::consts::PI;
 
 /// The part of a sum that is the time.
@@ -27,8 +27,7 @@ pub(super) const RECORDS: usize = 8;
 /// What is known beside the expression.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds<'a> {
-    /// The expressions of recording rules by the metric that they record.
-    pub records: &'a BTreeMap<String, Vec<Expr>>,
+    pub records: &'a Records,
     /// How far back a selector looks, in seconds.
     pub lookback: Option<f64>,
     /// How many recorded metrics it stands in.
@@ -80,7 +79,7 @@ impl Bounds<'_> {
         }
         // Names with a colon belong to recording rules; others may be scraped besides.
         match self.records.get(name) {
-            Some(recorded) if name.contains(':') && self.within < RECORDS => {
+            Some(recorded) if name.contains(':') && self.within < RECORDS && !recorded.is_empty() => {
                 let inner = Self { within: self.within + 1, ..*self };
                 let values: Vec<Value> = recorded.iter().map(|expr| inner.of(expr)).collect();
                 let range = values.iter().map(Value::range).fold(Range::NONE, Range::hull);
@@ -170,13 +169,13 @@ impl Bounds<'_> {
                 let alike = part.modifier == whole.modifier && is_plainly_matched(it);
                 let op = (part.op.to_string(), whole.op.to_string());
                 let within = match (op.0.as_str(), op.1.as_str()) {
-                    ("count", "count") => is_fewer(&part.expr, &whole.expr),
+                    ("count", "count") => is_no_more(&part.expr, &whole.expr),
                     ("sum", "sum") => {
                         self.of(&whole.expr).range().lo >= 0.0 && is_fewer(&part.expr, &whole.expr)
                     }
                     ("sum", "count") => {
                         let range = self.of(&part.expr).range();
-                        range.lo >= 0.0 && range.hi <= 1.0 && is_fewer(&part.expr, &whole.expr)
+                        range.lo >= 0.0 && range.hi <= 1.0 && is_no_more(&part.expr, &whole.expr)
                     }
                     _ => false,
                 };
@@ -272,15 +271,32 @@ fn set(it: &BinaryExpr, left: Value, right: Value, expr: &Expr) -> Value {
     }
 }
 
-/// What a comparison is made on, where it lets through some of that.
+/// What a comparison is made on, where it lets through some of that, as it is.
 fn unfiltered(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(it) => unfiltered(&it.expr),
-        Expr::Binary(it) if it.op.is_comparison_operator() && !it.return_bool() => {
-            if it.lhs.value_type() == ValueType::Scalar { unfiltered(&it.rhs) } else { unfiltered(&it.lhs) }
-        }
+    match peeled(expr) {
+        Expr::Binary(it) if !it.return_bool() => compared_side(it).map_or(expr, unfiltered),
         other => other,
     }
+}
+
+/// What comparisons are made on that give one number, or none, for each series of it.
+fn counted(expr: &Expr) -> &Expr {
+    match peeled(expr) {
+        Expr::Binary(it) => compared_side(it).map_or(expr, counted),
+        other => other,
+    }
+}
+
+/// The side of a comparison whose series come out. What is paired by some labels (`on`) comes out with these alone.
+fn compared_side(it: &BinaryExpr) -> Option<&Expr> {
+    let from_right = it.lhs.value_type() == ValueType::Scalar;
+    let is_plain = it.op.is_comparison_operator() && is_plainly_matched(it);
+    is_plain.then_some(if from_right { &*it.rhs } else { &*it.lhs })
+}
+
+/// Does the first give no more series than the second in any group, whatever their values?
+fn is_no_more(part: &Expr, whole: &Expr) -> bool {
+    is_fewer(part, whole) || is_fewer(counted(part), whole)
 }
 
 /// Does the first give a part of the series of the second, each with the same value?

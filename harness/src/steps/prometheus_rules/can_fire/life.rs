@@ -6,11 +6,12 @@ use super::bare::{bare, grouped, is_scalar, paired};
 use super::bounds::{Bounds, peeled};
 use super::class::Reason;
 use super::known::{Given, Known, Stop};
+use super::{Names, Records};
 use promql_parser::parser::token::{T_LAND, T_LOR, T_LUNLESS};
 use promql_parser::parser::{
     self, AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, UnaryExpr, VectorSelector,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How far back is looked, and how often: seconds and seconds. The steps are no multiple of any interval of scraping, for
 /// a saw that is always looked at in the same phase stands still. The shorter ones are for a server that is young.
@@ -47,10 +48,8 @@ pub(super) enum Life {
 /// What there is to decide by.
 pub(super) struct Ground<'a> {
     pub known: &'a Known<'a>,
-    /// The expressions of recording rules by the metric that they record.
-    pub records: &'a BTreeMap<String, Vec<Expr>>,
-    /// The names of all alerts that are loaded.
-    pub alerts: &'a BTreeSet<String>,
+    pub records: &'a Records,
+    pub alerts: &'a Names,
     pub lookback: Option<f64>,
     /// How long the server keeps samples, in seconds.
     pub retention: Option<f64>,

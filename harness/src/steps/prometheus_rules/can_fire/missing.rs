@@ -103,7 +103,7 @@ impl Ground<'_> {
     /// Series of alerts are there only while these are pending or firing.
     fn missing_alert(&self, name: &str, it: &VectorSelector, whole: &Expr) -> Life {
         let mut named = it.matchers.matchers.iter().filter(|matcher| matcher.name == "alertname");
-        if self.alerts.iter().any(|alert| named.clone().all(|matcher| matcher.is_match(alert))) {
+        if self.alerts.keys().any(|alert| named.clone().all(|matcher| matcher.is_match(alert))) {
             return Life::Quiet(format!("`{whole}` is there only while such an alert is pending or firing"));
         }
         let asked = named.next().map_or_else(|| name.to_owned(), ToString::to_string);
@@ -121,6 +121,10 @@ impl Ground<'_> {
         // It has series, but none such: that is a matter of labels.
         if self.within >= RECORDS || (bare.to_string() != name && self.known.count(name)? > 0.0) {
             return Ok(None);
+        }
+        if rules.is_empty() {
+            let why = format!("`{name}` has no series now, and what records it cannot be read");
+            return Ok(Some(Life::Unknown(Reason::concluded("unread", why, BY_HAND))));
         }
         let inner = Ground { within: self.within + 1, ..*self };
         let mut never = None;
@@ -187,4 +191,5 @@ const HAS_GONE: &str = "does its exporter still run and is it scraped, was the m
 const LABEL: &str =
     "which labels does it have (`prometheus-series` lists them), and does relabelling take this one away?";
 const VALUE: &str = "is the value spelt as the exporter spells it? What comes only with its first event stands in `except`, with the reason";
+const BY_HAND: &str = "look by hand what its recording rules say, and whether they are evaluated";
 const RECORD: &str = "mend the recording rule";

@@ -23,11 +23,12 @@ use crate::clients::prometheus::{self, Loaded, Rule};
 use crate::model::{Duration, Finding};
 use class::{Class, Reason};
 use jiff::{SignedDuration, Timestamp};
-use known::{Answer, Asking, Known, Stop};
+use known::{Answer, Asking, Given, Known, Stop};
 use life::Ground;
 use promql_parser::parser::Expr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far back it is looked whether an alert fired: in seconds.
@@ -74,6 +75,19 @@ pub struct Record {
     pub query: String,
 }
 
+/// The expressions of recording rules by the metric that they record; none where one of them cannot be taken apart.
+type Records = BTreeMap<String, Vec<Expr>>;
+
+/// The names of all alerts that are loaded, and how many rules have each.
+type Names = BTreeMap<String, usize>;
+
+/// What all alerts are judged by, until more is known.
+struct Round<'a> {
+    ground: Ground<'a>,
+    /// The names of the alerts that were seen pending or firing; nobody looks before the first alert asks.
+    fired: OnceCell<Result<BTreeSet<String>, Stop>>,
+}
+
 /// An alert, read.
 struct Read<'a> {
     rule: &'a Rule,
@@ -112,9 +126,9 @@ impl CanFire {
             closed: None,
         };
         let most = rules.len().saturating_mul(QUESTIONS_EACH).max(200);
-        let records = seen.read_records();
+        let (records, names) = (seen.read_records(), seen.names());
         for some in rules.chunks(AT_A_TIME) {
-            seen.ask(&read(some), &records, &mut asking, most).await;
+            seen.ask(&read(some), (&records, &names), &mut asking, most).await;
         }
         seen.answers.sort_by(|a, b| a.query.cmp(&b.query));
         seen
@@ -123,13 +137,13 @@ impl CanFire {
     async fn ask(
         &mut self,
         alerts: &[Read<'_>],
-        records: &BTreeMap<String, Vec<Expr>>,
+        loaded: (&Records, &Names),
         asking: &mut Asking<'_>,
         most: usize,
     ) {
         let mut open: Vec<&Read<'_>> = alerts.iter().collect();
         for _ in 0..ROUNDS {
-            let wanted = self.questions(&mut open, records);
+            let wanted = self.questions(&mut open, loaded);
             if wanted.is_empty() || self.answers.len() + wanted.len() > most {
                 break;
             }
@@ -139,24 +153,20 @@ impl CanFire {
     }
 
     /// What has to be known yet, and of which alerts.
-    fn questions(
-        &self,
-        open: &mut Vec<&Read<'_>>,
-        records: &BTreeMap<String, Vec<Expr>>,
-    ) -> BTreeSet<String> {
-        let (known, names) = (Known::of(&self.answers), self.names());
-        let ground = self.ground(&known, records, &names);
-        open.retain(|alert| self.class(alert, &ground).is_err());
+    fn questions(&self, open: &mut Vec<&Read<'_>>, loaded: (&Records, &Names)) -> BTreeSet<String> {
+        let known = Known::of(&self.answers);
+        let round = self.round(&known, loaded);
+        open.retain(|alert| self.class(alert, &round).is_err());
         known.wanted()
     }
 
     /// One finding for each alert.
     pub(super) fn judge(&self, rules: &[Rule], settings: &PrometheusRules) -> Vec<Finding> {
         let (known, records, names) = (Known::of(&self.answers), self.read_records(), self.names());
-        let ground = self.ground(&known, &records, &names);
+        let round = self.round(&known, (&records, &names));
         let mut judged: Vec<Finding> = Vec::new();
         for some in rules.chunks(AT_A_TIME) {
-            judged.extend(read(some).iter().map(|alert| self.finding(alert, &ground, settings)));
+            judged.extend(read(some).iter().map(|alert| self.finding(alert, &round, settings)));
         }
         if judged.is_empty() {
             let help = "the rules that were asked for only record";
@@ -167,8 +177,8 @@ impl CanFire {
         judged
     }
 
-    fn finding(&self, alert: &Read<'_>, ground: &Ground<'_>, settings: &PrometheusRules) -> Finding {
-        let class = self.class(alert, ground).unwrap_or_else(|_| {
+    fn finding(&self, alert: &Read<'_>, round: &Round<'_>, settings: &PrometheusRules) -> Finding {
+        let class = self.class(alert, round).unwrap_or_else(|_| {
             let why = "not all that has to be known was asked";
             Class::Undecided(Reason::concluded("unasked", why, "look by hand"))
         });
@@ -176,55 +186,65 @@ impl CanFire {
         class.finding(name, group, settings.except.get(name).map(String::as_str))
     }
 
-    fn names(&self) -> BTreeSet<String> {
-        self.alerts.iter().cloned().collect()
+    fn names(&self) -> Names {
+        let mut names = Names::new();
+        for alert in &self.alerts {
+            *names.entry(alert.clone()).or_default() += 1;
+        }
+        names
     }
 
-    fn ground<'a>(
-        &self,
-        known: &'a Known<'a>,
-        records: &'a BTreeMap<String, Vec<Expr>>,
-        alerts: &'a BTreeSet<String>,
-    ) -> Ground<'a> {
+    fn round<'a>(&self, known: &'a Known<'a>, (records, alerts): (&'a Records, &'a Names)) -> Round<'a> {
         let lookback = self.lookback.map(|lookback| lookback.0.as_secs_f64());
         let retention = self.retention.as_deref().and_then(kept);
-        Ground { known, records, alerts, lookback, retention, within: 0 }
+        let ground = Ground { known, records, alerts, lookback, retention, within: 0 };
+        Round { ground, fired: OnceCell::new() }
     }
 
-    fn class(&self, alert: &Read<'_>, ground: &Ground<'_>) -> Result<Class, Stop> {
-        let fired = self.has_fired(&alert.rule.name, ground.known)?;
+    fn class(&self, alert: &Read<'_>, round: &Round<'_>) -> Result<Class, Stop> {
+        let fired = self.has_fired(&alert.rule.name, round)?;
         let long_ago = self.at.zip(self.loaded_at).is_some_and(|(at, loaded)| {
             let two = SignedDuration::try_from(alert.rule.interval.0.saturating_mul(2));
             at.duration_since(loaded) > two.unwrap_or(SignedDuration::MAX)
         });
-        verdict::class(alert.rule, alert.tree.as_ref().map_err(String::as_str), fired, long_ago, ground)
+        verdict::class(
+            alert.rule,
+            alert.tree.as_ref().map_err(String::as_str),
+            fired,
+            long_ago,
+            &round.ground,
+        )
     }
 
     /// Was the alert of this name seen pending or firing since its rule was loaded? Where several share the name, it is
     /// not known which.
-    fn has_fired(&self, name: &str, known: &Known<'_>) -> Result<bool, Stop> {
+    fn has_fired(&self, name: &str, round: &Round<'_>) -> Result<bool, Stop> {
         let (Some(at), Some(loaded)) = (self.at, self.loaded_at) else { return Ok(false) };
         let seconds = at.duration_since(loaded).as_secs().min(FIRED_WITHIN);
-        if seconds < 1 || self.alerts.iter().filter(|alert| *alert == name).count() != 1 {
+        if seconds < 1 || round.ground.alerts.get(name) != Some(&1) {
             return Ok(false);
         }
         let query = format!("count by (alertname) (last_over_time(ALERTS[{seconds}s]))");
-        match known.given(&query) {
+        let named = |given: &[Given]| {
+            given.iter().filter_map(|given| given.labels.get("alertname")).cloned().collect()
+        };
+        match round.fired.get_or_init(|| round.ground.known.given(&query).map(named)) {
             Err(Stop::Pending) => Err(Stop::Pending),
             Err(_) => Ok(false),
-            Ok(given) => {
-                Ok(given.iter().any(|given| given.labels.get("alertname").is_some_and(|it| it == name)))
-            }
+            Ok(fired) => Ok(fired.contains(name)),
         }
     }
 
-    fn read_records(&self) -> BTreeMap<String, Vec<Expr>> {
-        let mut records: BTreeMap<String, Vec<Expr>> = BTreeMap::new();
+    fn read_records(&self) -> Records {
+        let mut records = Records::new();
+        let mut unread = Vec::new();
         for Record { name, query } in &self.records {
-            if let Some(tree) = prometheus::tree(query).ok().filter(|tree| !bare::is_too_deep(tree)) {
-                records.entry(name.clone()).or_default().push(tree);
+            match taken(query) {
+                Ok(tree) => records.entry(name.clone()).or_default().push(tree),
+                Err(_) => unread.push(name),
             }
         }
+        records.extend(unread.into_iter().map(|name| (name.clone(), Vec::new())));
         records
     }
 }
@@ -232,7 +252,13 @@ impl CanFire {
 /// The alerts among the rules, read.
 fn read(rules: &[Rule]) -> Vec<Read<'_>> {
     let alerts = rules.iter().filter(|rule| rule.kind != "recording");
-    alerts.map(|rule| Read { rule, tree: prometheus::tree(&rule.query) }).collect()
+    alerts.map(|rule| Read { rule, tree: taken(&rule.query) }).collect()
+}
+
+/// An expression that can be taken apart, or why not.
+fn taken(query: &str) -> Result<Expr, String> {
+    let tree = prometheus::tree(query)?;
+    bare::beyond(&tree).map_or(Ok(tree), |why| Err(why.to_owned()))
 }
 
 /// How long samples are kept, in seconds: `15d`, `15d or 10GiB`.

@@ -217,11 +217,11 @@ proptest! {
             let text = tree.map(|tree| bare(tree, softly).to_string()).unwrap_or_default();
             prop_assert!(prometheus::tree(&text).is_ok(), "{text} of {query}");
         }
-        let records = seen.read_records();
+        let (records, names) = (seen.read_records(), seen.names());
         let mut open: Vec<&Read<'_>> = alerts.iter().collect();
         let mut rounds = 0;
         loop {
-            let wanted = seen.questions(&mut open, &records);
+            let wanted = seen.questions(&mut open, (&records, &names));
             if wanted.is_empty() {
                 break;
             }
@@ -246,14 +246,46 @@ proptest! {
     }
 }
 
+/// Class and reason, by the finding of the rule.
+fn judged(query: &str, seen: &CanFire) -> (String, String) {
+    let found = seen.judge(&[rule(query)], &PrometheusRules::default()).remove(0);
+    let word = |key: &str| found.seen[key].as_str().unwrap_or_default().to_owned();
+    (word("class"), word("reason"))
+}
+
+#[test]
+fn what_fills_in_numbers_is_not_taken_apart() {
+    let mut seen = looked(&[("b:filled", "x + fill (0) y")]);
+    seen.loaded_at = None;
+    for query in ["up > fill (9) y", "sum(up > 5 and on () (x + fill_left (0) y)) > 1"] {
+        assert_eq!(judged(query, &seen), ("undecided".into(), "unread".into()), "{query}");
+    }
+    let empty = ["count(b:filled)", "count(b:filled > 5)"].map(|query| Answer {
+        query: query.into(),
+        result: Vec::new(),
+        doubt: None,
+        refused: false,
+    });
+    seen.answers.extend(empty);
+    assert_eq!(judged("b:filled > 5", &seen), ("undecided".into(), "unread".into()));
+}
+
+/// The range of an expression, and whether it lets nothing through.
+fn comes_to(query: &str) -> (Range, bool) {
+    let seen = looked(&[
+        ("a:up", "up"),
+        ("a:dead", "up > 5"),
+        ("loop:a", "loop:a + 1"),
+        ("b:half", "up"),
+        ("b:half", "holt_winters(x[5m], 0.1, 0.2)"),
+    ]);
+    let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
+    let value = seen.round(&known, (&records, &names)).ground.bounds().of(&prometheus::tree(query).unwrap());
+    (value.range(), value.dead.is_some())
+}
+
 #[test]
 fn what_an_expression_can_come_to() {
-    let of = |query: &str| {
-        let seen = looked(&[("a:up", "up"), ("a:dead", "up > 5"), ("loop:a", "loop:a + 1")]);
-        let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
-        let value = seen.ground(&known, &records, &names).bounds().of(&prometheus::tree(query).unwrap());
-        (value.range(), value.dead.is_some())
-    };
     let from = |lo, hi| (Range::new(lo, hi), false);
     for (query, wanted) in [
         ("up", from(0.0, 1.0)),
@@ -284,8 +316,10 @@ fn what_an_expression_can_come_to() {
         ("sum by (a) (up) / count by (a) (up)", from(0.0, 1.0)),
         ("sum by (a) (up) / count by (b) (up)", (Range::FROM_ZERO, false)),
         ("up / 0", (Range::ALL, false)),
+        // Of what is recorded in two ways one cannot be read.
+        ("b:half", (Range::ALL, false)),
     ] {
-        assert_eq!(of(query), wanted, "{query}");
+        assert_eq!(comes_to(query), wanted, "{query}");
     }
     for dead in [
         "a:dead",
@@ -295,17 +329,52 @@ fn what_an_expression_can_come_to() {
         "absent(vector(1))",
         "count(x > NaN)",
     ] {
-        assert!(of(dead).1, "{dead}");
+        assert!(comes_to(dead).1, "{dead}");
     }
     for alive in [
         "x > 5 and on (a) x < 3",
         "x unless x > 3",
         "x unless y",
+        "x > on (a) y unless x",
         "absent(up > 5)",
         "x * 0 != 0",
         "up > 5 or up",
     ] {
-        assert!(!of(alive).1, "{alive}");
+        assert!(!comes_to(alive).1, "{alive}");
+    }
+}
+
+#[test]
+fn nought_or_one_for_each_series_is_no_more_than_their_count() {
+    let share = (Range::SHARE, false);
+    for (query, wanted) in [
+        ("sum(x == bool 1) / count(x)", share),
+        ("sum by (a) (3 < bool x) / count by (a) (x)", share),
+        ("sum without (a) ((x{b=\"c\"} > 3) == bool 5) / count without (a) (x)", share),
+        ("count((x == bool 1) == 1) / count(x)", share),
+        ("sum(rate(x[5m]) > bool 1) / count(rate(x[5m]))", share),
+        ("sum(x == bool 1) / count(x == bool 1)", share),
+        ("100 * (sum(x == bool 1) / count(x))", (Range::new(0.0, 100.0), false)),
+        // Others are counted, other groups are made, or they are not nought and one.
+        ("sum(x == bool 1) / count(x{a=\"b\"})", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / count(x > 0)", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / count(y)", (Range::FROM_ZERO, false)),
+        ("sum(x offset 1h == bool 1) / count(x)", (Range::FROM_ZERO, false)),
+        ("sum(x{a=\"b\"} == bool 1 or y == bool 1) / count(x)", (Range::FROM_ZERO, false)),
+        ("sum by (a) (x == bool 1) / count by (b) (x)", (Range::FROM_ZERO, false)),
+        ("sum by (a) (x == bool 1) / on () group_left () count(x)", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / count by (a) (x)", (Range::FROM_ZERO, false)),
+        ("sum(2 * (x == bool 1)) / count(x)", (Range::FROM_ZERO, false)),
+        ("2 * sum(x == bool 1) / count(x)", (Range::FROM_ZERO, false)),
+        ("sum(x == bool 1) / sum(x)", (Range::ALL, false)),
+        ("sum(x) / count(x)", (Range::ALL, false)),
+        ("count(x == bool 1) / sum(x == bool 1)", (Range::FROM_ZERO, false)),
+        // What is paired by some labels comes out with these alone, and falls into other groups.
+        ("sum by (a) (x == bool on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
+        ("count by (a) (x > on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
+        ("count by (a) (x > y) / count by (a) (x)", share),
+    ] {
+        assert_eq!(comes_to(query), wanted, "{query}");
     }
 }
 

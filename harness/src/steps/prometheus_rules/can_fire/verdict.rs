@@ -1,6 +1,5 @@
 //! From what was seen to the class of an alert.
 
-use super::bare::is_too_deep;
 use super::class::{Class, Reason};
 use super::known::Stop;
 use super::life::{ENOUGH, Ground, Life, WINDOWS};
@@ -28,9 +27,8 @@ pub(super) fn class(
         return Ok(Class::Living(Reason::good("fired", "it was pending or firing within the last hour")));
     }
     let tree = match tree {
-        Ok(tree) if !is_too_deep(tree) => tree,
-        other => {
-            let why = other.err().unwrap_or("its parts are nested too deeply");
+        Ok(tree) => tree,
+        Err(why) => {
             let help = "this version of Proofmark cannot read the rule's text: look by hand, and put the alert's name into `except`, with the reason";
             return Ok(Class::Undecided(Reason::concluded("unread", why, help)));
         }

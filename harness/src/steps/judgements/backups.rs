@@ -171,7 +171,7 @@ fn nothing_passes_in_a_store_without_backups() {
     assert_eq!(findings[0].help, None);
     let foreign = but(&none, &[("/without-manifest", catalogue()["backups"].clone())]);
     let help = listed(json!({}), &foreign)[0].help.clone().unwrap();
-    assert!(help.starts_with("2 archives have no manifest"), "{help}");
+    assert!(help.starts_with("archives without a manifest: 2"), "{help}");
     // Where one counts, the others are no matter.
     let beside = but(&catalogue(), &[("/without-manifest", catalogue()["backups"].clone())]);
     assert_eq!(listed(json!({"at-least": 3}), &beside)[0].help, None);

@@ -129,7 +129,7 @@ fn nothing_that_was_not_done_passes() {
     );
     let findings = act(json!({"backup-prune": {"keep-last": 2}}), &empty);
     assert_eq!(lines(&findings), ["unverified | there is a backup in s3://b/ | a backup | none"]);
-    assert!(findings[0].help.clone().unwrap().contains("3 archives have no manifest"), "{findings:?}");
+    assert!(findings[0].help.clone().unwrap().contains("archives without a manifest: 3"), "{findings:?}");
 }
 
 #[test]

@@ -396,10 +396,10 @@ fn what_was_recorded_is_judged_again_as_it_was_and_asked_again_as_it_was() {
     }
     // From nothing, with the same answers: no question is left out, and none is new.
     let said = std::mem::take(&mut can_fire.answers);
-    let (alerts, records) = (read(&seen.rules), can_fire.read_records());
+    let (alerts, records, names) = (read(&seen.rules), can_fire.read_records(), can_fire.names());
     let mut open: Vec<&Read<'_>> = alerts.iter().collect();
     for _ in 0..ROUNDS {
-        for asked in can_fire.questions(&mut open, &records) {
+        for asked in can_fire.questions(&mut open, (&records, &names)) {
             let answer = said.iter().find(|answer| answer.query == asked);
             can_fire.answers.push(answer.unwrap_or_else(|| panic!("{asked} was not asked")).clone());
         }

@@ -7,6 +7,8 @@
 #[path = "ground/backups.rs"]
 #[expect(dead_code, reason = "the tests of what is stored use more of it")]
 mod backups;
+#[path = "ground/hook.rs"]
+mod hook;
 #[path = "ground/minio.rs"]
 #[expect(dead_code, reason = "other tests stop it and ask for its health")]
 mod minio;
@@ -18,8 +20,9 @@ mod postgres;
 #[expect(dead_code, reason = "the tests of whole objects play other tricks")]
 mod proxy;
 
-use backups::{BACKUP, DRILL, open, server, stand_in};
+use backups::{BACKUP, DRILL, server, stand_in};
 use fixtures::{Desk, until};
+use hook::{hooked, told};
 use libtest_mimic::Arguments;
 use minio::{Minio, trial};
 use postgres::{POSTGRES_PASSWORD, Postgres};
@@ -62,8 +65,10 @@ fn desk(server: &Postgres, minio: &Minio, place: &str, secret: &str) -> Desk {
     desk
 }
 
+const SECRETS: [&str; 3] = [POSTGRES_PASSWORD, LOGIN.1, "another-secret-key"];
+
 fn no_secret(desk: &Desk) {
-    desk.tells_none_of(&[POSTGRES_PASSWORD, LOGIN.1, "another-secret-key"]);
+    desk.tells_none_of(&SECRETS);
 }
 
 fn refuses() {
@@ -75,11 +80,12 @@ fn refuses() {
         [("store/a", "another-secret-key", "secret"), ("nothere/a", LOGIN.1, "bucket")]
     {
         let desk = desk(&server, &minio, place, secret);
+        let hook = hooked(&desk);
         let ended = desk.run(&["--allow", "change"]);
         assert_eq!(ended.code, Some(1), "{ended:#?}");
         desk.sound(&ended);
-        assert!(open(&desk, "s/backup").contains(words), "{}", open(&desk, "s/backup"));
-        no_secret(&desk);
+        let message = told(&hook, &desk, &SECRETS);
+        assert!(message.contains(words) && desk.files("copies").is_empty(), "{message}");
     }
     let list = runtime.block_on(minio.ask("/store?list-type=2"));
     assert!(list.contains("<KeyCount>0</KeyCount>"), "{list}");
@@ -97,6 +103,7 @@ fn dies() {
     runtime.block_on(minio.put("/store", ""));
     let mut desk = desk(&server, &minio, "store/a", LOGIN.1);
     stand_in(&mut desk, &server, "touch started; while [ ! -e go ]; do sleep 0.02; done; real \"$@\"");
+    let hook = hooked(&desk);
     let running = desk.start_run(&["--allow", "change"]);
     until("it dumps", || desk.path("started").exists().then_some(()));
     minio.kill();
@@ -115,7 +122,8 @@ fn dies() {
     desk.sound(&ended);
     let list = runtime.block_on(minio.ask("/store?list-type=2"));
     assert!(list.contains("<KeyCount>0</KeyCount>"), "{list}");
-    no_secret(&desk);
+    told(&hook, &desk, &SECRETS);
+    assert!(desk.files("copies").is_empty());
 }
 
 fn cut_short() {
@@ -129,9 +137,12 @@ fn cut_short() {
     let environment = std::fs::read_to_string(desk.path("environment.yaml")).unwrap();
     desk.write("environment.yaml", environment.replace(&minio.url, &proxy.url));
     proxy.play("PUT /store/a/*.manifest.json", Trick::CutRequest(500));
+    let hook = hooked(&desk);
     let ended = desk.run(&["--allow", "change"]);
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     desk.sound(&ended);
+    told(&hook, &desk, &SECRETS);
+    assert!(desk.files("copies").is_empty());
     assert!(listed().contains("<KeyCount>0</KeyCount>"), "{}", listed());
     assert_eq!(proxy.forget(), 1, "it was played, and stays until it is forgotten");
     // The answer alone is lost: what stands there is ours, and the backup is made.

@@ -6,6 +6,8 @@
 mod backups;
 #[path = "ground/between.rs"]
 mod between;
+#[path = "ground/hook.rs"]
+mod hook;
 #[path = "ground/postgres.rs"]
 #[expect(dead_code, reason = "the tests of its ways use more of it")]
 mod postgres;
@@ -13,6 +15,7 @@ mod postgres;
 use backups::{BACKUP, DRILL, desk, made_a_database, open, scratch, server, stand_in};
 use between::{Trick, between};
 use fixtures::{Desk, until};
+use hook::{hooked, told};
 use postgres::POSTGRES_PASSWORD;
 use std::fs;
 
@@ -23,17 +26,14 @@ const APP: &str = "
     INSERT INTO bookings SELECT i, 'note ' || i FROM generate_series(1, 500) i;
 ";
 
-const COPIED: &str = "  - { id: backup, act: { backup: { local: copies } } }\n";
-
-/// A backup is tried and fails, with these words, and leaves nothing.
+/// A backup is tried and fails, with these words, of which the webhook is told, and leaves nothing.
 fn fails(desk: &Desk, words: &str) {
-    desk.scenario("s", "", COPIED);
+    let hook = hooked(desk);
     desk.runs("change", 1);
-    let open = open(desk, "s/backup");
-    assert!(open.contains(words), "{words}: {open}");
+    let message = told(&hook, desk, &[POSTGRES_PASSWORD, "top%2Fsecret", "login-password"]);
+    assert!(message.contains(words), "{words}: {message}");
     let left: Vec<String> = desk.files("store").into_keys().chain(desk.files("copies").into_keys()).collect();
     assert!(left.is_empty(), "{words}: {left:?}");
-    desk.tells_none_of(&[POSTGRES_PASSWORD, "login-password"]);
 }
 
 #[test]
@@ -102,7 +102,16 @@ fn a_pg_dump_that_fails_or_leaves_something_out_makes_no_backup() {
         ("exit 0", "is not sound"),
         ("real --exclude-table=users \"$@\"", "20 rows of public.users in the archive"),
         ("real --exclude-table-data=users \"$@\"", "20 rows of public.users in the archive"),
-        ("real \"$@\" > whole; kill -9 $$", "pg_dump ended with"),
+        ("real \"$@\" > whole; kill -9 $$", "pg_dump was ended by signal 9"),
+        (
+            "echo \"not let in as $PGUSER with $PGPASSWORD\" >&2; exit 1",
+            "pg_dump ended with 1: not let in as postgres with",
+        ),
+        // Every session ends, and with the first of them the snapshot.
+        (
+            "psql -qc \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()\" > /dev/null; real \"$@\"",
+            "snapshot",
+        ),
         (
             "psql -qc 'CREATE TABLE IF NOT EXISTS later (n int)'; shift; real \"$@\"",
             "it holds public.later with 0 rows, which the database did not have",
@@ -113,6 +122,17 @@ fn a_pg_dump_that_fails_or_leaves_something_out_makes_no_backup() {
         stand_in(&mut desk, &server, words);
         fails(&desk, said);
     }
+}
+
+#[test]
+fn a_copy_that_cannot_be_kept_and_a_database_that_is_gone_are_told() {
+    let server = server(APP);
+    let mut desk = desk(&server);
+    desk.write("copies", "a file where the folder should be");
+    fails(&desk, "copies");
+    fs::remove_file(desk.path("copies")).unwrap();
+    desk.set("DATABASE_URL", "postgresql://app:login-password@127.0.0.1:1/app");
+    fails(&desk, "127.0.0.1:1");
 }
 
 #[test]

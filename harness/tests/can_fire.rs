@@ -273,7 +273,7 @@ struct Lab {
     // Ends before the folder that its rules are in goes.
     real: Prometheus,
     shop: Server,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn page(more: &str) -> Answer {
@@ -291,7 +291,7 @@ impl Lab {
         let target = shop.url().replace("http://", "");
         let job = format!("  - job_name: shop\n    static_configs: [{{ targets: ['{target}'] }}]\n");
         let real = Prometheus::start(&format!("{job}rule_files: ['{}']\n", file.display()));
-        Self { real, shop, _folder: folder }
+        Self { real, shop, folder }
     }
 }
 
@@ -313,6 +313,20 @@ fn classes(look: &Look) -> BTreeMap<String, (String, String, String)> {
         Some((name, (word("class"), word("reason"), word("why"))))
     };
     look.findings.iter().filter_map(of).collect()
+}
+
+/// With `PROOFMARK_RECORD` in the environment, what was seen and judged becomes what the tests of the judgement read.
+#[expect(clippy::disallowed_methods, reason = "a recording is made where it is asked for")]
+fn keep(look: &Look, folder: &std::path::Path) {
+    if std::env::var_os("PROOFMARK_RECORD").is_none() {
+        return;
+    }
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/recordings/can-fire");
+    let seen = look.seen.to_string().replace(&format!("{}/", folder.display()), "");
+    std::fs::write(place.join("observation.json"), seen + "\n").unwrap();
+    let alerts = look.findings.iter().filter(|finding| finding.what.starts_with("alert "));
+    let lines: Vec<String> = alerts.map(|finding| serde_json::to_string(finding).unwrap()).collect();
+    std::fs::write(place.join("findings.json"), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
 }
 
 fn asks() -> Value {
@@ -351,6 +365,7 @@ async fn the_dead_are_named_and_none_that_lives() {
         }
         if wrong.is_empty() {
             assert_eq!(seen.verdict, Failed);
+            keep(&seen, lab.folder.path());
             return;
         }
         assert!(cx.clock.elapsed() < deadline, "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));

@@ -3,11 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[expect(dead_code, reason = "the tests of what is noticed use more of it")]
+#[path = "ground/backups.rs"]
+mod backups;
 #[expect(dead_code, reason = "the other tests reach a URL")]
 mod ground;
+#[path = "ground/hook.rs"]
+mod hook;
 #[expect(dead_code, reason = "the other tests do all that a store can")]
 #[path = "ground/objects.rs"]
 mod objects;
+#[expect(dead_code, reason = "the tests of its ways use more of it")]
+#[path = "ground/postgres.rs"]
+mod postgres;
 #[path = "ground/program.rs"]
 mod program;
 #[expect(dead_code, reason = "the other tests look through kinds")]
@@ -15,7 +23,9 @@ mod program;
 mod store;
 
 use fixtures::Desk;
+use hook::{hooked, told};
 use libtest_mimic::{Arguments, Trial};
+use postgres::POSTGRES_PASSWORD;
 use program::{UP, desk, server};
 use proofmark::environment::Connection;
 use std::path::{Path, PathBuf};
@@ -47,6 +57,7 @@ fn main() -> ExitCode {
         ("evidence_that_finds_no_room_is_said_and_nothing_passes", evidence as fn()),
         ("reports_and_exports_that_find_no_room_are_said", reports),
         ("objects_that_find_no_room_in_a_folder_are_not_there", folder),
+        ("a_backup_that_finds_no_room_is_none_and_the_webhook_is_told", backup),
     ];
     let trials = trials.map(|(name, test)| {
         let trial = Trial::test(name, move || {
@@ -129,4 +140,39 @@ async fn folder() {
     store.abort("a/b.dump", Some(&id), &objects::leave()).await.unwrap();
     assert_eq!(std::fs::read_dir(place.path().join("a")).unwrap().count(), 0, "and all room is back");
     objects::upload(&store, "a/b.dump", &all[..11 << 20]).await;
+}
+
+/// In the store, and where the copy goes: in the middle of the archive, and, page by page, at every file of a small one.
+fn backup() {
+    // What cannot be packed: some hundred kilobytes.
+    let photos = "CREATE TABLE photos AS SELECT i, sha512(random()::text::bytea) AS photo FROM generate_series(1, 9000) i";
+    let server = backups::server(photos);
+    server.sql("postgres", "CREATE DATABASE small");
+    server.sql("small", "CREATE TABLE bookings AS SELECT 1 AS id");
+    for full in ["store", "copies"] {
+        assert!(fails(&backups::desk(&server), full, "256k").is_some(), "{full}");
+        let mut desk = backups::desk(&server);
+        desk.set("DATABASE_URL", &server.url("small"));
+        let messages = (1..40).map_while(|pages| fails(&desk, full, &format!("{}k", 4 * pages)));
+        let messages: Vec<String> = messages.collect();
+        assert!(messages.len() < 39, "{full}: {messages:?}");
+        assert!(messages.iter().any(|it| it.contains(".manifest.json")), "{full}: {messages:?}");
+    }
+}
+
+/// Why no backup is made where one of both places takes so many bytes; there is none in either then, and the webhook is told.
+fn fails(desk: &Desk, small: &str, bytes: &str) -> Option<String> {
+    let hook = hooked(desk);
+    let _small = Small::mount(&desk.path(small), bytes).unwrap();
+    let ended = desk.run(&["--allow", "change"]);
+    if ended.code == Some(0) {
+        return None;
+    }
+    assert_eq!(ended.code, Some(1), "{small} of {bytes}: {ended:#?}");
+    let message = told(&hook, desk, &[POSTGRES_PASSWORD, "top%2Fsecret"]);
+    assert!(message.contains("the disk is full") || message.contains("No space left"), "{small}: {message}");
+    let left: Vec<String> =
+        ["store", "copies"].iter().flat_map(|place| desk.files(place).into_keys()).collect();
+    assert!(left.is_empty(), "{small} of {bytes}: {message}: {left:?}");
+    Some(message)
 }

@@ -67,6 +67,12 @@ async fn paged(minio: Arc<Minio>) {
     let cx = at(&minio, "paged/many");
     let look = objects(&cx, json!({"matches": "^0100[0-4]$"})).await.unwrap();
     assert_eq!(keys(&look), ["01000", "01001", "01002", "01003", "01004"]);
+    // A limit beyond the first page is held too.
+    for (most, verdict) in [(1004, Verdict::Failed), (1005, Verdict::Passed)] {
+        let many = json!({"backup-catalogue": {"foreign": true, "at-most": most}});
+        let seen = ground::look(&cx, many).await.unwrap();
+        assert_eq!((seen.verdict, &seen.seen["count"]), (verdict, &json!(1005)), "{:?}", seen.findings);
+    }
     let typo = objects(&cx, json!({"prefix": "mny"})).await.unwrap();
     assert_eq!(typo.verdict, Verdict::Failed, "a prefix that is nowhere is 200 and empty");
 }

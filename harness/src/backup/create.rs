@@ -170,13 +170,15 @@ pub async fn create(
     let mut manifest = manifest(&undo, (&snapshot, picture), (&decoded, &dumper.tool.version));
     snapshot.close().await?;
     let began = source.clock.elapsed();
+    let mut whole = vec![];
     for (place, (undo, upload)) in places.iter().zip(uploads) {
-        let whole = Some((decoded.bytes, decoded.sha256.clone()));
-        let promise = promises.promise(&Undo { whole, ..undo })?;
+        let promise =
+            promises.promise(&Undo { whole: Some((decoded.bytes, decoded.sha256.clone())), ..undo })?;
         manifest.archive.version = upload.finish().await?.version;
         (made.stored_bytes, made.stored_sha256) = read_back(&place.store, &manifest).await?;
-        publish(&place.store, &made.manifest, &manifest, &promise).await?;
+        whole.push((&place.store, manifest.clone(), promise));
     }
+    committed(&made.manifest, &whole).await?;
     made.seconds_read_back = seconds(source, began);
     Ok(made)
 }
@@ -325,6 +327,18 @@ async fn read_back(store: &Store<'_>, manifest: &Manifest) -> Result<(u64, Strin
     Err(BackupError::Failed(format!(
         "expected the store to give back the {bytes} bytes of `{key}` with SHA-256 {sha256}, but it gave {seen}"
     )))
+}
+
+/// Writes every manifest, once all archives are whole. Who is told that no backup was made finds none in any place.
+async fn committed(key: &str, whole: &[(&Store<'_>, Manifest, impl Leave)]) -> Result<(), BackupError> {
+    for (at, (store, manifest, promise)) in whole.iter().enumerate() {
+        let Err(error) = publish(store, key, manifest, promise).await else { continue };
+        for (store, _, promise) in &whole[..at] {
+            store.delete(key, promise).await?;
+        }
+        return Err(error);
+    }
+    Ok(())
 }
 
 async fn publish(

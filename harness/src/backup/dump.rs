@@ -7,7 +7,7 @@
 use super::archive::{self, Decoded, Outcome};
 use super::{BackupError, create};
 use crate::clients::ClientError;
-use crate::clients::command::{Streamed, Streaming};
+use crate::clients::command::{Finished, Streamed, Streaming};
 use crate::clients::docker::Container;
 use crate::clients::http::Wire;
 use crate::clients::objects::Upload;
@@ -88,7 +88,7 @@ impl Dumper {
         uploads: &mut [(create::Undo, Upload<'_>)],
     ) -> Result<Decoded, BackupError> {
         let words = ["--format=custom", "--compress=1", "--no-password", "--lock-wait-timeout=30s"];
-        let words = words.map(str::to_owned).into_iter().chain([format!("--snapshot={snapshot}")]);
+        let words = [format!("--snapshot={snapshot}")].into_iter().chain(words.map(str::to_owned));
         let (argv, env) = self.tool.call(words, &self.way.variables, false);
         let started = Streamed { argv: &argv, env: &env, input: false };
         let mut dump = Streaming::reading(started, (source.clock, source.log))?;
@@ -115,7 +115,7 @@ impl Dumper {
             drop(sender);
             let ended = dump.end().await?;
             if ended.exit != Some(0) {
-                return Err(BackupError::Failed(self.why(&ended.how, ended.stderr.trim())));
+                return Err(BackupError::Failed(self.why(&ended)));
             }
             Ok(())
         };
@@ -133,11 +133,8 @@ impl Dumper {
     }
 
     /// Why pg_dump gave up. A snapshot is known to the server that exported it and to no other.
-    fn why(&self, how: &str, said: &str) -> String {
-        let told = match said {
-            "" => format!("pg_dump ended with {how} and said nothing"),
-            said => format!("pg_dump ended with {how}: {said}"),
-        };
+    fn why(&self, ended: &Finished) -> String {
+        let (told, said) = (ended.failed("pg_dump"), &ended.stderr);
         let Some((Inside { container, .. }, Address { port, database, .. })) = &self.inside else {
             return told;
         };

@@ -132,7 +132,7 @@ pub(super) async fn told(fetched: &Fetched, words: &[&str], wire: Wire<'_>) -> R
     if ended.exit == Some(0) {
         return Ok(String::from_utf8_lossy(&text).into_owned());
     }
-    Err(BackupError::Failed(format!("pg_restore ended with {}: {}", ended.how, ended.stderr.trim())))
+    Err(BackupError::Failed(ended.failed("pg_restore")))
 }
 
 /// Lines of an archive's list in a file without a name, for as long as it is held, and the word that names it to

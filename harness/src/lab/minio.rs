@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -94,6 +95,22 @@ pub enum MinioBreak {
         /// What it is now; nothing removes it.
         becomes: Option<FileSpec>,
     },
+    /// There are so many objects more.
+    Objects {
+        /// `bucket/key`, in which `{n}` is the number of each: `00`, `01`, ….
+        path: String,
+        /// How many.
+        count: usize,
+        /// What each of them is.
+        each: FileSpec,
+    },
+    /// What is stored is not what stays: of each archive so many bytes are left once its manifest was written.
+    CutsShort {
+        /// The bucket.
+        bucket: String,
+        /// How many bytes are left.
+        after: usize,
+    },
 }
 
 /// What a login may do in every bucket.
@@ -116,9 +133,16 @@ pub struct Minio {
     /// Where it listens: `http://127.0.0.1:9000`.
     pub url: String,
     process: Option<Process>,
-    owner: AwsCredential,
+    owner: Owner,
     clock: Clock,
     folder: PathBuf,
+}
+
+/// Asks a MinIO as its owner.
+#[derive(Debug, Clone)]
+pub(super) struct Owner {
+    url: String,
+    key: Arc<AwsCredential>,
 }
 
 impl Minio {
@@ -132,8 +156,9 @@ impl Minio {
     /// # Errors
     /// Where it was not built, or is not ready within a minute.
     pub async fn start(folder: &Path, (access, secret): (&str, &str)) -> Result<Self, LabError> {
-        let owner = AwsCredential { key_id: access.to_owned(), secret_key: secret.to_owned(), token: None };
+        let key = AwsCredential { key_id: access.to_owned(), secret_key: secret.to_owned(), token: None };
         let (url, folder) = (format!("http://{}", free_address()?), folder.to_path_buf());
+        let owner = Owner { url: url.clone(), key: Arc::new(key) };
         let mut started = Self { url, process: None, owner, clock: Clock::real(), folder };
         started.again()?;
         let deadline = started.clock.elapsed() + STARTS_WITHIN;
@@ -158,11 +183,11 @@ impl Minio {
         command
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)
-            .args(["server", "--quiet", "--address", self.url.trim_start_matches("http://")])
+            .args(["server", "--quiet", "--address", self.owner.authority()])
             .arg(self.folder.join("drive"))
             .env("HOME", &self.folder)
-            .env("MINIO_ROOT_USER", &self.owner.key_id)
-            .env("MINIO_ROOT_PASSWORD", &self.owner.secret_key)
+            .env("MINIO_ROOT_USER", &self.owner.key.key_id)
+            .env("MINIO_ROOT_PASSWORD", &self.owner.key.secret_key)
             .env("MINIO_BROWSER", "off")
             .env("MINIO_UPDATE", "off");
         self.process = Some(Process::start_command("minio", command, Signal::SIGKILL)?);
@@ -200,37 +225,13 @@ impl Minio {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<String, LabError> {
-        let wrong = |why: String| LabError::Wrong(format!("MinIO: {method} {target}: {why}"));
-        let request = self.signed(method, target, headers, body).map_err(wrong)?;
-        let client = client()?;
-        let answer = client.execute(request).await.map_err(|error| wrong(error.to_string()))?;
-        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
-        if status.is_success() { Ok(text) } else { Err(wrong(format!("{status} {text}"))) }
+        let answer = self.owner.send(method, target, headers, body).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    fn signed(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<reqwest::Request, String> {
-        let url = format!("{}{target}", self.url);
-        let mut request = HttpRequest::new(HttpRequestBody::from(body.to_vec()));
-        *request.method_mut() = method.parse().map_err(|_| "no method")?;
-        *request.uri_mut() = url.parse().map_err(|_| "no address")?;
-        for (name, value) in headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
-            request.headers_mut().insert(name, value.parse().map_err(|_| "no value of a header")?);
-        }
-        let authorizer = AwsAuthorizer::new(&self.owner, "s3", "us-east-1");
-        authorizer.try_authorize(&mut request, None).map_err(|error| error.to_string())?;
-        let url = Url::parse(&url).map_err(|error| error.to_string())?;
-        let mut signed = reqwest::Request::new(request.method().clone(), url);
-        signed.headers_mut().clone_from(request.headers());
-        *signed.timeout_mut() = Some(ANSWERS_WITHIN);
-        *signed.body_mut() = Some(body.to_vec().into());
-        Ok(signed)
+    /// Asks it as its owner.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner.clone()
     }
 
     /// Makes what the description names. Gives back the secret keys by login.
@@ -245,7 +246,7 @@ impl Minio {
         for (name, right) in &spec.logins {
             let secret = hex::encode(rand::random::<[u8; 16]>());
             let account = json!({ "secretKey": secret, "status": "enabled" }).to_string();
-            let account = sealed(&self.owner.secret_key, account.as_bytes())?;
+            let account = sealed(&self.owner.key.secret_key, account.as_bytes())?;
             self.send("PUT", &format!("/minio/admin/v3/add-user?accessKey={name}"), &[], &account).await?;
             self.allow(name, *right).await?;
             secrets.insert(name.clone(), secret);
@@ -273,6 +274,13 @@ impl Minio {
             MinioBreak::Object { path, becomes: None } => {
                 self.send("DELETE", &format!("/{path}"), &[], b"").await.map(drop)
             }
+            MinioBreak::Objects { path, count, each } => {
+                for number in 0..*count {
+                    self.put(&path.replace("{n}", &format!("{number:02}")), each).await?;
+                }
+                Ok(())
+            }
+            MinioBreak::CutsShort { .. } => Err(LabError::Wrong("a world puts this before its MinIO".into())),
         }
     }
 
@@ -310,6 +318,65 @@ impl Minio {
             "url": format!("s3://{}", store.at), "endpoint": self.url,
             "access-key": key("access"), "secret-key": key("secret"),
         })
+    }
+}
+
+impl Owner {
+    /// `host:port`.
+    pub(super) fn authority(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Leaves so many bytes of the object at `/bucket/key`.
+    pub(super) async fn cut_short(&self, path: &str, after: usize) -> Result<(), LabError> {
+        let mut bytes = self.send("GET", path, &[], b"").await?;
+        bytes.truncate(after);
+        self.send("PUT", path, &[], &bytes).await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Vec<u8>, LabError> {
+        let wrong = |why: String| LabError::Wrong(format!("MinIO: {method} {target}: {why}"));
+        let request = self.signed(method, target, headers, body).map_err(wrong)?;
+        let client = client()?;
+        let answer = client.execute(request).await.map_err(|error| wrong(error.to_string()))?;
+        let status = answer.status();
+        let said = answer.bytes().await.map_err(|error| wrong(error.to_string()))?;
+        if status.is_success() {
+            Ok(said.to_vec())
+        } else {
+            Err(wrong(format!("{status} {}", String::from_utf8_lossy(&said))))
+        }
+    }
+
+    fn signed(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<reqwest::Request, String> {
+        let url = format!("{}{target}", self.url);
+        let mut request = HttpRequest::new(HttpRequestBody::from(body.to_vec()));
+        *request.method_mut() = method.parse().map_err(|_| "no method")?;
+        *request.uri_mut() = url.parse().map_err(|_| "no address")?;
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+            request.headers_mut().insert(name, value.parse().map_err(|_| "no value of a header")?);
+        }
+        let authorizer = AwsAuthorizer::new(&self.key, "s3", "us-east-1");
+        authorizer.try_authorize(&mut request, None).map_err(|error| error.to_string())?;
+        let url = Url::parse(&url).map_err(|error| error.to_string())?;
+        let mut signed = reqwest::Request::new(request.method().clone(), url);
+        signed.headers_mut().clone_from(request.headers());
+        *signed.timeout_mut() = Some(ANSWERS_WITHIN);
+        *signed.body_mut() = Some(body.to_vec().into());
+        Ok(signed)
     }
 }
 

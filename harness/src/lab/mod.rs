@@ -16,6 +16,7 @@ mod prometheus;
 mod rules;
 mod sealed;
 mod service;
+mod spoiler;
 mod twin;
 mod volume;
 mod world;

@@ -104,7 +104,9 @@ impl Twin {
     pub fn below(mut self, folder: &Path) -> Self {
         for one in &mut self.breaks {
             if let Break::File { becomes: Some(file), .. }
-            | Break::Minio(MinioBreak::Object { becomes: Some(file), .. }) = one
+            | Break::Minio(
+                MinioBreak::Object { becomes: Some(file), .. } | MinioBreak::Objects { each: file, .. },
+            ) = one
             {
                 file.below(folder);
             }

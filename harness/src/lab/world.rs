@@ -5,9 +5,10 @@ use super::app::App;
 use super::process::free_address;
 use super::rules::Rules;
 use super::service::{Service, ServiceSpec};
+use super::spoiler::Spoiler;
 use super::{
-    Alertmanager, AppSpec, Break, Cluster, FileSpec, LabError, Minio, MinioSpec, Postgres, PostgresSpec,
-    Prometheus, Watches, alertmanager, daemon, has, minio, postgres,
+    Alertmanager, AppSpec, Break, Cluster, FileSpec, LabError, Minio, MinioBreak, MinioSpec, Postgres,
+    PostgresSpec, Prometheus, Watches, alertmanager, daemon, has, minio, postgres,
 };
 use crate::clock::Clock;
 use serde::Deserialize;
@@ -34,6 +35,9 @@ const SCRAPED_WITHIN: Duration = Duration::from_secs(60);
 /// The connections to the systems that a world may have.
 const ALERTMANAGER: &str = "alertmanager";
 const POSTGRES: &str = "postgres";
+
+/// The file of its URL, which holds a password.
+const POSTGRES_URL: &str = "postgres.url";
 
 /// The connection to a store, and its folder.
 const STORE: &str = "store";
@@ -137,6 +141,7 @@ pub struct World {
     alertmanager: Option<Alertmanager>,
     postgres: Option<Postgres>,
     minio: Option<Minio>,
+    spoiler: Option<Spoiler>,
     rules: Rules,
     apps: BTreeMap<String, App>,
     services: BTreeMap<String, Service>,
@@ -157,8 +162,7 @@ impl World {
     pub async fn start(spec: &WorldSpec) -> Result<Self, LabError> {
         let folder = tempfile::Builder::new().prefix("proofmark-lab-").tempdir();
         let folder = folder.map_err(LabError::io("making a temporary folder"))?;
-        let place = folder.path();
-        let clock = Clock::real();
+        let (place, clock) = (folder.path(), Clock::real());
         furnish(spec, place, &clock).await?;
         let (apps, services) = started(spec, place, &clock).await?;
         let (mut jobs, mut addresses) = (BTreeMap::<String, Vec<String>>::new(), BTreeMap::new());
@@ -202,6 +206,7 @@ impl World {
             alertmanager,
             postgres,
             minio,
+            spoiler: None,
             rules,
             apps,
             services,
@@ -326,12 +331,23 @@ impl World {
             Break::Silence(labels) => {
                 self.alertmanager.as_ref().ok_or_else(|| missing(ALERTMANAGER))?.silence(labels).await
             }
-            Break::Minio(one) => {
-                let minio = self.minio.as_ref().ok_or_else(|| missing("MinIO"))?;
-                Box::pin(minio.suffer(one)).await
-            }
+            Break::Minio(one) => Box::pin(self.spoil(one)).await,
             Break::Sql(text) => self.postgres.as_ref().ok_or_else(|| missing(POSTGRES))?.sql(text).await,
         }
+    }
+
+    /// Breaks MinIO, or puts before it what does.
+    async fn spoil(&mut self, one: &MinioBreak) -> Result<(), LabError> {
+        let missing = || LabError::Wrong("this world has no MinIO".into());
+        let minio = self.minio.as_ref().ok_or_else(missing)?;
+        let MinioBreak::CutsShort { bucket, after } = one else { return minio.suffer(one).await };
+        let spoiler = Spoiler::start(minio.owner(), bucket, *after).await?;
+        let (own, through) = (json!(minio.url), json!(spoiler.url));
+        for store in self.stores.values_mut().filter(|store| store["endpoint"] == own) {
+            store["endpoint"] = through.clone();
+        }
+        self.spoiler = Some(spoiler);
+        self.write_environment().await
     }
 
     /// Ends everything, in order.
@@ -350,15 +366,14 @@ impl World {
         }
     }
 
-    /// As JSON, which is YAML too. The database's URL holds a password, so it stands in a file of its own.
+    /// As JSON, which is YAML too. Passwords stand in files of their own.
     async fn write_environment(&self) -> Result<(), LabError> {
         let connections = self.addresses.iter().map(|(name, url)| (name.clone(), json!({ "url": url })));
         let mut connections: BTreeMap<String, Value> = connections.collect();
         connections.insert(RECEIVER.to_owned(), json!({ "url": format!("http://{}", self.receiver) }));
-        if let Some(database) = &self.postgres {
-            let secret = self.folder.path().join("postgres.url");
+        if self.postgres.is_some() {
+            let secret = self.folder.path().join(POSTGRES_URL);
             connections.insert(POSTGRES.to_owned(), json!({ "url": { "file": secret } }));
-            postgres::write_private(&secret, &database.url())?;
         }
         connections.extend(self.stores.clone());
         let text = json!({ "proofmark": crate::model::FORMAT, "connections": connections });
@@ -444,5 +459,7 @@ async fn database(
     let open = tokio::fs::set_permissions(folder, Permissions::from_mode(0o711)).await;
     open.map_err(LabError::io(format!("opening {}", folder.display())))?;
     let sql = spec.sql.iter().map(here).collect();
-    Postgres::start(&place, &PostgresSpec { sql, ..spec.clone() }).await.map(Some)
+    let postgres = Postgres::start(&place, &PostgresSpec { sql, ..spec.clone() }).await?;
+    postgres::write_private(&folder.join(POSTGRES_URL), &postgres.url())?;
+    Ok(Some(postgres))
 }

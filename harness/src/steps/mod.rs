@@ -440,6 +440,8 @@ mod backup_verify;
 mod command;
 mod file;
 mod http;
+#[cfg(test)]
+mod judgements;
 mod log_lines;
 mod metrics;
 mod prometheus_alerts;

@@ -68,6 +68,15 @@ pub struct Finished {
     pub stderr: String,
 }
 
+impl Finished {
+    /// How the program of this name failed, and what it said: `pg_dump ended with 1: no such table`.
+    pub fn failed(&self, program: &str) -> String {
+        let (verb, said) = (if self.exit.is_some() { "ended with" } else { "was" }, self.stderr.trim());
+        let said = if said.is_empty() { " and said nothing".to_owned() } else { format!(": {said}") };
+        format!("{program} {verb} {}{said}", self.how)
+    }
+}
+
 impl Streaming {
     /// Starts a program that only reads.
     ///

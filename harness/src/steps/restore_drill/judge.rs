@@ -3,7 +3,7 @@
 use super::{Into, RestoreDrill, live};
 use crate::backup::compare::{Comparison, Difference, TablePair};
 use crate::backup::drill::{Drilled, Tier};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, Verdict};
 use crate::steps::archive::{decoded, digest, named, tables};
 
 /// Judges from the settings and what was seen alone.
@@ -44,6 +44,9 @@ pub(super) fn judge(asked: &RestoreDrill, seen: &Drilled) -> Vec<Finding> {
             findings.push(control(seen));
         }
         findings.extend(asked.rto.map(|target| recovery(target, seen)));
+    }
+    if seen.comparison.is_none() && findings.iter().all(|finding| finding.verdict == Verdict::Passed) {
+        findings.push(Finding::undecided("what came back is compared", "a comparison", "there was none"));
     }
     findings.extend(asked.rpo.map(|target| age(target, seen)));
     findings

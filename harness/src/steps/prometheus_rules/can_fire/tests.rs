@@ -377,3 +377,34 @@ fn nought_or_one_for_each_series_is_no_more_than_their_count() {
         assert_eq!(comes_to(query), wanted, "{query}");
     }
 }
+
+/// What a real Prometheus was asked about the alerts of `tests/can_fire.rs` and said, and what was judged of it then. That
+/// test makes it anew with `PROOFMARK_RECORD=1`.
+const SEEN: &str = include_str!("../../../../../fixtures/recordings/can-fire/observation.json");
+const JUDGED: &str = include_str!("../../../../../fixtures/recordings/can-fire/findings.json");
+
+#[test]
+fn what_was_recorded_is_judged_again_as_it_was_and_asked_again_as_it_was() {
+    let seen: super::super::Seen = serde_json::from_str(SEEN).unwrap();
+    let judged: Vec<Finding> = serde_json::from_str(JUDGED).unwrap();
+    let mut can_fire = seen.can_fire.unwrap();
+    let findings = can_fire.judge(&seen.rules, &PrometheusRules::default());
+    assert!(judged.len() > 180, "{}", judged.len());
+    assert_eq!(findings.len(), judged.len());
+    for (finding, judged) in findings.iter().zip(&judged) {
+        assert_eq!(finding, judged);
+    }
+    // From nothing, with the same answers: no question is left out, and none is new.
+    let said = std::mem::take(&mut can_fire.answers);
+    let (alerts, records, names) = (read(&seen.rules), can_fire.read_records(), can_fire.names());
+    let mut open: Vec<&Read<'_>> = alerts.iter().collect();
+    for _ in 0..ROUNDS {
+        for asked in can_fire.questions(&mut open, (&records, &names)) {
+            let answer = said.iter().find(|answer| answer.query == asked);
+            can_fire.answers.push(answer.unwrap_or_else(|| panic!("{asked} was not asked")).clone());
+        }
+    }
+    let queries = |answers: &[Answer]| answers.iter().map(|it| it.query.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(queries(&can_fire.answers), queries(&said));
+    assert_eq!(can_fire.answers.len(), said.len(), "each is asked once");
+}

@@ -1,0 +1,87 @@
+//! Observations in, findings out: what the kinds about backups, stores and routes conclude, without a system to ask.
+
+#![expect(clippy::needless_pass_by_value, reason = "settings are written where they are judged by")]
+
+mod backups;
+mod drills;
+mod prunings;
+mod routes;
+mod stores;
+
+use super::{AnyAct, AnyCheck};
+use crate::model::{Finding, Verdict};
+use serde_json::Value;
+
+/// When it is judged.
+const AT: &str = "2026-02-16T12:00:00Z";
+
+/// A finding as one line: `failed | how many there are | at most 1 | 2`.
+fn line(finding: &Finding) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let verdict = match finding.verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::Unverified => "unverified",
+        Verdict::Skipped => "skipped",
+    };
+    format!("{verdict} | {} | {} | {}", finding.what, text(&finding.expected), text(&finding.seen))
+}
+
+fn lines(findings: &[Finding]) -> Vec<String> {
+    findings.iter().map(line).collect()
+}
+
+/// What a check with these settings concludes.
+fn check(kind: Value, seen: &Value) -> Vec<Finding> {
+    let check: AnyCheck = serde_json::from_value(kind).unwrap();
+    assert_eq!(check.mistake(), None);
+    check.judge(seen, AT.parse().unwrap())
+}
+
+/// What an act with these settings concludes.
+fn act(kind: Value, seen: &Value) -> Vec<Finding> {
+    let act: AnyAct = serde_json::from_value(kind).unwrap();
+    assert_eq!(act.mistake(), None);
+    act.judge(seen, AT.parse().unwrap())
+}
+
+/// What is concluded once a change should be back.
+fn back(kind: &str, undo: &Value, seen: &Value) -> Vec<String> {
+    lines(&AnyAct::judge_reverted(kind, undo, seen, AT.parse().unwrap()))
+}
+
+/// The same observation, where this is otherwise.
+fn but(seen: &Value, changes: &[(&str, Value)]) -> Value {
+    let mut seen = seen.clone();
+    for (pointer, value) in changes {
+        *seen.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value.clone();
+    }
+    seen
+}
+
+/// The lines that did not pass.
+fn open(findings: &[Finding]) -> Vec<String> {
+    findings.iter().filter(|finding| finding.verdict != Verdict::Passed).map(line).collect()
+}
+
+/// A mistake in the settings of a check or an act.
+fn mistake(kind: Value) -> Option<String> {
+    match serde_json::from_value::<AnyCheck>(kind.clone()) {
+        Ok(check) => check.mistake(),
+        Err(_) => serde_json::from_value::<AnyAct>(kind).unwrap().mistake(),
+    }
+}
+
+#[test]
+fn the_list_that_a_kind_counts_itself_is_named() {
+    for (kind, list) in [
+        ("alertmanager-routes", Some("$.alerts")),
+        ("backup-catalogue", Some("$.backups")),
+        ("s3-objects", Some("$.objects")),
+        ("s3-bucket", None),
+        ("backup-verify", None),
+    ] {
+        let check: AnyCheck = serde_json::from_value(serde_json::json!({ kind: {} })).unwrap();
+        assert_eq!(check.counted(), list, "{kind}");
+    }
+}

@@ -64,7 +64,7 @@ impl Check for S3Objects {
     const EXAMPLE: &'static str =
         "s3-objects: { prefix: postgres/, matches: '\\.dump$', newest-within: 25h, min-size: 1 }";
     const JUDGES: &'static str = "At least one object (or as many as `count` says); with `newest-within` the newest is that new, with `min-size` none is smaller. A newest that lies in the future is undecided, and so is an empty list where an object may hide the folder.";
-    const RULES: u32 = 1;
+    const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &["store"];
     type Seen = Seen;
 

@@ -120,7 +120,7 @@ impl Act for RestoreDrill {
     const EXAMPLE: &'static str =
         "restore-drill: { backup: newest, into: scratch, tier: T3, rto: 10m, rpo: 25h }";
     const JUDGES: &'static str = "There is a backup; its archive is the one that the manifest names and decodes to its end; it is restored without an error; every table has as many rows as it had. From T3 on every row, object of the schema, sequence and large object is the same, and no index is invalid; with T4 a row that is taken away is noticed. Every query gives a row. With `live`, that every table has as many rows as there, within `tolerance`. With `rto` and `rpo`, that they are kept. When it is over, that the scratch database is gone.";
-    const RULES: u32 = 1;
+    const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &[SERVER, STORE, LIVE];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
     type Done = Drilled;

@@ -108,7 +108,7 @@ fn processes() -> Vec<(i32, String)> {
 
 /// The program out here that waits for the pg_dump in this container.
 fn client(server: &Contained) -> (i32, String) {
-    let dumps = format!(" {} pg_dump --format", server.name);
+    let dumps = format!(" {} pg_dump --snapshot", server.name);
     processes()
         .into_iter()
         .find(|(_, line)| line.starts_with("docker exec ") && line.contains(&dumps))

@@ -97,7 +97,7 @@ pub struct Made {
     pub seconds_snapshot: f64,
     /// Seconds of the dump, with all that is done at the same time.
     pub seconds_dump: f64,
-    /// Seconds of reading it back.
+    /// Seconds of reading it back, from every place.
     pub seconds_read_back: f64,
 }
 
@@ -169,17 +169,17 @@ pub async fn create(
     made.rows = made.tables.iter().map(|table| table.rows).sum();
     let mut manifest = manifest(&undo, (&snapshot, picture), (&decoded, &dumper.tool.version));
     snapshot.close().await?;
-    let began = source.clock.elapsed();
     let mut whole = vec![];
     for (place, (undo, upload)) in places.iter().zip(uploads) {
         let promise =
             promises.promise(&Undo { whole: Some((decoded.bytes, decoded.sha256.clone())), ..undo })?;
         manifest.archive.version = upload.finish().await?.version;
+        let began = source.clock.elapsed();
         (made.stored_bytes, made.stored_sha256) = read_back(&place.store, &manifest).await?;
+        made.seconds_read_back += seconds(source, began);
         whole.push((&place.store, manifest.clone(), promise));
     }
     committed(&made.manifest, &whole).await?;
-    made.seconds_read_back = seconds(source, began);
     Ok(made)
 }
 

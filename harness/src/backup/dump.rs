@@ -21,9 +21,6 @@ use futures_util::stream::poll_fn;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-/// So many bytes of the dump at once.
-const CHUNK: usize = 256 << 10;
-
 /// A pg_dump in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -97,20 +94,14 @@ impl Dumper {
         let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
         let stream = poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Ok::<Bytes, ClientError>)));
         let pump = async {
-            loop {
-                let mut chunk = vec![0; CHUNK];
-                let read = dump.stdout.read(&mut chunk).await?;
-                if read == 0 {
-                    break;
-                }
-                chunk.truncate(read);
+            while let Some(chunk) = dump.stdout.full().await? {
                 for (_, upload) in uploads.iter_mut() {
                     upload.write(&chunk).await?;
                 }
-                dumped += read as u64;
+                dumped += chunk.len() as u64;
                 source.log.far(|far| far.bytes = Some((dumped, None)));
                 // Who decodes may have seen enough to say no; that is told when it ends.
-                sender.send(Bytes::from(chunk)).await.ok();
+                sender.send(chunk).await.ok();
             }
             drop(sender);
             let ended = dump.end().await?;

@@ -185,13 +185,10 @@ pub async fn refill(
 /// `false`: whoever writes them has ended.
 async fn send(from: &mut Streaming, to: &mut Input, target: &Named) -> Result<bool, ClientError> {
     let mut going = to.write(target.before().as_bytes()).await?;
-    let mut room = vec![0; 256 << 10];
-    loop {
-        match from.stdout.read(&mut room).await? {
-            0 => return Ok(going),
-            read => going = going && to.write(&room[..read]).await?,
-        }
+    while let Some(piece) = from.stdout.next().await? {
+        going = going && to.write(&piece).await?;
     }
+    Ok(going)
 }
 
 /// The lines of the archive's list that are the data of these tables, in their order; with `sequences` where each of

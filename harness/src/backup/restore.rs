@@ -86,9 +86,8 @@ pub async fn restore(
     let mut running = Streaming::changing(started, (target.clock, target.log), leave)?;
     if piped {
         let Streaming { stdin, stdout, .. } = &mut running;
-        let mut said = vec![0; 64 << 10];
         let drain = async {
-            while stdout.read(&mut said).await? > 0 {}
+            while stdout.next().await?.is_some() {}
             Ok::<(), ClientError>(())
         };
         let unfenced =
@@ -121,12 +120,9 @@ pub(super) async fn told(fetched: &Fetched, words: &[&str], wire: Wire<'_>) -> R
     argv.push(fetched.path().display().to_string());
     let mut running =
         Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
-    let (mut text, mut room) = (vec![], vec![0; 64 << 10]);
-    loop {
-        match running.stdout.read(&mut room).await? {
-            0 => break,
-            read => text.extend_from_slice(&room[..read]),
-        }
+    let mut text = vec![];
+    while let Some(piece) = running.stdout.next().await? {
+        text.extend_from_slice(&piece);
     }
     let ended = running.end().await?;
     if ended.exit == Some(0) {

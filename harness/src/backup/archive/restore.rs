@@ -16,9 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// So much is read at once of what pg_restore says.
-const CHUNK: usize = 128 << 10;
-
 /// For so long it may neither read nor write while it could: damage can make it run for ever.
 pub(super) const STUCK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
@@ -147,13 +144,12 @@ async fn give(from: &mut Pieces, to: &mut Input, mut walk: Option<Walk>, given: 
 }
 
 async fn take(from: &mut Output, counter: &mut Counter, given: &Given) -> Result<(), Stop> {
-    let mut room = vec![0; CHUNK];
     let mut before = 0;
     loop {
-        match timeout(STUCK, from.read(&mut room)).await {
+        match timeout(STUCK, from.next()).await {
             Ok(read) => match read? {
-                0 => return Ok(()),
-                read => counter.feed(&room[..read]),
+                Some(piece) => counter.feed(&piece),
+                None => return Ok(()),
             },
             Err(_) if given.waits.load(Relaxed) || given.bytes.load(Relaxed) != before => {
                 before = given.bytes.load(Relaxed);

@@ -5,12 +5,16 @@ use super::{Ended, Group, Stream, exchange, not_started};
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
 use crate::undo::Leave;
+use bytes::{Bytes, BytesMut};
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command as Process};
+
+/// So much a pipe holds, in bytes: more is never read at once.
+const PIPE: usize = 64 << 10;
 
 /// What to run.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +57,7 @@ pub struct Input {
 pub struct Output {
     pipe: ChildStdout,
     name: String,
+    room: BytesMut,
     /// Bytes that were read of it.
     pub bytes: u64,
 }
@@ -99,7 +104,7 @@ impl Streaming {
         };
         Ok(Self {
             stdin: Input { pipe: child.stdin.take(), bytes: 0 },
-            stdout: Output { pipe, name: name.clone(), bytes: 0 },
+            stdout: Output { pipe, name: name.clone(), room: BytesMut::new(), bytes: 0 },
             stderr: Stream::read(child.stderr.take()),
             child,
             group,
@@ -128,7 +133,7 @@ impl Streaming {
     /// The system cannot say how it ended.
     pub async fn end(mut self) -> Result<Finished, ClientError> {
         self.stdin.close();
-        while self.stdout.read(&mut vec![0; 64 << 10]).await? > 0 {}
+        while self.stdout.next().await?.is_some() {}
         let status = self.child.wait().await;
         super::timeout(super::GRACE, &mut self.stderr.reader).await.ok();
         self.stderr.reader.abort();
@@ -169,17 +174,35 @@ impl Input {
 }
 
 impl Output {
-    /// The next bytes, at most as many as there is room for; 0 when it has ended.
+    /// The next bytes; `None` when it has ended.
     ///
     /// # Errors
     /// The system cannot read it.
-    pub async fn read(&mut self, room: &mut [u8]) -> Result<usize, ClientError> {
-        let read =
-            self.pipe.read(room).await.map_err(|error| {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        self.gathered(1).await
+    }
+
+    /// So many bytes as a pipe holds, the rest at the end, or `None` where there is none: what it says in small pieces is
+    /// passed on in few.
+    ///
+    /// # Errors
+    /// The system cannot read it.
+    pub async fn full(&mut self) -> Result<Option<Bytes>, ClientError> {
+        self.gathered(PIPE).await
+    }
+
+    async fn gathered(&mut self, wanted: usize) -> Result<Option<Bytes>, ClientError> {
+        while self.room.len() < wanted {
+            self.room.reserve(PIPE - self.room.len());
+            let read = self.pipe.read_buf(&mut self.room).await.map_err(|error| {
                 ClientError::Unusable(format!("reading what `{}` says: {error}", self.name))
             })?;
-        self.bytes += read as u64;
-        Ok(read)
+            if read == 0 {
+                break;
+            }
+            self.bytes += read as u64;
+        }
+        Ok((!self.room.is_empty()).then(|| self.room.split().freeze()))
     }
 }
 
@@ -205,8 +228,7 @@ mod tests {
             stdin.close();
         };
         let take = async {
-            let mut room = vec![0; 1 << 16];
-            while stdout.read(&mut room).await.unwrap() > 0 {}
+            while stdout.next().await.unwrap().is_some() {}
         };
         tokio::join!(give, take);
         assert_eq!((program.stdin.bytes, program.stdout.bytes), (20_000_000, 20_000_000));
@@ -229,9 +251,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_dropped_is_killed_with_all_its_processes() {
         let (mut program, _) = start("sleep 600 & echo $!; wait", &[]);
-        let mut room = [0; 64];
-        let read = program.stdout.read(&mut room).await.unwrap();
-        let child: i32 = std::str::from_utf8(&room[..read]).unwrap().trim().parse().unwrap();
+        let said = program.stdout.next().await.unwrap().unwrap();
+        let child: i32 = std::str::from_utf8(&said).unwrap().trim().parse().unwrap();
         drop(program);
         let gone = || {
             let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();

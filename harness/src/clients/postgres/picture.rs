@@ -14,13 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::SimpleQueryRow;
 
 /// The name of the method, kept beside what it gave: another method gives other numbers.
-pub const METHOD: &str = "sum-hashtextextended-columns/v2";
+pub const METHOD: &str = "sum-hashtextextended-columns/v3";
 
-/// For every table that can be read: the expression that is a row's hash. The dot tells text that is empty from NULL. A cast
-/// to text is the quickest way to what a type writes, but only where nobody can have made one that says less.
+/// For every table that can be read: the expression that is a row's hash. The dot tells text that is empty from NULL, where a
+/// type can write such. A cast to text is the quickest way to what a type writes, but only where nobody can have made one
+/// that says less.
 const ROW_HASHES: &str = "SELECT a.attrelid, string_agg(format('hashtextextended(%s COLLATE \"C\", ', \
-      CASE WHEN a.atttypid = ANY ('{int2,int4,int8,float4,float8,numeric,text,varchar,date,time,timestamp,timestamptz,uuid,json,jsonb,bytea}'::regtype[]) \
-        THEN format('coalesce(''.'' || r.%I::text, '''')', a.attname) \
+      CASE WHEN a.atttypid = ANY ('{int2,int4,int8,float4,float8,numeric,date,time,timestamp,timestamptz,uuid,json,jsonb,bytea}'::regtype[]) \
+        THEN format('coalesce(r.%I::text, '''')', a.attname) \
+      WHEN a.atttypid = ANY ('{text,varchar}'::regtype[]) THEN format('coalesce(''.'' || r.%I::text, '''')', a.attname) \
         ELSE format('CASE WHEN r.%1$I IS NOT DISTINCT FROM NULL THEN '''' ELSE concat(''.'', r.%1$I) END', a.attname) END), \
       '' ORDER BY a.attname COLLATE \"C\") || '0' || repeat(')', count(*)::int) \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \

@@ -94,7 +94,7 @@ impl Dumper {
         let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
         let stream = poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Ok::<Bytes, ClientError>)));
         let pump = async {
-            while let Some(chunk) = dump.stdout.full().await? {
+            while let Some(chunk) = dump.stdout.next().await? {
                 for (_, upload) in uploads.iter_mut() {
                     upload.write(&chunk).await?;
                 }

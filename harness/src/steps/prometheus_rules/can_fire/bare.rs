@@ -145,3 +145,67 @@ fn there(it: &Call) -> Option<Expr> {
     }
     parser::parse(&text).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::prometheus;
+
+    #[test]
+    fn what_fills_in_numbers_is_found_in_every_part() {
+        let filled = "(x + fill (0) y)";
+        for around in [
+            "@",
+            "sum(@)",
+            "quantile(scalar(@), x)",
+            "topk(scalar(@), x)",
+            "-@",
+            "@ + z",
+            "z > @",
+            "max_over_time(@[1h:])",
+            "abs(@)",
+            "clamp_max(z, scalar(@))",
+        ] {
+            let why = |inner: &str| beyond(&prometheus::tree(&around.replace('@', inner)).unwrap());
+            assert!(why(filled).is_some_and(|why| why.contains("`fill`")), "{around}");
+            assert_eq!(why("(x + y)"), None, "{around}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_not_walked() {
+        let of = |depth: usize| {
+            let text = format!("{}x{}", "abs(".repeat(depth), ")".repeat(depth));
+            beyond(&prometheus::tree(&text).unwrap())
+        };
+        assert_eq!(of(MAX_DEPTH - 1), None);
+        assert!(of(MAX_DEPTH).is_some_and(|why| why.contains("too deeply")));
+    }
+
+    #[test]
+    fn thresholds_are_left_out_and_what_is_absent_is_there() {
+        let of = |query: &str, softly| bare(&prometheus::tree(query).unwrap(), softly).to_string();
+        for (query, open) in [
+            // The side that has many series comes first: those of the other are its match.
+            ("x * on (a) y", "x and on (a) y"),
+            ("x * on (a) group_left () y", "x and on (a) y"),
+            ("x * on (a) group_right () y", "y and on (a) x"),
+        ] {
+            assert_eq!(of(query, true), open, "{query}");
+        }
+        for (query, open) in [
+            ("x > 5", "x"),
+            ("x unless y", "x"),
+            ("absent(x)", "vector(1)"),
+            ("absent({__name__=\"x\"})", "vector(1)"),
+            ("absent(x{a=\"b\"})", "label_replace(vector(1), \"a\", \"b\", \"\", \"\")"),
+            // Of other matchers, of none at all and of two nothing can be said.
+            ("absent(x{a!=\"b\"})", "vector(1)"),
+            ("absent(x{a=~\"b.*\"})", "vector(1)"),
+            ("absent(x{a=\"\"})", "vector(1)"),
+            ("absent(x{a=\"b\",a=\"c\"})", "vector(1)"),
+        ] {
+            assert_eq!(of(query, false), open, "{query}");
+        }
+    }
+}

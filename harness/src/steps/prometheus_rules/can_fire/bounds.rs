@@ -18,6 +18,9 @@ use promql_parser::parser::{
 };
 use std::f64::consts::PI;
 
+#[cfg(test)]
+mod tests;
+
 /// The part of a sum that is the time.
 pub(super) const TIME: &str = "time()";
 
@@ -115,12 +118,8 @@ impl Bounds<'_> {
     fn binary(&self, it: &BinaryExpr, expr: &Expr) -> Value {
         let (left, right) = (self.of(&it.lhs), self.of(&it.rhs));
         // Series of one text that are paired by other labels than all of theirs need not be the same.
-        let (left, right) = if is_plainly_matched(it) {
-            (left, right)
-        } else {
-            let dead = (left.dead.clone(), right.dead.clone());
-            (Value { dead: dead.0, ..left.apart("left") }, Value { dead: dead.1, ..right.apart("right") })
-        };
+        let (left, right) =
+            if is_plainly_matched(it) { (left, right) } else { (left.apart("left"), right.apart("right")) };
         match it.op.id() {
             T_LAND | T_LOR | T_LUNLESS => set(it, left, right, expr),
             op if it.op.is_comparison_operator() => compared(it, op, left, right, expr),

@@ -220,7 +220,7 @@ impl BackupPrune {
     }
 
     /// Why nothing may be deleted, anywhere, if this is seen in one place.
-    fn refusal(&self, seen: &Pruned) -> Option<String> {
+    pub(super) fn refusal(&self, seen: &Pruned) -> Option<String> {
         if self.dry_run {
             return Some("a dry run".into());
         }
@@ -237,6 +237,14 @@ impl BackupPrune {
     }
 
     fn verified(&self, seen: &Pruned) -> Vec<Finding> {
+        // Where it was refused, that is said elsewhere.
+        if seen.verified.is_empty() && seen.refused.is_none() {
+            return vec![Finding::undecided(
+                "the newest that stays is verified",
+                "a backup that was read",
+                "none",
+            )];
+        }
         seen.verified.iter().flat_map(|verified| looked_at(verified, self.verify == Tier::T1)).collect()
     }
 

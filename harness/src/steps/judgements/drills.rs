@@ -261,6 +261,12 @@ fn the_live_database_is_held_against_what_came_back() {
             "failed | {what} the rows of 1 tables, give or take 5% | [\"public.t: 8 rows came back, no such table in the live database\"]"
         )
     );
+    assert_eq!(
+        with(json!("100%"), vec![pair(Some(5), None)], None),
+        format!(
+            "failed | {what} the rows of 1 tables, give or take 100% | [\"public.t: no such table came back, 5 rows in the live database\"]"
+        )
+    );
     assert_eq!(with(json!(2), vec![], None), format!("unverified | {what} at least one table | no table"));
     assert_eq!(
         with(json!(2), vec![pair(Some(5), Some(5))], Some("no route")),

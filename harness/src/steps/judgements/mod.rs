@@ -8,9 +8,9 @@ mod prunings;
 mod routes;
 mod stores;
 
-use super::{AnyAct, AnyCheck};
+use super::{AnyAct, AnyCheck, Permission};
 use crate::model::{Finding, Verdict};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// When it is judged.
 const AT: &str = "2026-02-16T12:00:00Z";
@@ -81,7 +81,32 @@ fn the_list_that_a_kind_counts_itself_is_named() {
         ("s3-bucket", None),
         ("backup-verify", None),
     ] {
-        let check: AnyCheck = serde_json::from_value(serde_json::json!({ kind: {} })).unwrap();
+        let check: AnyCheck = serde_json::from_value(json!({ kind: {} })).unwrap();
         assert_eq!(check.counted(), list, "{kind}");
     }
+}
+
+/// What cannot be put back is only done by whom `destroy` was given.
+#[test]
+fn acts_say_what_they_need_and_whom_they_talk_to() {
+    let (server, store) = ("postgres", "store");
+    for (kind, needs, roles) in [
+        (json!({"restore-drill": {}}), Some(Permission::Change), vec![server, store]),
+        (json!({"restore-drill": {"live": "p"}}), Some(Permission::Change), vec![server, store, "live"]),
+        (
+            json!({"restore-drill": {"into": "in-place", "truncate": ["t"]}}),
+            Some(Permission::Destroy),
+            vec![server, store],
+        ),
+        (json!({"restore-drill": {"into": "recreate"}}), Some(Permission::Destroy), vec![server, store]),
+        (json!({"backup-prune": {"keep-last": 1}}), Some(Permission::Destroy), vec![store]),
+        (json!({"backup-prune": {"keep-last": 1, "dry-run": true}}), None, vec![store]),
+    ] {
+        let act: AnyAct = serde_json::from_value(kind.clone()).unwrap();
+        assert_eq!(act.needs().to_vec(), needs.into_iter().collect::<Vec<_>>(), "{kind}");
+        assert_eq!(act.used().roles.to_vec(), roles, "{kind}");
+    }
+    let roles_back = |undo: Value| AnyAct::roles_back("backup-prune", Some(&undo)).to_vec();
+    assert_eq!(roles_back(json!({"folder": null, "prefix": "", "halves": []})), [store]);
+    assert_eq!(roles_back(json!({"folder": "/copies", "prefix": "", "halves": []})), [""; 0]);
 }

@@ -1,5 +1,6 @@
 //! `backup-prune`.
 
+use super::super::backup_prune::BackupPrune;
 use super::{act, back, but, lines, mistake, open};
 use serde_json::{Value, json};
 
@@ -130,6 +131,40 @@ fn nothing_that_was_not_done_passes() {
     let findings = act(json!({"backup-prune": {"keep-last": 2}}), &empty);
     assert_eq!(lines(&findings), ["unverified | there is a backup in s3://b/ | a backup | none"]);
     assert!(findings[0].help.clone().unwrap().contains("archives without a manifest: 3"), "{findings:?}");
+}
+
+/// Why nothing may be deleted; the same is judged, should it have been.
+#[test]
+fn nothing_is_deleted_where_the_newest_is_not_known_to_be_sound() {
+    let why = |settings: Value, changes: &[(&str, Value)]| {
+        let prune: BackupPrune = serde_json::from_value(settings).unwrap();
+        let seen = serde_json::from_value(but(&pruned("s3://b/"), changes)).unwrap();
+        prune.refusal(&seen)
+    };
+    let last = json!({"keep-last": 2});
+    assert_eq!(why(last.clone(), &[]), None);
+    assert_eq!(why(json!({"keep-last": 2, "dry-run": true}), &[]).unwrap(), "a dry run");
+    let unverified = "the newest in s3://b/ is not verified:";
+    for (pointer, value, words) in [
+        ("/kept", json!([]), "there is no backup in s3://b/".to_owned()),
+        ("/verified", json!([]), format!("{unverified} the newest that stays is verified")),
+        (
+            "/verified/0/archive/sha256",
+            json!("ab"),
+            format!("{unverified} the archive is the one that the manifest names"),
+        ),
+        ("/verified/0/tables/0/rows", json!(2), format!("{unverified} every table has its rows")),
+        ("/verified/0/tables", json!([]), format!("{unverified} every table has its rows")),
+        (
+            "/databases",
+            json!(["app", "shop"]),
+            "s3://b/ holds backups of several databases: app, shop".to_owned(),
+        ),
+    ] {
+        let changes = [(pointer, value)];
+        assert_eq!(why(last.clone(), &changes), Some(words), "{pointer}");
+        assert_eq!(wrong(&changes).len(), 1, "{pointer}");
+    }
 }
 
 #[test]

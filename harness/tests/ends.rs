@@ -99,9 +99,16 @@ fn an_act_is_let_finish_however_many_signals_come() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT] {
         running.signal(signal);
     }
+    // Who waits for the act is told at once, and not again at the end.
+    let told = || {
+        let run = std::fs::read_dir(desk.path("evidence")).ok()?.flatten().next()?;
+        let events = std::fs::read_to_string(run.path().join("events.jsonl")).ok()?;
+        Some(events.matches(r#""event":"interrupted""#).count()).filter(|times| *times > 0)
+    };
+    until("it is told", told);
     desk.write("go", "");
     let ended = running.wait();
-    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert_eq!((ended.code, told()), (Some(130), Some(1)), "{ended:?}");
     let report = complete(&desk, &ended);
     assert_eq!(report["scenarios"][0]["steps"][0]["verdict"], "passed");
     let kept = desk.files(&desk.newest());

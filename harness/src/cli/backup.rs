@@ -52,8 +52,17 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 `proofmark drill` proves one by restoring it.";
 
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    command: Command,
+    /// Ask nothing; only `restore` asks, for the database's name
+    #[arg(long, global = true)]
+    yes: bool,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Dump the database into the store, count every row of it, and read back what was stored
     #[command(
         after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --container shop-db-1 --allow change\n  proofmark backup create --dry-run\n  proofmark backup create --keep-within 30d --allow change,destroy\n\n{VARIABLES}\n\n{TOLD}\n\n{PRUNED}")
@@ -111,7 +120,7 @@ impl Events {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(super) struct Create {
+struct Create {
     /// How it is called, from {db} {date} {time} {micros} {pid}; without --env and a name it begins with `postgres/`
     #[arg(long, value_name = "TEMPLATE")]
     name: Option<String>,
@@ -133,7 +142,7 @@ pub(super) struct Create {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(super) struct List {
+struct List {
     /// Only names that begin with this
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
@@ -145,7 +154,7 @@ pub(super) struct List {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(super) struct Verify {
+struct Verify {
     #[command(flatten)]
     which: Which,
     /// How deep it looks: T0 its bytes, T1 decodes it and counts its rows
@@ -179,10 +188,10 @@ const VERIFY: Builtin = Builtin {
 };
 
 /// Does what the command says.
-pub(super) async fn backup(command: &Command, clock: &Clock) -> Exit {
+pub(super) async fn backup(Options { command, yes }: &Options, clock: &Clock) -> Exit {
     match command {
         Command::Create(options) => create(options, clock).await,
-        Command::Restore(options) => restore::restore(options, clock).await,
+        Command::Restore(options) => restore::restore(options, *yes, clock).await,
         Command::Prune(options) => prune::prune(options, clock).await,
         Command::List(List { prefix, foreign, common }) => {
             let given = vars(&json!({ "prefix": prefix, "foreign": foreign }));

@@ -87,8 +87,8 @@ enum Command {
     )]
     Recover(recover::Options),
     /// Make, list, verify, prune and restore backups of a PostgreSQL database
-    #[command(subcommand, after_help = backup::EXAMPLES)]
-    Backup(backup::Command),
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::Options),
     /// Find what a live system would not tell: alerts that can never fire, targets that are down
     #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::Command),
@@ -281,7 +281,7 @@ pub async fn main() -> Exit {
         Command::Report(options) => report::report(&options),
         Command::Verify(options) => verify::verify(&options),
         Command::Recover(options) => recover::recover(&options, &clock).await,
-        Command::Backup(command) => backup::backup(&command, &clock).await,
+        Command::Backup(options) => backup::backup(&options, &clock).await,
         Command::Audit(command) => audit::audit(&command, &clock).await,
         Command::Drill(options) => drill::drill(&options, &clock).await,
         Command::Try(options) => r#try::try_one(&options, &clock).await,

@@ -20,9 +20,6 @@ pub(super) struct Options {
     /// Only this table, `name`, `schema.name` or `*` (may be given several times): it is emptied and filled where it is
     #[arg(long, value_name = "TABLE")]
     table: Vec<String>,
-    /// Do not ask for the database's name
-    #[arg(long)]
-    yes: bool,
     #[command(flatten)]
     events: Events,
     #[command(flatten)]
@@ -30,8 +27,8 @@ pub(super) struct Options {
 }
 
 /// Restores.
-pub(super) async fn restore(options: &Options, clock: &Clock) -> Exit {
-    let Options { which: Which { backup, prefix }, table, yes, events, common } = options;
+pub(super) async fn restore(options: &Options, yes: bool, clock: &Clock) -> Exit {
+    let Options { which: Which { backup, prefix }, table, events, common } = options;
     let (into, confirm): (_, Confirm) =
         if table.is_empty() { ("recreate", all_typed) } else { ("in-place", tables_typed) };
     let given = json!({

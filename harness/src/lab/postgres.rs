@@ -121,6 +121,14 @@ impl Cluster {
         command
     }
 
+    /// Runs SQL with it; gives back what it printed.
+    ///
+    /// # Errors
+    /// Where the server does not take it.
+    pub fn sql(&self, port: u16, database: &str, sql: &str) -> Result<String, LabError> {
+        done("psql", self.psql(port, database).args(["-c", sql]).stdin(Stdio::null()).output())
+    }
+
     /// The URL of a database for the superuser, with the password.
     pub fn url(&self, port: u16, database: &str) -> String {
         self.url_of(SUPERUSER, port, database)
@@ -245,7 +253,7 @@ impl Postgres {
 
     async fn psql(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<(), LabError> {
         let mut psql = tokio::process::Command::from(self.cluster.psql(self.port, &self.database));
-        done("psql", psql.args(args).stdin(Stdio::null()).kill_on_drop(true).output().await)
+        done("psql", psql.args(args).stdin(Stdio::null()).kill_on_drop(true).output().await).map(drop)
     }
 
     /// The URL of its database for the role of its connection, with the password.
@@ -276,10 +284,11 @@ fn programs() -> Option<PathBuf> {
     versions.max().map(|(_, programs)| programs)
 }
 
-fn done(program: &str, output: std::io::Result<Output>) -> Result<(), LabError> {
+/// What it printed, where it succeeded.
+fn done(program: &str, output: std::io::Result<Output>) -> Result<String, LabError> {
     let output = output.map_err(LabError::io(format!("running {program}")))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
     }
     let said = [output.stdout, output.stderr].concat();
     Err(LabError::Wrong(format!("{program} did not succeed: {}", String::from_utf8_lossy(&said).trim_end())))

@@ -118,7 +118,7 @@ pub enum Event {
         /// Seconds it took.
         seconds: f64,
     },
-    /// SIGINT, SIGTERM or the deadline: what is left is skipped.
+    /// SIGINT, SIGTERM or the deadline: what changes something comes to its end, what is left is skipped.
     Interrupted {
         /// `SIGINT`, `SIGTERM`, or `deadline`.
         by: String,

@@ -115,7 +115,10 @@ pub fn event_line(event: &Event, wide: usize, colour: bool) -> Option<String> {
         }
         Event::Interrupted { by } => {
             let mark = page.paint("!", of(Verdict::Unverified));
-            Some(format!("  {mark} interrupted by {}: what is left is not looked at", words::line(by)))
+            let by = words::line(by);
+            Some(format!(
+                "  {mark} interrupted by {by}: what changes something comes to its end, what is left is not looked at"
+            ))
         }
         _ => None,
     };

@@ -18,7 +18,9 @@ use crate::undo::{Debt, Ledger};
 use order::Outcome;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
+use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +60,8 @@ struct Runner {
     reverts: AtomicU32,
     /// Held by the act that changes something; the others wait for it.
     turn: tokio::sync::Mutex<()>,
+    /// Was it told why the run stops?
+    told: AtomicBool,
 }
 
 /// Runs the plan and seals the folder.
@@ -67,7 +71,7 @@ struct Runner {
 pub async fn run(plan: &Plan, world: World, recorder: Recorder) -> Result<Ended, RecordError> {
     let runner = Runner::new(world, recorder, vec![]);
     let began = runner.begin(plan.scenarios.iter().map(Scenario::info).collect())?;
-    let outcomes = runner.side_by_side(plan).await;
+    let outcomes = runner.telling(runner.side_by_side(plan)).await;
     let swept = runner.keep(|_| true).await;
     let (mut outcomes, swept) = (outcomes?, swept?);
     // In the order of the plan, whichever came first.
@@ -93,7 +97,8 @@ impl Runner {
     fn new(world: World, recorder: Recorder, owed: Vec<Debt>) -> Self {
         let recorder = Arc::new(Mutex::new(recorder));
         let ledger = Ledger::new(recorder.clone(), world.clock.clone(), owed);
-        Self { world, recorder, ledger, reverts: AtomicU32::new(0), turn: tokio::sync::Mutex::default() }
+        let (reverts, turn, told) = (AtomicU32::new(0), tokio::sync::Mutex::default(), false.into());
+        Self { world, recorder, ledger, reverts, turn, told }
     }
 
     fn begin(&self, scenarios: Vec<ScenarioInfo>) -> Result<Duration, RecordError> {
@@ -110,14 +115,35 @@ impl Runner {
         // Asked once: a signal after this comes too late to have interrupted anything.
         let (by, by_signal) = (self.world.stop.reason(), self.world.stop.by_signal());
         let by_signal = by.is_some() && by_signal;
-        if let Some(by) = by {
-            self.event(Event::Interrupted { by }, &[])?;
+        if by.is_some() {
+            self.interrupted()?;
         }
         let exit = Exit::of(verdict, !self.ledger.owed().is_empty(), by_signal);
         let seconds = self.seconds(began);
         self.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;
         let folder = self.recorder().seal(verdict, exit)?;
         Ok(Ended { folder, exit })
+    }
+
+    /// Says why the run stops as soon as it is known: what was begun may take its time to end.
+    async fn telling<T>(&self, work: impl Future<Output = T>) -> T {
+        let (mut work, mut stop) = (pin!(work), self.world.stop.clone());
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = stop.stopped() => {}
+        }
+        // Where it cannot be written, nothing can: the end of the run says that.
+        self.interrupted().ok();
+        work.await
+    }
+
+    /// Says why the run stops, once.
+    fn interrupted(&self) -> Result<(), RecordError> {
+        match self.world.stop.reason() {
+            Some(by) if !self.told.swap(true, Relaxed) => self.event(Event::Interrupted { by }, &[]),
+            _ => Ok(()),
+        }
     }
 
     fn event(&self, event: Event, open: &[String]) -> Result<(), RecordError> {

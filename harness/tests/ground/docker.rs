@@ -288,9 +288,7 @@ impl Contained {
 
     /// Runs SQL with psql, as the superuser over the socket; gives back what it printed.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        let output = self.psql(database).arg("-c").arg(sql).output().unwrap();
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        self.cluster.sql(self.port, database, sql).unwrap()
     }
 
     /// A psql that stops at errors and prints bare rows.

@@ -102,7 +102,10 @@ fn what_is_calculated_from_parts_is_what_its_parts_come_to() {
     ] {
         assert_eq!(comes_to(query), wanted, "{query}");
     }
-    // What never holds stays so within something else.
+}
+
+#[test]
+fn what_never_holds_stays_so_within_something_else() {
     for dead in [
         "-(up > 5)",
         "up + on () (up > 5)",

@@ -124,6 +124,8 @@ fn nothing_that_was_not_done_passes() {
             "unverified | what the rules let go in s3://b/ is gone | 2 backups | nothing was deleted: a dry run; 2 backups would be"
         ]
     );
+    // A dry run verifies nothing, and says so once.
+    assert_eq!(wrong(&[&refused[..], &[("/verified", json!([]))]].concat()), wrong(&refused));
     let empty = but(
         &pruned("s3://b/"),
         &[("/kept", json!([])), ("/without-manifest", json!([backup("x"), backup("y"), backup("z")]))],

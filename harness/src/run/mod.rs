@@ -112,12 +112,9 @@ impl Runner {
         let (failed, unverified): (Vec<_>, Vec<_>) =
             outcomes.into_iter().map(|outcome| (outcome.failed, outcome.unverified)).unzip();
         let (failed, unverified) = (failed.concat(), unverified.concat());
-        // Asked once: a signal after this comes too late to have interrupted anything.
-        let (by, by_signal) = (self.world.stop.reason(), self.world.stop.by_signal());
-        let by_signal = by.is_some() && by_signal;
-        if by.is_some() {
-            self.interrupted()?;
-        }
+        self.interrupted()?;
+        // A signal after this comes too late to have interrupted anything.
+        let by_signal = self.told.load(Relaxed) && self.world.stop.by_signal();
         let exit = Exit::of(verdict, !self.ledger.owed().is_empty(), by_signal);
         let seconds = self.seconds(began);
         self.event(Event::RunEnded { verdict, exit, failed, unverified, seconds }, &[])?;

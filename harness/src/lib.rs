@@ -39,10 +39,11 @@
 //! | [`undo`] | leave to change the world: promises, their journal, what is owed |
 //! | [`clients`] | how the world is talked to |
 //! | [`backup`] | how a backup is made, found, restored and compared |
-//! | [`steps`] | one file per kind; the two lists |
+//! | [`steps`] | what a kind is, the registry, one file per kind |
 //! | [`scenario`] | the scenario file: read, check, plan, judge |
 //! | [`run`] | order, attempts, keeping promises, signals |
 //! | [`verify`] | hashes and judgements made again |
+//! | [`kinds`] | the one list of the systems that this program knows |
 //! | [`lab`] | throwaway systems → an environment |
 //! | [`cli`] | one file per subcommand |
 //!
@@ -95,5 +96,6 @@ pub mod steps;
 pub mod scenario;
 pub mod run;
 pub mod verify;
+pub mod kinds;
 pub mod lab;
 pub mod cli;

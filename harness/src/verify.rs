@@ -3,8 +3,8 @@
 use crate::model::{Event, Exit, Finding, Manifest, StepRecord, Verdict, sha256};
 use crate::record::{Run, pretty};
 use crate::report;
-use crate::scenario::{judge, kinds_of};
-use crate::steps::KindInfo;
+use crate::scenario::{acts, judge};
+use crate::steps::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -33,18 +33,18 @@ impl Verified {
 }
 
 /// Makes every hash and every judgement of a run again.
-pub fn verify(run: &Run) -> Verified {
+pub fn verify(run: &Run, registry: &Registry) -> Verified {
     let mut out = Verified::default();
     hashes(run, &mut out);
     for line in &run.lines {
         match &line.event {
             Event::StepEnded { scenario, step, verdict, file, sha256, findings, .. } => {
                 let name = format!("{scenario}#{step}");
-                kept(run, &name, (file, sha256), (*verdict, findings), &mut out);
+                kept((run, registry), &name, (file, sha256), (*verdict, findings), &mut out);
             }
             Event::Reverted { scenario, step, verdict, file, sha256, findings, .. } => {
                 let name = format!("{scenario}#{step}, put back");
-                kept(run, &name, (file, sha256), (*verdict, findings), &mut out);
+                kept((run, registry), &name, (file, sha256), (*verdict, findings), &mut out);
             }
             _ => {}
         }
@@ -98,7 +98,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> std::io::Result<
 
 /// One file that an event names: its hash, and the judgement on its bytes.
 fn kept(
-    run: &Run,
+    (run, registry): (&Run, &Registry),
     name: &str,
     (file, hash): (&str, &str),
     (verdict, findings): (Verdict, &[Finding]),
@@ -116,13 +116,13 @@ fn kept(
         Err(error) => return out.different.push(format!("{name}: {file} is no step's file: {error}")),
     };
     if let Some((kind, was, now)) =
-        record.rules.iter().find_map(|rules| other_rules(kinds_of(&record), rules))
+        record.rules.iter().find_map(|rules| other_rules(registry, acts(&record, registry), rules))
     {
         let message =
             format!("{name}: hashes hold; {kind} was judged by rules {was}, this program has {now}");
         return out.open.push(message);
     }
-    let same = match judge(&bytes) {
+    let same = match judge(&bytes, registry) {
         Ok(_) if record.reason.is_some() => record.findings.is_empty() && record.verdict != Verdict::Passed,
         Ok(judged) => judged.findings == record.findings && judged.verdict() == record.verdict,
         Err(_) => false,
@@ -137,9 +137,12 @@ fn kept(
 }
 
 /// A kind whose rules have another number here, with both numbers.
-fn other_rules(kinds: &[KindInfo], (kind, was): (&String, &u32)) -> Option<(String, u32, String)> {
-    let known = kinds.iter().find(|known| known.name == *kind);
-    match known {
+fn other_rules(
+    registry: &Registry,
+    acts: bool,
+    (kind, was): (&String, &u32),
+) -> Option<(String, u32, String)> {
+    match registry.kind(kind, acts) {
         Some(known) if known.rules == *was => None,
         Some(known) => Some((kind.clone(), *was, known.rules.to_string())),
         None => Some((kind.clone(), *was, "none".into())),

@@ -10,9 +10,10 @@ use fixtures::{Answer, Fault, Prometheus, Server};
 use ground::{cx, look, with};
 use live::until;
 use proofmark::environment::{Connection, Tls};
+use proofmark::kinds::registry;
 use proofmark::model::{Duration, Verdict};
 use proofmark::redact::MASK;
-use proofmark::steps::{AnyCheck, Cx};
+use proofmark::steps::Cx;
 use serde_json::{Value, json};
 use std::time::{Duration as Std, Instant};
 
@@ -124,7 +125,7 @@ async fn mistakes_in_settings_are_found_before_anything_runs() {
         (json!({"prometheus-query": {"query": "a", "range": {"last": "1h", "step": "0s"}}}), "zero"),
         (json!({"prometheus-query": {"query": "a", "range": {"last": "7d", "step": "1s"}}}), "11000"),
     ] {
-        let check: AnyCheck = serde_json::from_value(kind.clone()).unwrap();
+        let check = registry().check_of_json(&kind).unwrap();
         assert!(check.mistake().unwrap().contains(word), "{kind}");
     }
     for kind in [
@@ -135,7 +136,7 @@ async fn mistakes_in_settings_are_found_before_anything_runs() {
         json!({"prometheus-query": {"query": "a", "at": "yesterday"}}),
         json!({"prometheus-targets": {"count": {}}}),
     ] {
-        assert!(serde_json::from_value::<AnyCheck>(kind.clone()).is_err(), "{kind}");
+        assert!(registry().check_of_json(&kind).is_err(), "{kind}");
     }
 }
 

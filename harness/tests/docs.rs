@@ -137,11 +137,12 @@ fn every_kind_has_its_page() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let mut kinds: Vec<String> = proofmark::steps::kinds().map(|kind| format!("{}.md", kind.name)).collect();
+    let mut kinds: Vec<String> =
+        proofmark::kinds::registry().kinds().map(|kind| format!("{}.md", kind.name)).collect();
     kinds.sort();
     kinds.dedup();
     assert_eq!(pages, kinds, "`make docs` writes the pages");
-    for kind in proofmark::steps::kinds() {
+    for kind in proofmark::kinds::registry().kinds() {
         let told = assert_cmd::Command::cargo_bin("proofmark")
             .unwrap()
             .args(["explain", kind.name])

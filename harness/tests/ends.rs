@@ -203,7 +203,7 @@ fn no_beginning_of_a_run_panics_or_passes() {
         let report = proofmark::report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some());
         assert!(!report.complete, "{cut}");
         assert_eq!(report.exit.code(), 3, "{cut}");
-        assert_eq!(proofmark::verify::verify(&run).exit().code(), 3, "{cut}");
+        assert_eq!(proofmark::verify::verify(&run, proofmark::kinds::registry()).exit().code(), 3, "{cut}");
     };
     std::fs::remove_file(desk.path(&manifest)).unwrap();
     for cut in (0..=whole.len()).step_by(13).chain([whole.len() - 1, whole.len()]) {

@@ -275,8 +275,7 @@ async fn names_find_their_table_or_fail() {
     let none = tables(&self::cx(&server.url("bare")), json!({})).await.unwrap();
     assert_eq!((none.verdict, &none.seen["tables"]), (Verdict::Failed, &json!([])));
     for wrong in [json!({"tables": []}), json!({"tables": ["a", "a"]}), json!({"schema": "pg_catalog"})] {
-        let kind: proofmark::steps::AnyCheck =
-            serde_json::from_value(json!({"postgres-tables": wrong})).unwrap();
+        let kind = proofmark::kinds::registry().check_of_json(&json!({"postgres-tables": wrong})).unwrap();
         assert!(kind.mistake().is_some());
     }
 }

@@ -9,8 +9,9 @@ use fixtures::{Answer, Server};
 use ground::{Look, cx, look};
 use proofmark::clock::Clock;
 use proofmark::expect::Count;
+use proofmark::kinds::registry;
 use proofmark::model::Verdict::{self, Failed, Passed, Unverified};
-use proofmark::steps::{AnyCheck, Cx, StepError};
+use proofmark::steps::{Cx, StepError};
 use serde_json::{Value, json};
 
 const VERSIONS: [&str; 3] = ["prometheus-2.42.0", "prometheus-2.53.3", "prometheus-3.5.3"];
@@ -442,7 +443,7 @@ async fn mistakes_in_settings_are_found_before_anything_runs() {
         (json!({"prometheus-series": {"match": " "}}), "empty"),
         (json!({"prometheus-series": {"match": "up", "last": "0s"}}), "zero"),
     ] {
-        let check: AnyCheck = serde_json::from_value(kind.clone()).unwrap();
+        let check = registry().check_of_json(&kind).unwrap();
         assert!(check.mistake().unwrap().contains(word), "{kind}");
     }
     for kind in [
@@ -452,7 +453,7 @@ async fn mistakes_in_settings_are_found_before_anything_runs() {
         json!({"prometheus-series": {}}),
         json!({"prometheus-status": {"version": "newest"}}),
     ] {
-        assert!(serde_json::from_value::<AnyCheck>(kind.clone()).is_err(), "{kind}");
+        assert!(registry().check_of_json(&kind).is_err(), "{kind}");
     }
 }
 

@@ -5,8 +5,8 @@
 
 use proofmark::diag::Diag;
 use proofmark::environment::Environment;
+use proofmark::kinds::registry;
 use proofmark::scenario::{Plan, Selection, plan};
-use proofmark::steps::{AnyAct, AnyCheck};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Map;
@@ -111,7 +111,7 @@ fn read(text: &[u8]) -> Result<Plan, Vec<Diag>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scenario.yaml");
     fs::write(&path, text).unwrap();
-    plan(&Selection { paths: vec![path], ..Selection::default() }, &Map::new())
+    plan(&Selection { paths: vec![path], ..Selection::default() }, &Map::new(), registry())
 }
 
 fn load(text: &[u8]) -> Result<Environment, Vec<Diag>> {
@@ -234,8 +234,8 @@ proptest! {
 
 #[test]
 fn the_example_of_every_kind_is_planned() {
-    let checks = AnyCheck::KINDS.iter().map(|kind| ("check", kind));
-    let acts = AnyAct::KINDS.iter().map(|kind| ("act", kind));
+    let checks = registry().list(false).map(|kind| ("check", kind));
+    let acts = registry().list(true).map(|kind| ("act", kind));
     for (key, kind) in checks.chain(acts) {
         let head = "proofmark: v1\ntitle: An example\nclaim: It is read.\nsteps:\n  - id: example\n";
         let example = kind.example.replace('\n', "\n      ");
@@ -249,6 +249,7 @@ fn the_example_of_every_kind_is_planned() {
 #[test]
 fn every_shipped_scenario_is_planned() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let plan = plan(&Selection { paths: vec![shipped], ..Selection::default() }, &Map::new()).unwrap();
+    let plan =
+        plan(&Selection { paths: vec![shipped], ..Selection::default() }, &Map::new(), registry()).unwrap();
     assert_ne!(plan.steps().count(), 0);
 }

@@ -64,7 +64,7 @@ impl Prepared {
     fn reason(&self, scenario: &str) -> Option<String> {
         let forms = ["via: {}", "store: {}", "job: {}"];
         let asks = |name: &str| {
-            let kinds = proofmark::steps::kinds().filter(|kind| kind.roles.contains(&name));
+            let kinds = proofmark::kinds::registry().kinds().filter(|kind| kind.roles.contains(&name));
             let starts: Vec<String> = kinds.map(|kind| format!("{}:", kind.name)).collect();
             let mut lines = scenario.lines().map(|line| line.trim_start().trim_start_matches("- "));
             lines.any(|line| starts.iter().any(|start| line.starts_with(start.as_str())))

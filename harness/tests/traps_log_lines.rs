@@ -6,8 +6,9 @@
 mod ground;
 
 use ground::{Look, cx, look};
+use proofmark::kinds::registry;
 use proofmark::model::Verdict::{self, Failed, Passed, Unverified};
-use proofmark::steps::{AnyCheck, Cx, StepError};
+use proofmark::steps::{Cx, StepError};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -317,7 +318,7 @@ async fn settings_named_like_secrets_are_judged_all_the_same() {
         own["path"] = json!(file.path());
         let seen = look(&cx("http://127.0.0.1:1"), json!({"log-lines": own})).await.unwrap().seen;
         let clean = |value: &Value| redactor.clean(value, &[]).unwrap().into_inner();
-        let check: AnyCheck = serde_json::from_value(json!({ "log-lines": clean(&settings) })).unwrap();
+        let check = registry().check_of_json(&json!({ "log-lines": clean(&settings) })).unwrap();
         let findings = check.judge(&clean(&seen), "2026-01-01T00:00:00Z".parse().unwrap());
         Verdict::fold(findings.iter().map(|finding| finding.verdict))
     };
@@ -330,7 +331,7 @@ async fn settings_named_like_secrets_are_judged_all_the_same() {
 
 #[test]
 fn settings_that_cannot_be_meant_are_mistakes() {
-    let read = |settings: Value| serde_json::from_value::<AnyCheck>(json!({ "log-lines": settings }));
+    let read = |settings: Value| registry().check_of_json(&json!({ "log-lines": settings }));
     let mistake = |settings: Value| read(settings).unwrap().mistake();
     assert!(mistake(json!({"path": ""})).is_some());
     assert!(mistake(json!({"path": "a", "format": "text", "envelope": ["ts"]})).unwrap().contains("jsonl"));

@@ -230,7 +230,8 @@ async fn promtool_agrees() {
 
 #[test]
 fn a_login_in_the_url_is_a_mistake() {
-    let check: proofmark::steps::AnyCheck =
-        serde_json::from_value(json!({"metrics": {"get": "http://a:b@host/metrics"}})).unwrap();
+    let check = proofmark::kinds::registry()
+        .check_of_json(&json!({"metrics": {"get": "http://a:b@host/metrics"}}))
+        .unwrap();
     assert!(check.mistake().unwrap().contains("login"));
 }

@@ -9,8 +9,9 @@ use futures_util::stream::{self, StreamExt as _};
 use proofmark::clients::{Log, prometheus};
 use proofmark::clock::Clock;
 use proofmark::environment::{Connection, Systems};
+use proofmark::kinds::registry;
 use proofmark::model::{Duration, Verdict};
-use proofmark::steps::{AnyCheck, Cx};
+use proofmark::steps::Cx;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -52,7 +53,7 @@ fn context(url: String) -> Cx {
 
 /// One look and its judgement, as a run makes them; how long that took.
 async fn look(cx: &Cx, kind: Value) -> (f64, Verdict, Value) {
-    let check: AnyCheck = serde_json::from_value(kind).unwrap();
+    let check = registry().check_of_json(&kind).unwrap();
     let clock = Clock::real();
     let seen = check.observe(cx).await.unwrap();
     let findings = check.judge(&seen, cx.clock.now());

@@ -74,7 +74,8 @@ pub(super) async fn audit(Command::Prometheus(options): &Command, clock: &Clock)
             .filter(|(role, ..)| *role == PROMETHEUS.0 || environment.names().any(|name| name == *role));
         let mut plan = Plan { scenarios: vec![] };
         for (_, path, text) in there {
-            plan.scenarios.extend(embedded((path, text), &Map::new(), scope)?.scenarios);
+            plan.scenarios
+                .extend(embedded((path, text), &Map::new(), scope, crate::kinds::registry())?.scenarios);
         }
         guard::room(write.as_deref()).map_err(|diag| vec![diag])?;
         Ok((plan, environment))

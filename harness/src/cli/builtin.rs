@@ -6,6 +6,7 @@ use super::run::{Confirm, Kept, Order, Told, conclude, teller};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
+use crate::kinds::registry;
 use crate::model::{Event, Exit, Verdict};
 use crate::record::Run;
 use crate::report::text::sentence;
@@ -61,7 +62,8 @@ impl Builtin {
         environment: Result<Environment, Vec<Diag>>,
         tell: impl FnOnce(&Value, &Run) -> String,
     ) -> Ran {
-        let load = |scope: &Map<String, Value>| both(embedded(self.file, &vars, scope), environment);
+        let load =
+            |scope: &Map<String, Value>| both(embedded(self.file, &vars, scope, registry()), environment);
         let (command, kept) = (self.command, &common.kept);
         let order = Order {
             command,

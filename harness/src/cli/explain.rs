@@ -3,8 +3,9 @@
 
 use super::{refuse, say};
 use crate::diag::{Diag, near_miss};
+use crate::kinds::registry;
 use crate::model::Exit;
-use crate::steps::{KindInfo, kinds};
+use crate::steps::KindInfo;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,21 +20,21 @@ pub(super) struct Options {
 /// Explains one kind, or lists all.
 pub(super) fn explain(options: &Options) -> Exit {
     let Some(name) = &options.kind else {
-        let wide = kinds().map(|kind| kind.name.len()).max().unwrap_or_default();
-        for kind in kinds() {
+        let wide = registry().kinds().map(|kind| kind.name.len()).max().unwrap_or_default();
+        for kind in registry().kinds() {
             let word = if kind.acts { "act" } else { "check" };
             say(&format!("{:wide$}  {word:5}  {}\n", kind.name, summary(&about(kind))));
         }
         return Exit::Passed;
     };
     // A check and an act of the same name are told together.
-    let pages: Vec<String> = kinds().filter(|kind| kind.name == name).map(page).collect();
+    let pages: Vec<String> = registry().kinds().filter(|kind| kind.name == name).map(page).collect();
     if !pages.is_empty() {
         say(&pages.join("\n"));
         return Exit::Passed;
     }
     let diag = Diag::new("unknown-kind", format!("there is no kind `{name}`"));
-    let help = near_miss(name, kinds().map(|kind| kind.name));
+    let help = near_miss(name, registry().kinds().map(|kind| kind.name));
     let help =
         help.map_or("`proofmark explain` lists the kinds".into(), |near| format!("did you mean `{near}`?"));
     refuse(&[diag.help(help)])
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn a_page_keeps_the_paragraphs_of_its_kind() {
         let mut most = 0;
-        for kind in kinds() {
+        for kind in registry().kinds() {
             let schema = (kind.settings)();
             let written = schema.as_value()["description"].as_str().unwrap().split("\n\n").count();
             let told = page(kind).split("\n\n").take(1 + written).map(str::to_owned).collect::<Vec<_>>();

@@ -20,6 +20,7 @@ mod verify;
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Environment, tells_password};
+use crate::kinds::registry;
 use crate::model::{Exit, Permission};
 use crate::redact::Redactor;
 use crate::report::inert;
@@ -157,7 +158,7 @@ impl Chosen {
             only: self.only.clone(),
             vars: self.var.iter().cloned().collect(),
         };
-        both(crate::scenario::plan(&selection, run), environment)
+        both(crate::scenario::plan(&selection, run, registry()), environment)
     }
 }
 

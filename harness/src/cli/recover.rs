@@ -5,11 +5,11 @@ use super::{many, refuse, say, tell};
 use crate::clock::Clock;
 use crate::diag::{Diag, near_miss};
 use crate::environment::{Environment, Systems, Uses};
+use crate::kinds::registry;
 use crate::model::{Exit, Permission};
 use crate::record::{ReadError as NoRun, Recorder, find, read};
 use crate::redact::Redactor;
 use crate::run::{Stop, World, recover as put_back};
-use crate::steps::AnyAct;
 use crate::undo::{Debt, Unfinished, unfinished};
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +102,8 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
         let mut recorder = Recorder::create(&options.kept.evidence, clock, redactor, tell)?;
         recorder.info(&asked("recover", &environment, (&recorder.run, &operator, clock)))?;
         let (systems, clock) = (Arc::new(systems), clock.clone());
-        let world = World { systems, clock, stop, run: Map::new(), jobs: 1, heard };
+        let world =
+            World { registry: registry().clone(), systems, clock, stop, run: Map::new(), jobs: 1, heard };
         put_back(debts, world, recorder).await
     };
     match recorded.await {
@@ -159,14 +160,14 @@ async fn systems(
     let mut used = Uses::new();
     let mut wrong = vec![];
     for (promised, undo) in debts.iter().map(|debt| (&debt.promised, debt.undo.as_ref())) {
-        let roles = AnyAct::roles_back(&promised.kind, undo).iter().map(|role| (*role).to_owned());
+        let roles = registry().roles_back(&promised.kind, undo).iter().map(|role| (*role).to_owned());
         for role in roles.chain(promised.via.keys().cloned()).collect::<BTreeSet<_>>() {
             let name = promised.via.get(&role).unwrap_or(&role).clone();
             if environment.names().any(|known| known == name) {
                 used.entry(name).or_default().insert(role);
                 continue;
             }
-            let kind = AnyAct::KINDS.iter().find(|kind| kind.name == promised.kind);
+            let kind = registry().kind(&promised.kind, true);
             if kind.is_some_and(|kind| kind.optional.contains(&role.as_str())) && name == role {
                 continue;
             }

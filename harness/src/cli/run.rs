@@ -155,7 +155,8 @@ impl Order<'_> {
             let mut run = scope;
             run.insert("id".into(), json!(recorder.run));
             let (systems, jobs) = (Arc::new(systems), self.jobs);
-            let world = World { systems, clock: clock.clone(), stop, run, jobs, heard };
+            let registry = crate::kinds::registry().clone();
+            let world = World { registry, systems, clock: clock.clone(), stop, run, jobs, heard };
             crate::run::run(&plan, world, recorder).await
         };
         let ended =

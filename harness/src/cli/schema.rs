@@ -26,7 +26,7 @@ enum Of {
 /// Prints the schema.
 pub(super) fn schema(options: &Options) -> Exit {
     let schema: Value = match options.of {
-        Of::Scenario => crate::scenario::schema(),
+        Of::Scenario => crate::scenario::schema(crate::kinds::registry()),
         Of::Environment => crate::environment::schema(),
         Of::Report => schemars::schema_for!(Report).to_value(),
     };

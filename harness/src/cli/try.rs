@@ -7,12 +7,13 @@ use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::document;
 use crate::environment::Environment;
+use crate::kinds::registry;
 use crate::model::{Duration, Exit, Permission, RunInfo, StepRecord};
 use crate::record::read;
 use crate::redact::{MASK, is_masked};
 use crate::report::text;
 use crate::scenario::{Plan, embedded};
-use crate::steps::{KindInfo, kinds};
+use crate::steps::KindInfo;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -59,7 +60,7 @@ const LONG: usize = 2000;
 
 impl Options {
     fn info(&self) -> Option<&'static KindInfo> {
-        kinds().find(|kind| kind.name == self.kind && !kind.acts)
+        registry().kinds().find(|kind| kind.name == self.kind && !kind.acts)
     }
 
     /// The connection that the step has to name: one that is given, or the one that `--url` is for a kind without roles.
@@ -104,7 +105,7 @@ impl Options {
     fn load(&self, scope: &Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>> {
         let step = self.step(|name, value| self.written(name, value));
         let text = format!("proofmark: v1\ntitle: One check\nclaim: It passes.\nsteps:\n{step}");
-        let plan = embedded((NAME, &text), &Map::new(), scope);
+        let plan = embedded((NAME, &text), &Map::new(), scope, registry());
         let advised = |wrong: Vec<Diag>| wrong.into_iter().map(|diag| self.advised(diag)).collect();
         both(plan, self.environment()).map_err(advised)
     }

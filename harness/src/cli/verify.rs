@@ -21,7 +21,7 @@ pub(super) fn verify(options: &Options) -> Exit {
         Ok(run) => run,
         Err(exit) => return exit,
     };
-    let verified = crate::verify::verify(&run);
+    let verified = crate::verify::verify(&run, crate::kinds::registry());
     let exit = verified.exit();
     let headline = match exit {
         Exit::Passed => "the same",

@@ -25,7 +25,7 @@ const CHUNK: usize = 256 << 10;
 /// What stands at a path, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum FileType {
     /// A regular file.
     File,
     /// A folder.
@@ -38,7 +38,7 @@ pub enum Kind {
     Device,
 }
 
-impl Kind {
+impl FileType {
     /// In words: `a folder`.
     pub fn words(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meta {
     /// What it is.
-    pub kind: Kind,
+    pub kind: FileType,
     /// Bytes.
     pub size: u64,
     /// Permission bits, set-uid and sticky bits included.
@@ -116,7 +116,7 @@ pub fn look(path: &Path) -> Result<Found, ClientError> {
     let modified = meta.modified().map_err(|error| unread(path, &error))?;
     let modified = Timestamp::try_from(modified)
         .map_err(|error| unread(path, &io::Error::other(format!("its time of change: {error}"))))?;
-    let meta = Meta { kind: Kind::of(&meta), size: meta.len(), mode: meta.mode() & 0o7777, modified };
+    let meta = Meta { kind: FileType::of(&meta), size: meta.len(), mode: meta.mode() & 0o7777, modified };
     Ok(Found { link_to, meta: Some(meta) })
 }
 
@@ -143,16 +143,16 @@ pub fn read(path: &Path, limit: usize, given_up: &GivenUp) -> Result<Content, Cl
 
 /// Opens a regular file, and never waits for someone to open the other end of a pipe.
 pub(super) fn open(path: &Path) -> Result<File, ClientError> {
-    let kind = Kind::of(&path.metadata().map_err(|error| unread(path, &error))?);
-    if kind != Kind::File {
+    let kind = FileType::of(&path.metadata().map_err(|error| unread(path, &error))?);
+    if kind != FileType::File {
         return Err(unread(path, &io::Error::other(format!("it is {}, not a file", kind.words()))));
     }
     let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
     let file = file.map_err(|error| unread(path, &error))?;
     // It may have been another thing a moment ago.
-    let kind = Kind::of(&file.metadata().map_err(|error| unread(path, &error))?);
+    let kind = FileType::of(&file.metadata().map_err(|error| unread(path, &error))?);
     match kind {
-        Kind::File => Ok(file),
+        FileType::File => Ok(file),
         other => Err(unread(path, &io::Error::other(format!("it is {}, not a file", other.words())))),
     }
 }

@@ -20,7 +20,7 @@ pub use error::ClientError;
 
 use crate::model::{Exchange, Far};
 use regex::Regex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The exchanges of an attempt. Cheap to clone; clones share what was taken down.
@@ -46,7 +46,6 @@ struct Entries {
     exchanges: Vec<Exchange>,
     sums: BTreeMap<String, Sum>,
     answer: Option<Arc<Vec<u8>>>,
-    done: BTreeSet<String>,
     far: Far,
     heard: Option<Heard>,
 }
@@ -125,21 +124,6 @@ impl Log {
     /// output. `None` when nothing was answered since the last call.
     pub fn take_answer(&self) -> Option<Arc<Vec<u8>>> {
         self.entries().answer.take()
-    }
-
-    /// Remembers for the looks to come that this was done and need not be done again.
-    pub fn done(&self, what: String) {
-        self.entries().done.insert(what);
-    }
-
-    /// Was this done by an earlier look of the same step?
-    pub fn has_done(&self, what: &str) -> bool {
-        self.entries().done.contains(what)
-    }
-
-    /// What an earlier look of the same step remembered that begins so: the rest of it.
-    pub fn recall(&self, beginning: &str) -> Option<String> {
-        self.entries().done.iter().find_map(|what| what.strip_prefix(beginning).map(str::to_owned))
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

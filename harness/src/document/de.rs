@@ -299,6 +299,38 @@ impl<'de> IntoDeserializer<'de, Mistake> for &'de Node {
     }
 }
 
+impl Node {
+    /// The name in `name: { settings }`, if it is one of these; the settings are not looked at.
+    pub(super) fn name_of(&self, names: &'static [&'static str]) -> Result<&'static str, Mistake> {
+        self.deserialize_enum("", names, NameOf(names)).map_err(|mistake| mistake.at(self))
+    }
+}
+
+struct NameOf(&'static [&'static str]);
+
+impl<'de> Visitor<'de> for NameOf {
+    type Value = &'static str;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("variant identifier")
+    }
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
+        let known = self.0.iter().copied().find(|name| *name == word);
+        known.ok_or_else(|| E::unknown_variant(word, self.0))
+    }
+    fn visit_enum<A: de::EnumAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+        let (name, settings) = access.variant_seed(self)?;
+        de::VariantAccess::newtype_variant::<de::IgnoredAny>(settings)?;
+        Ok(name)
+    }
+}
+
+impl<'de> de::DeserializeSeed<'de> for NameOf {
+    type Value = &'static str;
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_identifier(self)
+    }
+}
+
 struct Entries<'a> {
     rest: std::slice::Iter<'a, (Node, Node)>,
     value: Option<&'a Node>,

@@ -12,6 +12,7 @@ pub use template::{Name, Scope};
 
 use crate::diag::{Diag, Place, Source, near_miss};
 use crate::model::FORMAT;
+use de::Mistake;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::Read;
@@ -189,10 +190,26 @@ impl Document {
     /// # Errors
     /// The first mistake in the node, at its place.
     pub fn typed<T: DeserializeOwned>(&self, node: &Node) -> Result<T, Diag> {
-        node.typed().map_err(|mistake| {
-            let place = Place { source: self.source.clone(), line: mistake.line, column: mistake.col };
-            Diag { place: Some(place), code: mistake.code, message: mistake.message, help: mistake.help }
-        })
+        node.typed().map_err(|mistake| self.mistaken(mistake))
+    }
+
+    /// Reads `name: { settings }` where the name is one of these: the name, and the node of its settings.
+    ///
+    /// # Errors
+    /// No map of one entry, or another name, at its place.
+    pub fn named<'n>(
+        &self,
+        node: &'n Node,
+        names: &'static [&'static str],
+    ) -> Result<(&'static str, &'n Node), Diag> {
+        let name = node.name_of(names).map_err(|mistake| self.mistaken(mistake))?;
+        let settings = node.entries().first().map_or(node, |(_, settings)| settings);
+        Ok((name, settings))
+    }
+
+    fn mistaken(&self, mistake: Mistake) -> Diag {
+        let place = Place { source: self.source.clone(), line: mistake.line, column: mistake.col };
+        Diag { place: Some(place), code: mistake.code, message: mistake.message, help: mistake.help }
     }
 
     /// Is the file of a format that this program reads?

@@ -93,6 +93,26 @@ impl StepRecord {
             attempts: vec![],
         }
     }
+
+    /// The same step with these attempts alone, and nothing concluded: the attempts that there are, which may be many,
+    /// are not copied.
+    #[must_use]
+    pub fn with_attempts(&self, attempts: Vec<Attempt>) -> Self {
+        Self {
+            proofmark: self.proofmark.clone(),
+            title: self.title.clone(),
+            acts: self.acts,
+            rules: self.rules.clone(),
+            settings: self.settings.clone(),
+            expect: self.expect.clone(),
+            capture: self.capture.clone(),
+            control: self.control.clone(),
+            ended: self.ended,
+            owed: self.owed.clone(),
+            attempts,
+            ..Self::begun(&self.scenario, &self.step, self.kind.clone(), self.started)
+        }
+    }
 }
 
 /// A change that is put back.

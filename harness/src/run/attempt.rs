@@ -7,7 +7,7 @@ use crate::model::{Attempt, Duration as Length, Event, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::report::text::sentence;
 use crate::scenario::Judged;
-use crate::steps::{AnyAct, AnyCheck, Cx, StepError};
+use crate::steps::{AnyCheck, Cx, ErasedAct, Memory, StepError};
 use crate::undo::{By, Debt};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,9 +42,9 @@ pub(super) enum Deed<'a> {
     /// Reads; the candidates of `first-of`, or one.
     Check { checks: &'a [AnyCheck], first_of: bool },
     /// Changes the world at the first look, and looks at what became of it at every one.
-    Act { act: &'a AnyAct, by: &'a By, done: Option<Value> },
+    Act { act: &'a dyn ErasedAct, by: &'a By, done: Option<Value>, memory: Memory },
     /// Puts a change back.
-    Revert(&'a Debt),
+    Revert { debt: &'a Debt, memory: Memory },
 }
 
 /// One look, before it is kept.
@@ -84,7 +84,7 @@ impl Runner {
             let (scenario, step) = (record.scenario.clone(), record.step.clone());
             let (why, verdict) = (why(&judged), judged.verdict());
             let told = self.event(Event::Attempted { scenario, step, round, verdict, why }, pace.not_secret);
-            if let Deed::Revert(_) = deed {
+            if let Deed::Revert { .. } = deed {
                 // Neither a signal nor a full disk keeps the world from being put back.
                 self.world.clock.sleep(pause).await;
                 continue;
@@ -154,7 +154,7 @@ impl Runner {
                 [check] => self.watched(cx, check.observe(cx)).await,
                 _ => Err(StepError::lasting("there is nothing to look with")),
             },
-            Deed::Act { act, by, done } => {
+            Deed::Act { act, by, done, memory } => {
                 if done.is_none() {
                     // Nothing is changed while evidence cannot be written.
                     self.recorder().settle()?;
@@ -164,10 +164,13 @@ impl Runner {
                         Err(error) => return Ok(Err(StepError::lasting(error.message))),
                     }
                 }
-                self.watched(cx, act.observe(done.as_ref().unwrap_or(&Value::Null), cx)).await
+                self.watched(cx, act.observe(done.as_ref().unwrap_or(&Value::Null), cx, memory)).await
             }
-            Deed::Revert(debt) => match &debt.undo {
-                Some(undo) => AnyAct::revert(&debt.promised.kind, undo, cx, &self.ledger.leave(debt)).await,
+            Deed::Revert { debt, memory } => match &debt.undo {
+                Some(undo) => {
+                    let (kind, by) = (&debt.promised.kind, self.ledger.leave(debt));
+                    self.world.registry.revert(kind, undo, (cx, &by), memory).await
+                }
                 None => Err(StepError::lasting(format!(
                     "the way back holds secrets and was kept in {}, which is gone or cannot be read",
                     debt.folder.join(debt.promised.private.as_deref().unwrap_or("private")).display()
@@ -240,13 +243,7 @@ impl Runner {
         deed: &Deed<'_>,
         attempts: &mut [Attempt],
     ) -> Result<Judged, RecordError> {
-        let alone = StepRecord {
-            attempts: attempts.to_vec(),
-            hold: None,
-            observation: Value::Null,
-            ..record.clone()
-        };
-        let judged = self.judge(&alone, pace.not_secret)?;
+        let judged = self.judge(&record.with_attempts(attempts.to_vec()), pace.not_secret)?;
         let deciding = attempts.len().saturating_sub(1);
         let first_of = matches!(deed, Deed::Check { first_of: true, .. });
         for (index, attempt) in attempts.iter_mut().enumerate() {

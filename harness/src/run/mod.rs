@@ -14,6 +14,7 @@ use crate::environment::Systems;
 use crate::model::{Event, Exit, Far, ScenarioInfo, Verdict};
 use crate::record::{RecordError, Recorder};
 use crate::scenario::{Plan, Scenario};
+use crate::steps::Registry;
 use crate::undo::{Debt, Ledger};
 use order::Outcome;
 use serde_json::{Map, Value};
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 /// What a run needs besides its plan and its recorder.
 pub struct World {
+    /// The kinds of steps that there are.
+    pub registry: Registry,
     /// The connections.
     pub systems: Arc<Systems>,
     /// What time it is.

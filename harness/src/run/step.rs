@@ -74,7 +74,7 @@ impl Runner {
     ) -> Result<Verdict, RecordError> {
         let kind = step.kinds.first().map(|kind| kind.name.to_owned()).unwrap_or_default();
         let mut record = self.record(scenario, step, before, kind);
-        let filled = step.fill(&scenario.document, scope);
+        let filled = step.fill(&scenario.document, scope, &self.world.registry);
         if let Ok(filled) = &filled {
             record.kind = filled.kind();
             record.rules =
@@ -138,7 +138,12 @@ impl Runner {
                     timeout,
                     until: step.until.unwrap_or(act.until()),
                 };
-                self.look(&pace, Deed::Act { act, by: &by, done: None }, record).await
+                self.look(
+                    &pace,
+                    Deed::Act { act: act.as_ref(), by: &by, done: None, memory: act.memory() },
+                    record,
+                )
+                .await
             }
         }
     }
@@ -173,7 +178,7 @@ impl Runner {
     /// Judges a record as it will be kept: cleaned, serialised and read back.
     pub(super) fn judge(&self, record: &StepRecord, not_secret: &[String]) -> Result<Judged, RecordError> {
         let clean = self.recorder().clean(record, not_secret)?;
-        Ok(crate::scenario::judge(&serde_json::to_vec(clean.get())?)?)
+        Ok(crate::scenario::judge(&serde_json::to_vec(clean.get())?, &self.world.registry)?)
     }
 
     fn close(

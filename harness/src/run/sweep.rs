@@ -7,7 +7,6 @@ use super::step::took;
 use super::{Runner, rounded};
 use crate::model::{Duration, Event, OwedChange, ScenarioInfo, StepRecord, Verdict};
 use crate::record::RecordError;
-use crate::steps::{AnyAct, KindInfo};
 use crate::undo::Debt;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -87,7 +86,7 @@ impl Runner {
     async fn put_back(&self, debt: &Debt) -> Result<Verdict, RecordError> {
         let promised = &debt.promised;
         let mut record = self.owing(debt);
-        let patience = debt.undo.as_ref().map(|undo| AnyAct::patience(&promised.kind, undo));
+        let patience = debt.undo.as_ref().map(|undo| self.world.registry.patience(&promised.kind, undo));
         let pace = Pace {
             within: patience,
             hold: None,
@@ -97,7 +96,13 @@ impl Runner {
             evidence: None,
             not_secret: &[],
         };
-        let judged = self.look(&pace, Deed::Revert(debt), &mut record).await?;
+        let judged = self
+            .look(
+                &pace,
+                Deed::Revert { debt, memory: self.world.registry.memory(&promised.kind) },
+                &mut record,
+            )
+            .await?;
         record.ended = self.world.clock.now();
         record.verdict = judged.verdict();
         record.findings = judged.findings;
@@ -123,11 +128,11 @@ impl Runner {
 
     fn owing(&self, debt: &Debt) -> StepRecord {
         let (promised, now) = (&debt.promised, self.world.clock.now());
-        let kinds = AnyAct::KINDS.iter().filter(|kind| kind.name == promised.kind);
+        let kind = self.world.registry.kind(&promised.kind, true);
         let undo = debt.undo.clone().unwrap_or_else(|| promised.undo.clone());
         StepRecord {
             acts: true,
-            rules: kinds.map(|kind: &KindInfo| (kind.name.to_owned(), kind.rules)).collect(),
+            rules: kind.map(|kind| (kind.name.to_owned(), kind.rules)).into_iter().collect(),
             owed: Some(OwedChange { run: debt.run.clone(), promise: promised.promise, undo }),
             ..StepRecord::begun(&promised.scenario, &promised.step, promised.kind.clone(), now)
         }

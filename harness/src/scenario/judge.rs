@@ -6,10 +6,11 @@ use super::step::{Doing, FIRST_OF};
 use crate::expect::{Count, Expect, JsonPath};
 use crate::model::{Attempt, Finding, OwedChange, StepRecord, Verdict};
 use crate::redact::is_masked;
-use crate::steps::{AnyAct, AnyCheck, KindInfo};
+use crate::steps::{ErasedKind, KindInfo, Registry};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::ops::Range;
 
 /// What was concluded from a step's file.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,23 +36,23 @@ impl Judged {
 ///
 /// # Errors
 /// Bytes that are no step's file.
-pub fn judge(bytes: &[u8]) -> Result<Judged, serde_json::Error> {
-    serde_json::from_slice::<StepRecord>(bytes).map(|record| judge_record(&record))
+pub fn judge(bytes: &[u8], registry: &Registry) -> Result<Judged, serde_json::Error> {
+    serde_json::from_slice::<StepRecord>(bytes).map(|record| judge_record(&record, registry))
 }
 
 /// Judges a step's record as it was read back.
-pub fn judge_record(record: &StepRecord) -> Judged {
+pub fn judge_record(record: &StepRecord, registry: &Registry) -> Judged {
     if record.reason.is_some() {
         return Judged { findings: vec![], chosen: None, deciding: None, captures: vec![] };
     }
     if let Some(owed) = &record.owed {
-        return put_back(record, owed);
+        return put_back(record, owed, registry);
     }
     if let ([Attempt { error: Some(why), .. }], Value::Null) = (record.attempts.as_slice(), &record.settings)
     {
         return undecided("the step can be filled in", "settings of the kind, after templates", why);
     }
-    let doing = match doing(record) {
+    let doing = match doing(record, registry) {
         Ok(doing) => doing,
         Err(why) => return undecided("the settings can be read", "settings of the kind", &why),
     };
@@ -59,7 +60,7 @@ pub fn judge_record(record: &StepRecord) -> Judged {
         Ok(expect) => expect,
         Err(why) => return undecided("the expectations can be read", "entries of `expect`", &why),
     };
-    let mut judged = last_round(record, &doing, &expect);
+    let mut judged = judge_round(record, last_round(&record.attempts), &doing, &expect);
     if let Some(hold) = record.hold
         && judged.verdict() == Verdict::Passed
     {
@@ -70,14 +71,14 @@ pub fn judge_record(record: &StepRecord) -> Judged {
 }
 
 /// Is the world back? The last look says so, or nobody knows.
-fn put_back(record: &StepRecord, owed: &OwedChange) -> Judged {
+fn put_back(record: &StepRecord, owed: &OwedChange, registry: &Registry) -> Judged {
     let deciding = record.attempts.len().checked_sub(1);
     let last = deciding.map(|index| &record.attempts[index]);
     let Some((attempt, seen)) = last.and_then(|attempt| Some((attempt, seen(record, attempt)?))) else {
         let why = last.and_then(|attempt| attempt.error.as_deref()).unwrap_or("nobody looked");
         return undecided("the change was put back", "the world as it was before", why);
     };
-    let mut findings = AnyAct::judge_reverted(&record.kind, &owed.undo, seen, attempt.at);
+    let mut findings = registry.judge_reverted(&record.kind, &owed.undo, seen, attempt.at);
     if findings.is_empty() {
         findings = vec![Finding::undecided("the change was put back", "at least one finding", "none")];
     }
@@ -97,47 +98,45 @@ fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|error| error.to_string())
 }
 
-/// The kinds that a step of this record can be of: those that act, or those that read.
-pub fn kinds_of(record: &StepRecord) -> &'static [KindInfo] {
-    let known = |kinds: &[KindInfo]| kinds.iter().any(|kind| kind.name == record.kind);
+/// Does the step of this record act, or read?
+pub fn acts(record: &StepRecord, registry: &Registry) -> bool {
+    let known = |acts| registry.kind(&record.kind, acts).is_some();
     // Before a check and an act could share a name, the name alone said which of them it was.
-    let acts = record.acts || record.owed.is_some() || known(AnyAct::KINDS) && !known(AnyCheck::KINDS);
-    if acts { AnyAct::KINDS } else { AnyCheck::KINDS }
+    record.acts || record.owed.is_some() || known(true) && !known(false)
 }
 
-fn doing(record: &StepRecord) -> Result<Doing, String> {
-    if record.kind == FIRST_OF {
-        return typed(&record.settings).map(Doing::Check);
-    }
-    let tagged = json!({ record.kind.as_str(): record.settings });
-    if kinds_of(record).first().is_some_and(|kind| kind.acts) {
-        return typed(&tagged).map(Doing::Act);
-    }
-    typed(&tagged).map(|check| Doing::Check(vec![check]))
+fn doing(record: &StepRecord, registry: &Registry) -> Result<Doing, String> {
+    let (kind, settings) = (record.kind.as_str(), &record.settings);
+    let doing = if kind == FIRST_OF {
+        let candidates: Vec<Value> = typed(settings)?;
+        candidates.iter().map(|one| registry.check_of_json(one)).collect::<Result<_, _>>().map(Doing::Check)
+    } else if acts(record, registry) {
+        registry.act_of(kind, settings).map(Doing::Act)
+    } else {
+        registry.check_of(kind, settings).map(|check| Doing::Check(vec![check]))
+    };
+    doing.map_err(|error| error.to_string())
 }
 
 impl Doing {
-    fn judge(&self, candidate: usize, seen: &Value, at: Timestamp) -> Vec<Finding> {
+    /// What judges a candidate.
+    fn candidate(&self, index: usize) -> Option<&dyn ErasedKind> {
         match self {
-            Doing::Act(act) => act.judge(seen, at),
-            Doing::Check(checks) => {
-                checks.get(candidate).map(|check| check.judge(seen, at)).unwrap_or_default()
-            }
+            Doing::Act(act) => Some(&**act),
+            Doing::Check(checks) => checks.get(index).map(|check| &**check as &dyn ErasedKind),
         }
+    }
+
+    fn judge(&self, candidate: usize, seen: &Value, at: Timestamp) -> Vec<Finding> {
+        self.candidate(candidate).map(|kind| kind.judge(seen, at)).unwrap_or_default()
     }
 
     fn counted(&self, candidate: usize) -> Option<&'static str> {
-        match self {
-            Doing::Act(act) => act.counted(),
-            Doing::Check(checks) => checks.get(candidate).and_then(AnyCheck::counted),
-        }
+        self.candidate(candidate).and_then(ErasedKind::counted)
     }
 
     fn info(&self, candidate: usize) -> Option<KindInfo> {
-        match self {
-            Doing::Act(act) => Some(act.info()),
-            Doing::Check(checks) => checks.get(candidate).map(AnyCheck::info),
-        }
+        self.candidate(candidate).map(ErasedKind::info)
     }
 }
 
@@ -151,13 +150,18 @@ fn seen<'a>(record: &'a StepRecord, attempt: &'a Attempt) -> Option<&'a Value> {
     }
 }
 
-/// Judges the candidates of the last round: the first whose own findings pass decides; `unverified` stops the search.
-fn last_round(record: &StepRecord, doing: &Doing, expect: &[Expect]) -> Judged {
-    let last = record.attempts.last().map_or(0, |attempt| attempt.round);
-    let round = record.attempts.iter().enumerate().filter(|(_, attempt)| attempt.round == last);
+/// The attempts of the last round: it has several where there are candidates.
+fn last_round(attempts: &[Attempt]) -> Range<usize> {
+    let last = attempts.last().map(|attempt| attempt.round);
+    let other = attempts.iter().rposition(|attempt| Some(attempt.round) != last);
+    other.map_or(0, |index| index + 1)..attempts.len()
+}
+
+/// Judges the candidates of a round: the first whose own findings pass decides; `unverified` stops the search.
+fn judge_round(record: &StepRecord, round: Range<usize>, doing: &Doing, expect: &[Expect]) -> Judged {
     let mut all = vec![];
     let mut deciding = None;
-    for (index, attempt) in round {
+    for (index, attempt) in round.clone().zip(&record.attempts[round]) {
         let candidate = attempt.candidate.unwrap_or_default();
         deciding = Some(index);
         let Some(observation) = seen(record, attempt) else {
@@ -212,21 +216,20 @@ fn together(
 
 /// Did it stay true for so long? The streak of passing looks at the end has to span it.
 fn held(record: &StepRecord, doing: &Doing, expect: &[Expect], hold: crate::model::Duration) -> Finding {
-    let last = record.attempts.last().map_or(0, |attempt| attempt.round);
-    let mut span = None;
-    for round in (1..=last).rev() {
-        let attempts: Vec<Attempt> = record.attempts.iter().filter(|a| a.round == round).cloned().collect();
-        let Some(first) = attempts.first().map(|a| a.at) else { break };
-        let inlined = attempts.into_iter().map(|mut attempt| {
-            attempt.observation = seen(record, &attempt).cloned();
-            attempt.same_as = None;
-            attempt
-        });
-        let alone = StepRecord { attempts: inlined.collect(), ..record.clone() };
-        if last_round(&alone, doing, expect).verdict() != Verdict::Passed {
+    let (mut rest, mut span) = (record.attempts.as_slice(), None);
+    while let Some(last) = rest.last() {
+        let round = last_round(rest);
+        rest = &rest[..round.start];
+        // A round that was not kept may have failed.
+        let is_next = rest.last().map_or(0, |before| before.round) + 1 == last.round;
+        let first = record.attempts[round.start].at;
+        if judge_round(record, round, doing, expect).verdict() != Verdict::Passed {
             break;
         }
         span = Some(first);
+        if !is_next {
+            break;
+        }
     }
     let end = record.attempts.last().map(|attempt| attempt.at);
     let millis = span.zip(end).map_or(0, |(from, to)| to.as_millisecond() - from.as_millisecond());

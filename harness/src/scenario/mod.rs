@@ -8,7 +8,7 @@ mod schema;
 mod step;
 
 pub use find::{Found, find};
-pub use judge::{Judged, judge, judge_record, kinds_of};
+pub use judge::{Judged, acts, judge, judge_record};
 pub use plan::{Plan, Selection, embedded, embedded_id, plan};
 pub use read::{Overrides, Scenario, read};
 pub use schema::schema;

@@ -8,6 +8,7 @@ use crate::document::Node;
 use crate::environment::{Environment, Uses};
 use crate::model::{Permission, ScenarioInfo};
 use crate::record::Export;
+use crate::steps::Registry;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -37,13 +38,14 @@ pub struct Plan {
 ///
 /// # Errors
 /// Every mistake of every file, and a selection that is empty.
-pub fn plan(selection: &Selection, run: &Map<String, Value>) -> Result<Plan, Vec<Diag>> {
+pub fn plan(selection: &Selection, run: &Map<String, Value>, registry: &Registry) -> Result<Plan, Vec<Diag>> {
     let (found, mut wrong) = find(&selection.paths);
     let mut all = BTreeMap::new();
+    let read_one = |file: &Found| read(file, Overrides::Words(&selection.vars), run, registry);
     for file in &found {
-        load(file, selection, run, &mut all, &mut wrong);
+        add(file, read_one(file), &mut all, &mut wrong);
     }
-    pull_in(selection, run, &mut all, &mut wrong);
+    pull_in(read_one, &mut all, &mut wrong);
     if !wrong.is_empty() {
         wrong.sort();
         return Err(wrong);
@@ -72,10 +74,11 @@ pub fn embedded(
     (path, text): (&str, &str),
     values: &Map<String, Value>,
     run: &Map<String, Value>,
+    registry: &Registry,
 ) -> Result<Plan, Vec<Diag>> {
     let found = Found { path: path.into(), id: embedded_id(path).to_owned(), root: PathBuf::new() };
     let source = Arc::new(Source { path: path.to_owned(), text: text.to_owned() });
-    let scenario = read_text(source, &found, Overrides::Values(values), run)?;
+    let scenario = read_text(source, &found, Overrides::Values(values), run, registry)?;
     Ok(Plan { scenarios: vec![scenario] })
 }
 
@@ -99,14 +102,11 @@ fn exported_once(plan: &Plan) -> Result<(), Vec<Diag>> {
     Ok(())
 }
 
-fn load(
-    file: &Found,
-    selection: &Selection,
-    run: &Map<String, Value>,
-    all: &mut BTreeMap<String, Scenario>,
-    wrong: &mut Vec<Diag>,
-) {
-    match read(file, Overrides::Words(&selection.vars), run) {
+/// What a file was read as, or its mistakes.
+type Outcome = Result<Scenario, Vec<Diag>>;
+
+fn add(file: &Found, read: Outcome, all: &mut BTreeMap<String, Scenario>, wrong: &mut Vec<Diag>) {
+    match read {
         Ok(scenario) => {
             if let Some(other) = all.get(&file.id).filter(|other| other.found.path != file.path) {
                 let message = format!(
@@ -127,8 +127,7 @@ fn load(
 
 /// Loads the files of needed scenarios that were not named, until nothing is missing.
 fn pull_in(
-    selection: &Selection,
-    run: &Map<String, Value>,
+    read_one: impl Fn(&Found) -> Outcome,
     all: &mut BTreeMap<String, Scenario>,
     wrong: &mut Vec<Diag>,
 ) {
@@ -140,7 +139,7 @@ fn pull_in(
             .find(|(s, (id, _))| asked.insert((s.id.clone(), id.clone())));
         let Some((scenario, (id, node))) = next else { return };
         if let Some(file) = needed(&scenario.found.root, id) {
-            load(&file, selection, run, all, wrong);
+            add(&file, read_one(&file), all, wrong);
         } else {
             let near = near_miss(id, all.keys().map(String::as_str));
             let help = near

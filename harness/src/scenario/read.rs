@@ -6,7 +6,7 @@ use crate::diag::{Diag, Source, near_miss, parted};
 use crate::document::{self, Document, Form, Kind, Late, Node, Scope};
 use crate::expect::Expect;
 use crate::model::{Duration, sha256};
-use crate::steps::KindInfo;
+use crate::steps::{KindInfo, Registry};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +68,7 @@ pub(super) const STEP_KEYS: &[&str] = &[
 /// Collects mistakes while a map is read.
 struct Reader<'a> {
     document: &'a Document,
+    registry: &'a Registry,
     wrong: Vec<Diag>,
 }
 
@@ -107,9 +108,10 @@ pub fn read(
     found: &Found,
     overrides: Overrides<'_>,
     run: &Map<String, Value>,
+    registry: &Registry,
 ) -> Result<Scenario, Vec<Diag>> {
     let source = document::text(&found.path).map_err(|diag| vec![diag])?;
-    read_text(source, found, overrides, run)
+    read_text(source, found, overrides, run, registry)
 }
 
 /// The same from its text.
@@ -118,11 +120,12 @@ pub(super) fn read_text(
     found: &Found,
     overrides: Overrides<'_>,
     run: &Map<String, Value>,
+    registry: &Registry,
 ) -> Result<Scenario, Vec<Diag>> {
     let document = document::parse(source).map_err(|diag| vec![diag])?;
     let root = &document.root;
     let wrong = document.form(&FORM).map_err(|diag| vec![diag])?;
-    let mut reader = Reader { document: &document, wrong };
+    let mut reader = Reader { document: &document, registry, wrong };
     let vars = vars(&mut reader, root, overrides);
     let scope = Scope { vars: vars.clone(), run: run.clone(), captures: None };
     let needs = reader.optional::<Vec<String>>(root, "needs").unwrap_or_default();
@@ -373,7 +376,7 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
     if reader.wrong.len() > unfilled {
         return;
     }
-    match step::doing_of(reader.document, &step.doing, step.acts) {
+    match step::doing_of((reader.document, reader.registry), &step.doing, step.acts) {
         Ok((doing, first_of)) => {
             step.kinds = doing.kinds();
             if let Doing::Act(act) = &doing {

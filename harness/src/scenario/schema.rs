@@ -4,15 +4,14 @@
 use super::read::{FORM, STEP_KEYS};
 use crate::expect::{Count, WITH_AT};
 use crate::model::{Duration, FORMAT};
-use crate::steps::{AnyAct, AnyCheck};
+use crate::steps::{KindInfo, Registry};
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 /// The schema, in the dialect 2020-12.
-pub fn schema() -> Value {
+pub fn schema(registry: &Registry) -> Value {
     let mut generator = SchemaGenerator::default();
-    let checks = kinds(&generator.subschema_for::<AnyCheck>().to_value(), &mut generator);
-    let acts = kinds(&generator.subschema_for::<AnyAct>().to_value(), &mut generator);
+    let [checks, acts] = [false, true].map(|acts| kinds(registry, acts, &mut generator));
     let duration = generator.subschema_for::<Duration>().to_value();
     let count = generator.subschema_for::<Count>().to_value();
     let mut definitions = generator.take_definitions(true);
@@ -38,16 +37,10 @@ pub fn schema() -> Value {
     })
 }
 
-/// The properties of an enum of kinds: each a key of its own.
-fn kinds(list: &Value, generator: &mut SchemaGenerator) -> Map<String, Value> {
-    let name = list["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    let mut found = Map::new();
-    // The enum itself is told by `check` and `act`.
-    let list = generator.definitions_mut().remove(name).unwrap_or_default();
-    for variant in list["oneOf"].as_array().into_iter().flatten() {
-        found.extend(variant["properties"].as_object().cloned().unwrap_or_default());
-    }
-    found
+/// A list of kinds: each a key of its own.
+fn kinds(registry: &Registry, acts: bool, generator: &mut SchemaGenerator) -> Map<String, Value> {
+    let kind = |kind: &KindInfo| (kind.name.to_owned(), (kind.settings_part)(generator).to_value());
+    registry.list(acts).map(kind).collect()
 }
 
 fn one_of(kinds: &Map<String, Value>) -> Value {
@@ -218,14 +211,15 @@ mod tests {
 
     #[test]
     fn every_key_of_a_file_is_told() {
-        let schema = schema();
+        let registry = crate::kinds::registry();
+        let schema = schema(registry);
         let told = |properties: &Value, key: &str| {
             let about = properties[key]["description"].as_str();
             about.is_some_and(|about| !about.is_empty())
         };
         assert!(FORM.keys.iter().all(|key| told(&schema["properties"], key)));
         assert!(STEP_KEYS.iter().all(|key| told(&schema["$defs"]["step"]["properties"], key)));
-        for kind in crate::steps::kinds() {
+        for kind in registry.kinds() {
             let list = if kind.acts { "act" } else { "check" };
             assert!(schema["$defs"][list]["properties"][kind.name].is_object(), "{}", kind.name);
         }

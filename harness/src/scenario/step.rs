@@ -5,7 +5,7 @@ use crate::document::{Document, Node, Scope};
 use crate::environment::Environment;
 use crate::expect::{Expect, JsonPath};
 use crate::model::{Duration, Permission};
-use crate::steps::{AnyAct, AnyCheck, KindInfo};
+use crate::steps::{AnyAct, AnyCheck, KindInfo, Registry};
 use crate::undo::Until;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -131,7 +131,7 @@ impl Step {
     ///
     /// # Errors
     /// Every template that cannot be filled in, and every value of the wrong type, at its place.
-    pub fn fill(&self, document: &Document, scope: &Scope) -> Result<Filled, Vec<Diag>> {
+    pub fn fill(&self, document: &Document, scope: &Scope, registry: &Registry) -> Result<Filled, Vec<Diag>> {
         if let Some(ready) = &self.ready {
             return Ok(ready.clone());
         }
@@ -147,7 +147,7 @@ impl Step {
                 Err(diag) => wrong.push(diag),
             }
         }
-        match doing_of(document, &doing, self.acts) {
+        match doing_of((document, registry), &doing, self.acts) {
             Ok((doing, first_of)) if wrong.is_empty() => Ok(Filled { doing, first_of, expect }),
             Ok(_) => Err(wrong),
             Err(diags) => {
@@ -158,12 +158,15 @@ impl Step {
     }
 }
 
+/// The file, and the kinds that may be named in it.
+pub(super) type Reads<'a> = (&'a Document, &'a Registry);
+
 /// Reads `check:` or `act:` into kinds.
-pub(super) fn doing_of(document: &Document, node: &Node, acts: bool) -> Result<(Doing, bool), Vec<Diag>> {
+pub(super) fn doing_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<(Doing, bool), Vec<Diag>> {
     if let Some(candidates) = node.get(FIRST_OF) {
-        return first_of(document, node, candidates, acts).map(|checks| (Doing::Check(checks), true));
+        return first_of(reads, node, candidates, acts).map(|checks| (Doing::Check(checks), true));
     }
-    match one_of(document, node, acts) {
+    match one_of(reads, node, acts) {
         Ok(doing) => Ok((doing, false)),
         Err(diag) => Err(vec![diag]),
     }
@@ -171,12 +174,12 @@ pub(super) fn doing_of(document: &Document, node: &Node, acts: bool) -> Result<(
 
 /// Reads one kind. What cannot be read in this list and can in the other stands in the wrong one: the two may have a
 /// kind of the same name.
-fn one_of(document: &Document, node: &Node, acts: bool) -> Result<Doing, Diag> {
-    listed(document, node, acts).map_err(|diag| {
+fn one_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
+    let (document, registry) = reads;
+    listed(reads, node, acts).map_err(|diag| {
         let name = kind_of(node).as_str().unwrap_or_default();
-        let both =
-            [AnyCheck::KINDS, AnyAct::KINDS].iter().all(|list| list.iter().any(|kind| kind.name == name));
-        if both && listed(document, node, !acts).is_ok() {
+        let both = [false, true].iter().all(|acts| registry.kind(name, *acts).is_some());
+        if both && listed(reads, node, !acts).is_ok() {
             let message = format!("with these settings `{name}` {}", which(!acts));
             let diag = document.diag(kind_of(node), "wrong-list", message);
             return diag.help(format!("write it below `{}:`", key(!acts)));
@@ -185,19 +188,20 @@ fn one_of(document: &Document, node: &Node, acts: bool) -> Result<Doing, Diag> {
     })
 }
 
-fn listed(document: &Document, node: &Node, acts: bool) -> Result<Doing, Diag> {
+fn listed(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
+    let (document, registry) = reads;
     let typed = if acts {
-        document.typed(node).map(Doing::Act)
+        registry.act(document, node).map(Doing::Act)
     } else {
-        document.typed(node).map(|check| Doing::Check(vec![check]))
+        registry.check(document, node).map(|check| Doing::Check(vec![check]))
     };
-    let doing = typed.map_err(|diag| explained(diag, node, acts))?;
+    let doing = typed.map_err(|diag| explained(diag, registry, node, acts))?;
     let mistake = match &doing {
         Doing::Act(act) => act.mistake(),
-        Doing::Check(checks) => checks.iter().find_map(AnyCheck::mistake),
+        Doing::Check(checks) => checks.iter().find_map(|check| check.mistake()),
     };
     match mistake {
-        Some(mistake) => Err(bad_settings(document, node, acts, &mistake)),
+        Some(mistake) => Err(bad_settings(reads, node, acts, &mistake)),
         None => Ok(doing),
     }
 }
@@ -217,24 +221,24 @@ pub(super) fn kind_of(node: &Node) -> &Node {
 }
 
 /// How the kind that is named here is written.
-fn example(node: &Node, acts: bool) -> Option<String> {
-    let name = kind_of(node).as_str()?;
-    let kinds = if acts { AnyAct::KINDS } else { AnyCheck::KINDS };
-    kinds.iter().find(|kind| kind.name == name).map(|kind| format!("write it like this: `{}`", kind.example))
+fn example(registry: &Registry, node: &Node, acts: bool) -> Option<String> {
+    let kind = registry.kind(kind_of(node).as_str()?, acts)?;
+    Some(format!("write it like this: `{}`", kind.example))
 }
 
-fn bad_settings(document: &Document, node: &Node, acts: bool, mistake: &str) -> Diag {
+fn bad_settings((document, registry): Reads<'_>, node: &Node, acts: bool, mistake: &str) -> Diag {
     let (message, help) = parted(mistake);
     let diag = document.diag(kind_of(node), "bad-settings", message);
-    Diag { help: help.or_else(|| example(node, acts)), ..diag }
+    Diag { help: help.or_else(|| example(registry, node, acts)), ..diag }
 }
 
 fn first_of(
-    document: &Document,
+    reads: Reads<'_>,
     node: &Node,
     candidates: &Node,
     acts: bool,
 ) -> Result<Vec<AnyCheck>, Vec<Diag>> {
+    let (document, _) = reads;
     if acts {
         let diag = document.diag(kind_of(node), "bad-settings", "`first-of` chooses among checks, not acts");
         return Err(vec![diag.help("make a step of each act")]);
@@ -249,7 +253,7 @@ fn first_of(
     }
     let (mut checks, mut wrong) = (vec![], vec![]);
     for item in candidates.items() {
-        match one_of(document, item, false) {
+        match one_of(reads, item, false) {
             Ok(Doing::Check(check)) => checks.extend(check),
             Ok(Doing::Act(_)) => {}
             Err(diag) => wrong.push(diag),
@@ -259,7 +263,7 @@ fn first_of(
 }
 
 /// The mistake with what is known of kinds. One that stands in the other list is not misspelt, it is in the wrong place.
-fn explained(diag: Diag, node: &Node, acts: bool) -> Diag {
+fn explained(diag: Diag, registry: &Registry, node: &Node, acts: bool) -> Diag {
     let own = kind_of(node);
     let stands_at = |node: &Node| {
         diag.place.as_ref().is_some_and(|place| (place.line, place.column) == (node.line, node.col))
@@ -268,14 +272,13 @@ fn explained(diag: Diag, node: &Node, acts: bool) -> Diag {
     let unset =
         diag.code == "wrong-type" && (here || node.entries().iter().any(|(_, value)| stands_at(value)));
     if diag.code == "missing-key" || unset {
-        return Diag { help: example(node, acts).or(diag.help), ..diag };
+        return Diag { help: example(registry, node, acts).or(diag.help), ..diag };
     }
     if diag.code != "unknown-name" || !here {
         return diag;
     }
     let word = diag.message.split('`').nth(1).unwrap_or_default().to_owned();
-    let other = if acts { AnyCheck::KINDS } else { AnyAct::KINDS };
-    if other.iter().any(|kind| kind.name == word) {
+    if registry.kind(&word, !acts).is_some() {
         return Diag {
             message: format!("`{word}` {}", which(!acts)),
             help: Some(format!("write it below `{}:`", key(!acts))),
@@ -291,7 +294,7 @@ impl Doing {
     /// The kinds, in order.
     pub fn kinds(&self) -> Vec<KindInfo> {
         match self {
-            Self::Check(checks) => checks.iter().map(AnyCheck::info).collect(),
+            Self::Check(checks) => checks.iter().map(|check| check.info()).collect(),
             Self::Act(act) => vec![act.used()],
         }
     }
@@ -326,12 +329,13 @@ impl Filled {
 
     /// The settings as evidence keeps them: those of the one kind, or a list of `{kind: settings}`.
     pub fn settings(&self) -> Value {
-        let written = match &self.doing {
-            Doing::Act(act) => json!(act),
-            Doing::Check(checks) if self.first_of => return json!(checks),
-            Doing::Check(checks) => json!(checks.first()),
-        };
-        written.as_object().and_then(|map| map.values().next()).cloned().unwrap_or_default()
+        match &self.doing {
+            Doing::Act(act) => act.settings(),
+            Doing::Check(checks) if self.first_of => {
+                checks.iter().map(|check| json!({ check.info().name: check.settings() })).collect()
+            }
+            Doing::Check(checks) => checks.first().map(|check| check.settings()).unwrap_or_default(),
+        }
     }
 }
 

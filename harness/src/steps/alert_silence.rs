@@ -1,7 +1,7 @@
 //! `alert-silence`: a silence in Alertmanager for as long as a drill takes, so that it pages nobody. Its id is known only
 //! from the answer, so what is promised and looked for again is our mark in `createdBy`. It also ends by itself.
 
-use super::{Act, Cx, Permission, StepError};
+use super::{Act, Cx, Kind, Permission, StepError};
 use crate::clients::alertmanager::{self, Alert, Matcher, NewSilence, Silence, alerts, expire, silences};
 use crate::model::{Duration, Finding};
 use crate::undo::{Owed, Promises, Until};
@@ -75,19 +75,49 @@ pub struct Reverted {
     silences: Vec<Silence>,
 }
 
-impl Act for AlertSilence {
+impl Kind for AlertSilence {
     const NAME: &'static str = "alert-silence";
     const EXAMPLE: &'static str = "alert-silence: { name: VeleroBackupTooOld, for: 30m, comment: a drill }";
     const JUDGES: &'static str =
         "The silence is active. When it is put back, that no silence of this step is active or about to be.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[ROLE];
+    type Seen = Seen;
+
+    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+        let state = seen.silence.as_ref().map(|silence| silence.state.as_str());
+        let help = match state {
+            Some("expired") => "its time is over (`for`), or somebody has ended it",
+            Some("pending") => "it begins later: are the clocks of the server's machines right?",
+            None => "Alertmanager does not know it any more: has it lost its data?",
+            _ => "Alertmanager says something of it that is not known here",
+        };
+        let finding =
+            Finding::judged("the silence is active", "active", json!(state), state == Some("active"));
+        vec![finding.with_help(help)]
+    }
+
+    fn mistake(&self) -> Option<String> {
+        match self.lasts {
+            Some(lasts) if lasts == Duration::default() || lasts > LONGEST => Some(format!(
+                "`for: {lasts}` is no time for a drill; write how long it may silence alerts if nobody ends it, at most {LONGEST}"
+            )),
+            // What waits for a capture is looked at once it is filled in, which is before anything is changed.
+            _ if self.matchers.iter().any(|text| text.contains("{{")) => {
+                self.read(self.matchers.iter().filter(|text| !text.contains("{{"))).err()
+            }
+            _ => self.wanted().err(),
+        }
+    }
+}
+
+impl Act for AlertSilence {
     const WITHIN: Option<Duration> = Some(Duration::secs(10));
     const UNTIL: Until = Until::Scenario;
     type Done = Made;
-    type Seen = Seen;
     type Undo = Undo;
     type Reverted = Reverted;
+    type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
         &[Permission::Change]
@@ -112,27 +142,14 @@ impl Act for AlertSilence {
         Ok(Made { id, mark })
     }
 
-    async fn observe(&self, done: &Made, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, done: &Made, cx: &Cx, _memory: &mut ()) -> Result<Seen, StepError> {
         let (wire, started) = (cx.wire(ROLE)?, cx.clock.elapsed());
         let held = alerts(wire, |alert| alert.silenced_by.contains(&done.id)).await?;
         let (found, _) = silences(wire.since(started), |silence| silence.id == done.id).await?;
         Ok(Seen { silence: found.into_iter().next(), alerts: held })
     }
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
-        let state = seen.silence.as_ref().map(|silence| silence.state.as_str());
-        let help = match state {
-            Some("expired") => "its time is over (`for`), or somebody has ended it",
-            Some("pending") => "it begins later: are the clocks of the server's machines right?",
-            None => "Alertmanager does not know it any more: has it lost its data?",
-            _ => "Alertmanager says something of it that is not known here",
-        };
-        let finding =
-            Finding::judged("the silence is active", "active", json!(state), state == Some("active"));
-        vec![finding.with_help(help)]
-    }
-
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
         let (wire, started) = (cx.wire(ROLE)?, cx.clock.elapsed());
         let (ours, _) = silences(wire, |silence| silence.created_by == owed.created_by).await?;
         for silence in ours.iter().filter(|silence| !silence.is_over()) {
@@ -141,7 +158,7 @@ impl Act for AlertSilence {
         Ok(())
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
         let (silences, _) = silences(cx.wire(ROLE)?, |silence| silence.created_by == owed.created_by).await?;
         Ok(Reverted { silences })
     }
@@ -151,19 +168,6 @@ impl Act for AlertSilence {
         let left: Vec<String> = left.map(|silence| format!("{} is {}", silence.id, silence.state)).collect();
         let told = if left.is_empty() { "none".to_owned() } else { left.join("; ") };
         vec![Finding::judged("no silence of this step holds anything back", "none", told, left.is_empty())]
-    }
-
-    fn mistake(&self) -> Option<String> {
-        match self.lasts {
-            Some(lasts) if lasts == Duration::default() || lasts > LONGEST => Some(format!(
-                "`for: {lasts}` is no time for a drill; write how long it may silence alerts if nobody ends it, at most {LONGEST}"
-            )),
-            // What waits for a capture is looked at once it is filled in, which is before anything is changed.
-            _ if self.matchers.iter().any(|text| text.contains("{{")) => {
-                self.read(self.matchers.iter().filter(|text| !text.contains("{{"))).err()
-            }
-            _ => self.wanted().err(),
-        }
     }
 }
 

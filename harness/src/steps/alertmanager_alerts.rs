@@ -1,6 +1,6 @@
 //! `alertmanager-alerts`: what reached Alertmanager, and whether it would notify anyone.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::alertmanager::{self, Alert};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -45,18 +45,13 @@ enum Notifies {
     Unknown(String),
 }
 
-impl Check for AlertmanagerAlerts {
+impl Kind for AlertmanagerAlerts {
     const NAME: &'static str = "alertmanager-alerts";
     const EXAMPLE: &'static str = "alertmanager-alerts: { name: MinIOCapacityLow, notifying: true }";
     const JUDGES: &'static str = "At least one alert; with `notifying`, at least one that is active and neither silenced, inhibited nor muted. Where the server does not tell what is muted, that is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["alertmanager"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let alerts = alertmanager::alerts(cx.wire("alertmanager")?, |alert| self.wants(alert)).await?;
-        Ok(Seen { alerts })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let help = "does it fire in Prometheus (`prometheus-alerts`), does Prometheus know this Alertmanager, and are the labels those that Alertmanager sees (with `external_labels`)?";
@@ -70,6 +65,13 @@ impl Check for AlertmanagerAlerts {
 
     fn counted(&self) -> Option<&'static str> {
         Some("$.alerts")
+    }
+}
+
+impl Check for AlertmanagerAlerts {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let alerts = alertmanager::alerts(cx.wire("alertmanager")?, |alert| self.wants(alert)).await?;
+        Ok(Seen { alerts })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `alertmanager-routes`: to whom each loaded alert would go. An alert can fire and be delivered, and nobody hears of it:
 //! its route ends at a receiver that tells nobody.
 
-use super::{Check, Cx, StepError, without_reason};
+use super::{Check, Cx, Kind, StepError, without_reason};
 use crate::clients::ClientError;
 use crate::clients::alertmanager::{self, Lead, Receiver, Routing};
 use crate::clients::http::Wire;
@@ -63,7 +63,7 @@ pub struct Led {
     pub receivers: Vec<Lead>,
 }
 
-impl Check for AlertmanagerRoutes {
+impl Kind for AlertmanagerRoutes {
     const NAME: &'static str = "alertmanager-routes";
     const EXAMPLE: &'static str =
         "alertmanager-routes: { except: { Watchdog: a dead man's switch takes it elsewhere } }";
@@ -71,25 +71,6 @@ impl Check for AlertmanagerRoutes {
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus", "alertmanager"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let (prometheus, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
-        let mut rules = prometheus::rules(prometheus).await?.rules;
-        rules.retain(|rule| rule.kind == "alerting" && self.wants(&rule.name));
-        let routing = alertmanager::routing(cx.wire("alertmanager")?.since(started)).await?;
-        let sent_to = sent_to(prometheus.since(started)).await?;
-        let outgoing = told(prometheus::outgoing(prometheus.since(started)).await)?;
-        let mut labels = BTreeMap::new();
-        for label in routing.labels().into_iter().filter(|label| *label != "alertname") {
-            labels.insert(label.to_owned(), carried(prometheus.since(started), label).await?);
-        }
-        let led = |rule| led(rule, &routing, outgoing.as_ref(), &labels);
-        let mut alerts: Vec<Led> = rules.iter().map(led).collect();
-        alerts.sort();
-        alerts.dedup();
-        let relabelled = outgoing.as_ref().map(|outgoing| outgoing.relabelled);
-        Ok(Seen { alerts, receivers: routing.receivers, labels, sent_to, relabelled })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let mut findings = vec![Count::AT_LEAST_ONE.judge("at least one alert", Some(seen.alerts.len()))];
@@ -129,6 +110,27 @@ impl Check for AlertmanagerRoutes {
 
     fn mistake(&self) -> Option<String> {
         without_reason(&self.except, "reach nobody")
+    }
+}
+
+impl Check for AlertmanagerRoutes {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let (prometheus, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
+        let mut rules = prometheus::rules(prometheus).await?.rules;
+        rules.retain(|rule| rule.kind == "alerting" && self.wants(&rule.name));
+        let routing = alertmanager::routing(cx.wire("alertmanager")?.since(started)).await?;
+        let sent_to = sent_to(prometheus.since(started)).await?;
+        let outgoing = told(prometheus::outgoing(prometheus.since(started)).await)?;
+        let mut labels = BTreeMap::new();
+        for label in routing.labels().into_iter().filter(|label| *label != "alertname") {
+            labels.insert(label.to_owned(), carried(prometheus.since(started), label).await?);
+        }
+        let led = |rule| led(rule, &routing, outgoing.as_ref(), &labels);
+        let mut alerts: Vec<Led> = rules.iter().map(led).collect();
+        alerts.sort();
+        alerts.dedup();
+        let relabelled = outgoing.as_ref().map(|outgoing| outgoing.relabelled);
+        Ok(Seen { alerts, receivers: routing.receivers, labels, sent_to, relabelled })
     }
 }
 

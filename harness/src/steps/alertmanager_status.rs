@@ -1,6 +1,6 @@
 //! `alertmanager-status`: whether Alertmanager is ready, with whom it shares its work, and whom it could tell.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::alertmanager::{self, Cluster};
 use crate::model::Finding;
 use jiff::Timestamp;
@@ -32,22 +32,13 @@ pub struct Seen {
     pub receivers: Vec<String>,
 }
 
-impl Check for AlertmanagerStatus {
+impl Kind for AlertmanagerStatus {
     const NAME: &'static str = "alertmanager-status";
     const EXAMPLE: &'static str = "alertmanager-status: {}";
     const JUDGES: &'static str = "Alertmanager is ready, and its cluster is `ready` or `disabled` (a single one). One that is `settling` is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["alertmanager"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let (wire, started) = (cx.wire("alertmanager")?, cx.clock.elapsed());
-        let status = alertmanager::status(wire, false).await?;
-        let ready = alertmanager::ready(wire.since(started)).await?;
-        let receivers = alertmanager::receivers(wire.since(started)).await?;
-        let (version, started_at, cluster) = (status.version, status.started_at, status.cluster);
-        Ok(Seen { ready, version, started_at, cluster, receivers })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let word = if seen.ready { "ready" } else { "not ready" };
@@ -63,5 +54,16 @@ impl Check for AlertmanagerStatus {
             }
         };
         vec![Finding::judged("Alertmanager is ready", "ready", word, seen.ready), settled]
+    }
+}
+
+impl Check for AlertmanagerStatus {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let (wire, started) = (cx.wire("alertmanager")?, cx.clock.elapsed());
+        let status = alertmanager::status(wire, false).await?;
+        let ready = alertmanager::ready(wire.since(started)).await?;
+        let receivers = alertmanager::receivers(wire.since(started)).await?;
+        let (version, started_at, cluster) = (status.version, status.started_at, status.cluster);
+        Ok(Seen { ready, version, started_at, cluster, receivers })
     }
 }

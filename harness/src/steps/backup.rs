@@ -1,7 +1,7 @@
 //! `backup`: dumps a database into a store, and believes it only when the store has given back what was sent and every row
 //! was counted in it. What fails on the way leaves nothing that looks like a backup.
 
-use super::{Act, Cx, Permission, StepError};
+use super::{Act, Cx, Kind, Permission, StepError};
 use crate::backup::abandon::{self, Left};
 use crate::backup::create::{self, Made, Order, Undo};
 use crate::backup::events::{Events, EventsTo};
@@ -77,7 +77,7 @@ pub struct Reverted {
     at_work: Option<usize>,
 }
 
-impl Act for Backup {
+impl Kind for Backup {
     const NAME: &'static str = "backup";
     const EXAMPLE: &'static str =
         "backup: { name: \"postgres/{date}/{db}_{date}_{time}_{micros}_{pid}\", local: backups }";
@@ -86,10 +86,57 @@ impl Act for Backup {
     const ROLES: &'static [&'static str] = &[SOURCE, STORE, WEBHOOK, DOCKER];
     const OPTIONAL: &'static [&'static str] = &[DOCKER];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
-    type Done = Seen;
     type Seen = Seen;
+
+    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+        let what = "a backup was made";
+        let Some(made) = &seen.made else {
+            let why = seen.failed.clone().unwrap_or_else(|| "none".into());
+            let mut findings = vec![Finding::judged(what, "a backup", why, false)];
+            findings.extend(
+                seen.webhook.as_ref().map(|told| {
+                    Finding::judged("the webhook was told", "told", told.clone(), told == "told")
+                }),
+            );
+            return findings;
+        };
+        if made.dry_run {
+            let would = format!("a dry run: it would be `{}`", made.archive);
+            return vec![Finding::undecided(what, "a backup", would)];
+        }
+        let held = |rows: u64| format!("{rows} rows of {} tables", made.tables.len());
+        if made.tables.is_empty() {
+            let help = "is it the right database, and does the role see its schemas?";
+            return vec![Finding::undecided(what, "at least one table", held(0)).with_help(help)];
+        }
+        let archived = made.tables.iter().map(|table| table.archived).sum();
+        let agree = made.tables.iter().all(|table| table.archived == table.rows);
+        let bytes = |bytes: u64, sha256: &str| format!("{bytes} bytes with SHA-256 {sha256}");
+        let (sent, stored) = (bytes(made.bytes, &made.sha256), bytes(made.stored_bytes, &made.stored_sha256));
+        let given_back = sent == stored && made.bytes > 0;
+        vec![
+            Finding::judged(what, "a backup", made.archive.clone(), true),
+            Finding::judged(
+                "the archive holds what the database held",
+                held(made.rows),
+                held(archived),
+                agree,
+            ),
+            Finding::judged("the store gives back what was sent", sent, stored, given_back),
+        ]
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let name = self.name.as_deref().and_then(name::mistake);
+        name.or_else(|| docker::mistake(self.container.as_deref()?))
+    }
+}
+
+impl Act for Backup {
+    type Done = Seen;
     type Undo = Undo;
     type Reverted = Reverted;
+    type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
         if self.dry_run { &[] } else { &[Permission::Change] }
@@ -157,49 +204,11 @@ impl Act for Backup {
         Ok(seen)
     }
 
-    async fn observe(&self, done: &Seen, _cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, done: &Seen, _cx: &Cx, _memory: &mut ()) -> Result<Seen, StepError> {
         Ok(done.clone())
     }
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
-        let what = "a backup was made";
-        let Some(made) = &seen.made else {
-            let why = seen.failed.clone().unwrap_or_else(|| "none".into());
-            let mut findings = vec![Finding::judged(what, "a backup", why, false)];
-            findings.extend(
-                seen.webhook.as_ref().map(|told| {
-                    Finding::judged("the webhook was told", "told", told.clone(), told == "told")
-                }),
-            );
-            return findings;
-        };
-        if made.dry_run {
-            let would = format!("a dry run: it would be `{}`", made.archive);
-            return vec![Finding::undecided(what, "a backup", would)];
-        }
-        let held = |rows: u64| format!("{rows} rows of {} tables", made.tables.len());
-        if made.tables.is_empty() {
-            let help = "is it the right database, and does the role see its schemas?";
-            return vec![Finding::undecided(what, "at least one table", held(0)).with_help(help)];
-        }
-        let archived = made.tables.iter().map(|table| table.archived).sum();
-        let agree = made.tables.iter().all(|table| table.archived == table.rows);
-        let bytes = |bytes: u64, sha256: &str| format!("{bytes} bytes with SHA-256 {sha256}");
-        let (sent, stored) = (bytes(made.bytes, &made.sha256), bytes(made.stored_bytes, &made.stored_sha256));
-        let given_back = sent == stored && made.bytes > 0;
-        vec![
-            Finding::judged(what, "a backup", made.archive.clone(), true),
-            Finding::judged(
-                "the archive holds what the database held",
-                held(made.rows),
-                held(archived),
-                agree,
-            ),
-            Finding::judged("the store gives back what was sent", sent, stored, given_back),
-        ]
-    }
-
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
         let left = abandon::abandon(owed, back(owed.folder.as_ref(), cx)?, by).await?;
         if let (Some(inside), true) = (&owed.inside, left != Left::Committed) {
             inside.end(cx.wire(SOURCE)?, &container(&inside.container, cx), by).await?;
@@ -207,7 +216,7 @@ impl Act for Backup {
         Ok(())
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
         let left = abandon::look(owed, back(owed.folder.as_ref(), cx)?).await?;
         let at_work = match &owed.inside {
             Some(inside) if left != Left::Committed => {
@@ -231,11 +240,6 @@ impl Act for Backup {
             |count: usize| Finding::judged(what, "0 sessions", format!("{count} sessions"), count == 0);
         findings.extend(seen.at_work.map(idle));
         findings
-    }
-
-    fn mistake(&self) -> Option<String> {
-        let name = self.name.as_deref().and_then(name::mistake);
-        name.or_else(|| docker::mistake(self.container.as_deref()?))
     }
 }
 

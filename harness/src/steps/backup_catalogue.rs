@@ -1,7 +1,7 @@
 //! `backup-catalogue`: which backups a store holds, how old and how many. A file with a fresh date is no backup: only what has
 //! its manifest counts.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::backup::catalogue::AHEAD;
 use crate::backup::fetch::{catalogue, look_into};
 use crate::backup::manifest::ManifestError;
@@ -75,7 +75,7 @@ pub struct Seen {
     pub incomplete: Vec<String>,
 }
 
-impl Check for BackupCatalogue {
+impl Kind for BackupCatalogue {
     const NAME: &'static str = "backup-catalogue";
     const EXAMPLE: &'static str = "backup-catalogue: { newest-within: 25h, at-most: 100 }";
     const JUDGES: &'static str = "At least one backup (or `at-least`), each with its archive, none of them empty (or below `min-size`); and every other setting. The newest manifest is one, and not cut short. A newest that lies in the future is undecided.";
@@ -83,47 +83,6 @@ impl Check for BackupCatalogue {
     const ROLES: &'static [&'static str] = &["store"];
     const TIMEOUT: Duration = Duration::secs(300);
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let wire = cx.wire("store")?;
-        let found = catalogue(wire, self.prefix.as_deref().unwrap_or_default()).await?;
-        let Catalogue { mut backups, mut without_manifest, without_archive } = found;
-        if self.foreign {
-            backups.append(&mut without_manifest);
-            backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
-        }
-        let (opened, mut incomplete) = (OnceCell::new(), vec![]);
-        let newest = loop {
-            match backups.first() {
-                None => break None,
-                Some(Backup { manifest: None, at, .. }) => break Some(*at),
-                Some(Backup { manifest: Some(key), .. }) => {
-                    let store = opened.get_or_try_init(|| Store::open(wire)).await?;
-                    match look_into(store, key).await? {
-                        Ok(manifest) => break Some(manifest.taken_at),
-                        Err(ManifestError::Broken(_)) => {
-                            incomplete.push(key.clone());
-                            backups.remove(0);
-                        }
-                        Err(error) => return Err(StepError::lasting(format!("`{key}`: {error}"))),
-                    }
-                }
-            }
-        };
-        let gap = |pair: &[Backup]| pair[0].at.duration_since(pair[1].at).unsigned_abs().as_secs();
-        Ok(Seen {
-            store: objects::name(wire)?,
-            count: backups.len(),
-            bytes: backups.iter().map(|backup| backup.size).sum(),
-            newest,
-            oldest: backups.last().map(|backup| backup.at),
-            longest_gap: backups.windows(2).map(gap).max(),
-            backups,
-            without_manifest,
-            without_archive,
-            incomplete,
-        })
-    }
 
     fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
         let least = self.at_least.unwrap_or(1);
@@ -169,6 +128,49 @@ impl Check for BackupCatalogue {
             return Some("`at-least: 0` and `min-size: 0` ask nothing, and a store without a backup is none; leave it out".into());
         }
         more.then(|| "`at-least` is more than `at-most`; nothing can be both".into())
+    }
+}
+
+impl Check for BackupCatalogue {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let wire = cx.wire("store")?;
+        let found = catalogue(wire, self.prefix.as_deref().unwrap_or_default()).await?;
+        let Catalogue { mut backups, mut without_manifest, without_archive } = found;
+        if self.foreign {
+            backups.append(&mut without_manifest);
+            backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+        }
+        let (opened, mut incomplete) = (OnceCell::new(), vec![]);
+        let newest = loop {
+            match backups.first() {
+                None => break None,
+                Some(Backup { manifest: None, at, .. }) => break Some(*at),
+                Some(Backup { manifest: Some(key), .. }) => {
+                    let store = opened.get_or_try_init(|| Store::open(wire)).await?;
+                    match look_into(store, key).await? {
+                        Ok(manifest) => break Some(manifest.taken_at),
+                        Err(ManifestError::Broken(_)) => {
+                            incomplete.push(key.clone());
+                            backups.remove(0);
+                        }
+                        Err(error) => return Err(StepError::lasting(format!("`{key}`: {error}"))),
+                    }
+                }
+            }
+        };
+        let gap = |pair: &[Backup]| pair[0].at.duration_since(pair[1].at).unsigned_abs().as_secs();
+        Ok(Seen {
+            store: objects::name(wire)?,
+            count: backups.len(),
+            bytes: backups.iter().map(|backup| backup.size).sum(),
+            newest,
+            oldest: backups.last().map(|backup| backup.at),
+            longest_gap: backups.windows(2).map(gap).max(),
+            backups,
+            without_manifest,
+            without_archive,
+            incomplete,
+        })
     }
 }
 

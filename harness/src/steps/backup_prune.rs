@@ -4,7 +4,7 @@
 use super::archive::{looked_at, named};
 use super::backup::back;
 use super::backup_verify::Tier;
-use super::{Act, Cx, Permission, StepError};
+use super::{Act, Cx, Kind, Permission, StepError};
 use crate::backup::create::existing;
 use crate::backup::events::{Events, EventsTo};
 use crate::backup::prune::{self, Pruned, Stays, Survey, Undo};
@@ -69,17 +69,40 @@ pub struct Reverted {
     unfinished: Vec<String>,
 }
 
-impl Act for BackupPrune {
+impl Kind for BackupPrune {
     const NAME: &'static str = "backup-prune";
     const EXAMPLE: &'static str = "backup-prune: { keep-last: 30, keep-within: 30d }";
     const JUDGES: &'static str = "There is a backup (none is undecided), the newest that stays was verified as `backup-verify` does, and all are of one database; else nothing is deleted. Looked at again, all that the rules let go is gone, with every version, but for what a lock keeps; all that stays is there; and no fewer remain than `keep-at-least`.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[STORE];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
-    type Done = Pruned;
     type Seen = Pruned;
+
+    fn judge(&self, seen: &Pruned, _at: Timestamp) -> Vec<Finding> {
+        let mut findings = self.judge_place(seen);
+        findings.extend(seen.local.iter().flat_map(|local| self.judge_place(local)));
+        findings
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let none = self.keep_last.is_none() && self.keep_within.is_none();
+        let zero = self.keep_last == Some(0)
+            || self.keep_at_least == Some(0)
+            || self.keep_within.is_some_and(|within| within.0.is_zero());
+        if none {
+            return Some(
+                "nothing says which backups stay; add `keep-last: 30`, `keep-within: 30d`, or both".into(),
+            );
+        }
+        zero.then(|| "a rule that keeps nothing is none, and the newest always stays; leave it out".into())
+    }
+}
+
+impl Act for BackupPrune {
+    type Done = Pruned;
     type Undo = Undo;
     type Reverted = Reverted;
+    type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
         if self.dry_run { &[] } else { &[Permission::Destroy] }
@@ -126,7 +149,7 @@ impl Act for BackupPrune {
         Ok(Pruned { local: seen.next().map(Box::new), ..first })
     }
 
-    async fn observe(&self, done: &Pruned, cx: &Cx) -> Result<Pruned, StepError> {
+    async fn observe(&self, done: &Pruned, cx: &Cx, _memory: &mut ()) -> Result<Pruned, StepError> {
         let local = self.folder()?;
         let mut seen = done.clone();
         let mut wires = wires(cx, local.as_ref())?.into_iter().map(|(wire, _)| wire);
@@ -140,35 +163,16 @@ impl Act for BackupPrune {
         Ok(seen)
     }
 
-    fn judge(&self, seen: &Pruned, _at: Timestamp) -> Vec<Finding> {
-        let mut findings = self.judge_place(seen);
-        findings.extend(seen.local.iter().flat_map(|local| self.judge_place(local)));
-        findings
-    }
-
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
         Ok(prune::finish(owed, back(owed.folder.as_ref(), cx)?, by).await?)
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
         Ok(Reverted { unfinished: prune::unfinished(owed, back(owed.folder.as_ref(), cx)?).await? })
     }
 
     fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
         vec![named("no half of a pruned backup is left", "none", "none", seen.unfinished.clone())]
-    }
-
-    fn mistake(&self) -> Option<String> {
-        let none = self.keep_last.is_none() && self.keep_within.is_none();
-        let zero = self.keep_last == Some(0)
-            || self.keep_at_least == Some(0)
-            || self.keep_within.is_some_and(|within| within.0.is_zero());
-        if none {
-            return Some(
-                "nothing says which backups stay; add `keep-last: 30`, `keep-within: 30d`, or both".into(),
-            );
-        }
-        zero.then(|| "a rule that keeps nothing is none, and the newest always stays; leave it out".into())
     }
 }
 

@@ -2,7 +2,7 @@
 //! listed says nothing about what is in it.
 
 use super::archive::looked_at;
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::backup::fetch::{Which, choose};
 use crate::backup::verify::{Verified, verify};
 use crate::model::{Duration, Finding};
@@ -46,7 +46,7 @@ pub struct Seen {
     pub verified: Option<Verified>,
 }
 
-impl Check for BackupVerify {
+impl Kind for BackupVerify {
     const NAME: &'static str = "backup-verify";
     const EXAMPLE: &'static str = "backup-verify: { backup: newest, tier: T1 }";
     const JUDGES: &'static str = "There is a backup, and its archive is the one that the manifest names. With T1 it decodes to its end and holds as many rows of every table as the manifest says. Where there is no manifest T0 is undecided, and T1 says only that it is whole.";
@@ -54,15 +54,6 @@ impl Check for BackupVerify {
     const ROLES: &'static [&'static str] = &["store"];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let wire = cx.wire("store")?;
-        let which = Which::of(self.backup.as_deref().unwrap_or("newest"));
-        let Some(chosen) = choose(wire, &which, self.prefix.as_deref().unwrap_or_default()).await? else {
-            return Ok(Seen { verified: None });
-        };
-        Ok(Seen { verified: Some(verify(wire, &chosen, self.tier == Tier::T1).await?) })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let there = "there is a backup to verify";
@@ -75,5 +66,16 @@ impl Check for BackupVerify {
         let mut findings = vec![Finding::judged(there, "a backup", verified.backup.archive.clone(), true)];
         findings.extend(looked_at(verified, self.tier == Tier::T1));
         findings
+    }
+}
+
+impl Check for BackupVerify {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let wire = cx.wire("store")?;
+        let which = Which::of(self.backup.as_deref().unwrap_or("newest"));
+        let Some(chosen) = choose(wire, &which, self.prefix.as_deref().unwrap_or_default()).await? else {
+            return Ok(Seen { verified: None });
+        };
+        Ok(Seen { verified: Some(verify(wire, &chosen, self.tier == Tier::T1).await?) })
     }
 }

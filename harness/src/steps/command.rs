@@ -1,6 +1,6 @@
 //! `command`: runs a program, and its `undo` when the change is put back.
 
-use super::{Act, Cx, Permission, StepError};
+use super::{Act, Cx, Kind, Permission, StepError};
 use crate::clients::command::{Ended, KEPT, Program, run};
 use crate::clients::files::shown;
 use crate::model::{Duration, Finding};
@@ -55,17 +55,45 @@ pub struct Reverted {
     said: Option<String>,
 }
 
-impl Act for Command {
+impl Kind for Command {
     const NAME: &'static str = "command";
     const EXAMPLE: &'static str = "command: { argv: [pg_dump, --version] }";
     const JUDGES: &'static str =
         "The exit status is 0. With `undo`, that the program which puts it back ended with 0 too.";
     const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &[];
-    type Done = Ended;
     type Seen = Ended;
+
+    fn judge(&self, seen: &Ended, _at: Timestamp) -> Vec<Finding> {
+        let help = format!("the last it said on standard error: {}", seen.last());
+        let mut findings =
+            vec![Finding::judged("exit status", "0", seen.how(), seen.exit == Some(0)).with_help(help)];
+        // An expectation that something is not in the output would pass on what was cut off.
+        if seen.stdout_bytes.max(seen.stderr_bytes) > KEPT as u64 {
+            let bytes = format!("{} and {} bytes", seen.stdout_bytes, seen.stderr_bytes);
+            let finding =
+                Finding::undecided("the whole output was kept", format!("at most {KEPT} bytes"), bytes);
+            findings.push(finding.with_help("send what is not needed to a file or to /dev/null"));
+        }
+        findings
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let none = |undo: &Vec<String>| undo.first().is_none_or(String::is_empty);
+        if self.undo.as_ref().is_some_and(none) {
+            return Some(
+                "`undo` names no program; its first entry is the program: `[rm, -f, /tmp/x]`".into(),
+            );
+        }
+        self.line().err()
+    }
+}
+
+impl Act for Command {
+    type Done = Ended;
     type Undo = Undo;
     type Reverted = Reverted;
+    type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
         if self.undo.is_some() { &[Permission::Exec, Permission::Change] } else { &[Permission::Exec] }
@@ -89,29 +117,15 @@ impl Act for Command {
         }
     }
 
-    async fn observe(&self, done: &Ended, _cx: &Cx) -> Result<Ended, StepError> {
+    async fn observe(&self, done: &Ended, _cx: &Cx, _memory: &mut ()) -> Result<Ended, StepError> {
         Ok(done.clone())
-    }
-
-    fn judge(&self, seen: &Ended, _at: Timestamp) -> Vec<Finding> {
-        let help = format!("the last it said on standard error: {}", seen.last());
-        let mut findings =
-            vec![Finding::judged("exit status", "0", seen.how(), seen.exit == Some(0)).with_help(help)];
-        // An expectation that something is not in the output would pass on what was cut off.
-        if seen.stdout_bytes.max(seen.stderr_bytes) > KEPT as u64 {
-            let bytes = format!("{} and {} bytes", seen.stdout_bytes, seen.stderr_bytes);
-            let finding =
-                Finding::undecided("the whole output was kept", format!("at most {KEPT} bytes"), bytes);
-            findings.push(finding.with_help("send what is not needed to a file or to /dev/null"));
-        }
-        findings
     }
 
     fn patience(_owed: &Undo) -> Duration {
         Duration::secs(10)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
         let cwd = owed.cwd.as_deref();
         let program = Program { argv: &owed.argv, cwd, stdin: None, timeout: cx.timeout.0 };
         let ended = ended(program, cx, by).await?;
@@ -121,7 +135,7 @@ impl Act for Command {
         Ok(())
     }
 
-    async fn observe_reverted(_owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(_owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
         let last = cx.log.take_answer().filter(|last| !last.is_empty());
         let said = last.map(|last| String::from_utf8_lossy(&last).into_owned());
         Ok(Reverted { exit: cx.log.last_status(), said })
@@ -136,16 +150,6 @@ impl Act for Command {
             Some(help) => finding.with_help(help),
             None => finding,
         }]
-    }
-
-    fn mistake(&self) -> Option<String> {
-        let none = |undo: &Vec<String>| undo.first().is_none_or(String::is_empty);
-        if self.undo.as_ref().is_some_and(none) {
-            return Some(
-                "`undo` names no program; its first entry is the program: `[rm, -f, /tmp/x]`".into(),
-            );
-        }
-        self.line().err()
     }
 }
 

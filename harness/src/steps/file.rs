@@ -1,8 +1,8 @@
 //! `file`: looks at one path of the machine that Proofmark runs on. What is not there, or is no file, failed; what could
 //! not be looked at is unverified.
 
-use super::{Check, Cx, StepError, present};
-use crate::clients::files::{self, Content, Kind, Meta};
+use super::{Check, Cx, Kind, StepError, present};
+use crate::clients::files::{self, Content, FileType, Meta};
 use crate::document;
 use crate::expect::{Matcher, Pattern};
 use crate::model::{Duration, Exchange, Finding};
@@ -68,7 +68,7 @@ pub struct Seen {
     pub exists: bool,
     /// What it is, links followed.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
+    pub kind: Option<FileType>,
     /// Where the path leads, when it is a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_to: Option<String>,
@@ -115,7 +115,7 @@ pub struct Matches {
     pub line: Option<usize>,
 }
 
-impl Check for File {
+impl Kind for File {
     const NAME: &'static str = "file";
     const EXAMPLE: &'static str =
         "file: { path: scripts/backup.sh, executable: true, matches: 'pg_dump', newer-than: 30d }";
@@ -124,45 +124,13 @@ impl Check for File {
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
 
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let found = files::aside(&self.path, |path, _| files::look(path)).await?;
-        let mut seen = Seen { link_to: found.link_to, ..Seen::default() };
-        let Some(meta) = found.meta else { return Ok(seen) };
-        seen.describe(&meta);
-        let limit = match (&self.matches, self.json || self.yaml) {
-            (Some(_), _) => SEARCHED,
-            (None, true) => PARSED,
-            (None, false) => 0,
-        };
-        if meta.kind != Kind::File || limit == 0 {
-            return Ok(seen);
-        }
-        let started = cx.clock.elapsed();
-        let read = files::aside(&self.path, move |path, given_up| files::read(path, limit, given_up)).await;
-        let content = match read {
-            Ok(content) => content,
-            Err(error) => {
-                seen.unread = Some(error.to_string());
-                return Ok(seen);
-            }
-        };
-        let seconds = cx.clock.elapsed().saturating_sub(started).as_secs_f64();
-        cx.log.push(exchange(&self.path, &content, seconds));
-        let (settings, log) = (self.clone(), cx.log.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            log.keep(kept(&content));
-            settings.read(seen, &content)
-        });
-        done.await.map_err(|error| StepError::lasting(error.to_string()))?
-    }
-
     fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
         let there = match seen.kind {
             _ if !seen.exists => "nothing",
             Some(kind) => kind.words(),
             None => "something",
         };
-        let ok = seen.exists && seen.kind == Some(Kind::File);
+        let ok = seen.exists && seen.kind == Some(FileType::File);
         let help = match &seen.link_to {
             Some(target) if !seen.exists => format!("the path is a link that leads nowhere: to `{target}`"),
             _ => "a relative path starts at the folder that Proofmark runs in".to_owned(),
@@ -186,6 +154,40 @@ impl Check for File {
             }
             _ => None,
         }
+    }
+}
+
+impl Check for File {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let found = files::aside(&self.path, |path, _| files::look(path)).await?;
+        let mut seen = Seen { link_to: found.link_to, ..Seen::default() };
+        let Some(meta) = found.meta else { return Ok(seen) };
+        seen.describe(&meta);
+        let limit = match (&self.matches, self.json || self.yaml) {
+            (Some(_), _) => SEARCHED,
+            (None, true) => PARSED,
+            (None, false) => 0,
+        };
+        if meta.kind != FileType::File || limit == 0 {
+            return Ok(seen);
+        }
+        let started = cx.clock.elapsed();
+        let read = files::aside(&self.path, move |path, given_up| files::read(path, limit, given_up)).await;
+        let content = match read {
+            Ok(content) => content,
+            Err(error) => {
+                seen.unread = Some(error.to_string());
+                return Ok(seen);
+            }
+        };
+        let seconds = cx.clock.elapsed().saturating_sub(started).as_secs_f64();
+        cx.log.push(exchange(&self.path, &content, seconds));
+        let (settings, log) = (self.clone(), cx.log.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            log.keep(kept(&content));
+            settings.read(seen, &content)
+        });
+        done.await.map_err(|error| StepError::lasting(error.to_string()))?
     }
 }
 
@@ -270,7 +272,7 @@ impl Seen {
         self.kind = Some(meta.kind);
         self.size = Some(meta.size);
         self.mode = Some(format!("{:04o}", meta.mode));
-        self.executable = Some(meta.kind == Kind::File && meta.mode & 0o111 != 0);
+        self.executable = Some(meta.kind == FileType::File && meta.mode & 0o111 != 0);
         self.modified = Some(meta.modified);
     }
 }

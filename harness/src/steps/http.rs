@@ -3,7 +3,7 @@
 
 pub mod change;
 
-use super::{Check, Cx, StepError, present, target};
+use super::{Check, Cx, Kind, StepError, present, target};
 use crate::clients::http::{Answer, Call, MAX_BYTES, Reading, fetch};
 use crate::environment::Tls as ConnectionTls;
 use crate::model::Finding;
@@ -171,7 +171,7 @@ pub struct Seen {
     pub seconds: f64,
 }
 
-impl Check for Http {
+impl Kind for Http {
     const NAME: &'static str = "http";
     const EXAMPLE: &'static str = "http: { get: https://example.org/healthz, status: 200 }";
     const JUDGES: &'static str = "The status is 2xx, unless `status` says otherwise.";
@@ -180,16 +180,6 @@ impl Check for Http {
     // An absolute URL needs no connection; a path takes the one that `via` names.
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let (method, target) = self.request().map_err(StepError::lasting)?;
-        let wire = target::wire(cx, Self::NAME, target)?;
-        let tls = self.tls.as_ref().map(Tls::of_connection);
-        let (headers, body) = (self.headers.clone(), self.body.clone());
-        let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);
-        let call = Call { method, headers, body, tls, max_bytes, ..Call::get(target) };
-        Ok(seen(&fetch(wire, &call).await?))
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let (expected, ok) = Statuses::holds(self.status.as_ref(), seen.status);
@@ -212,6 +202,18 @@ impl Check for Http {
             Err(mistake) => return Some(mistake),
         };
         target::login_mistake(target).or_else(|| nothing_allowed(self.max_bytes))
+    }
+}
+
+impl Check for Http {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let (method, target) = self.request().map_err(StepError::lasting)?;
+        let wire = target::wire(cx, Self::NAME, target)?;
+        let tls = self.tls.as_ref().map(Tls::of_connection);
+        let (headers, body) = (self.headers.clone(), self.body.clone());
+        let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);
+        let call = Call { method, headers, body, tls, max_bytes, ..Call::get(target) };
+        Ok(seen(&fetch(wire, &call).await?))
     }
 }
 

@@ -5,7 +5,7 @@ mod fields;
 mod line;
 mod scan;
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::files;
 use crate::expect::Count;
 use crate::model::{Exchange, Finding};
@@ -144,28 +144,13 @@ pub struct Leak {
     pub rule: String,
 }
 
-impl Check for LogLines {
+impl Kind for LogLines {
     const NAME: &'static str = "log-lines";
     const EXAMPLE: &'static str = "log-lines: { path: app.jsonl, require: { rbac_deny: { actor: string } }, envelope: [event, ts], no-secrets: true }";
     const JUDGES: &'static str = "At least one line; in `jsonl` every line is one JSON object; then `require`, `envelope` and `no-secrets`. Lines that are too long and a file that is rotated meanwhile leave it undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let started = cx.clock.elapsed();
-        let (settings, seeker) = (self.clone(), cx.systems.redactor.seeker());
-        let scan = move |path: &Path, given_up: &_| Scan::new(&settings, seeker).run(path, given_up);
-        let seen = files::aside(&self.path, scan).await?;
-        cx.log.push(Exchange {
-            method: "read".into(),
-            target: files::shown(Path::new(&self.path)),
-            bytes: seen.bytes,
-            seconds: cx.clock.elapsed().saturating_sub(started).as_secs_f64(),
-            ..Exchange::default()
-        });
-        Ok(seen)
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let lines = usize::try_from(seen.lines).ok();
@@ -213,6 +198,23 @@ impl Check for LogLines {
             }
             _ => None,
         }
+    }
+}
+
+impl Check for LogLines {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let started = cx.clock.elapsed();
+        let (settings, seeker) = (self.clone(), cx.systems.redactor.seeker());
+        let scan = move |path: &Path, given_up: &_| Scan::new(&settings, seeker).run(path, given_up);
+        let seen = files::aside(&self.path, scan).await?;
+        cx.log.push(Exchange {
+            method: "read".into(),
+            target: files::shown(Path::new(&self.path)),
+            bytes: seen.bytes,
+            seconds: cx.clock.elapsed().saturating_sub(started).as_secs_f64(),
+            ..Exchange::default()
+        });
+        Ok(seen)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `metrics`: what an application exposes for Prometheus, read by ourselves. What cannot be read as an exposition from
 //! its first to its last line is unverified, as it is no scrape for Prometheus.
 
-use super::{Check, Cx, StepError, target};
+use super::{Check, Cx, Kind, StepError, target};
 use crate::clients::ClientError;
 use crate::clients::exposition::{self, Exposition, Family, Format, Problem};
 use crate::clients::http::{Answer, Call, fetch};
@@ -53,7 +53,7 @@ pub struct Seen {
     pub seconds: f64,
 }
 
-impl Check for Metrics {
+impl Kind for Metrics {
     const NAME: &'static str = "metrics";
     const EXAMPLE: &'static str = "metrics: { get: http://localhost:8080/metrics }";
     const JUDGES: &'static str =
@@ -62,21 +62,6 @@ impl Check for Metrics {
     // An absolute URL needs no connection; a path takes the one that `via` names.
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let wire = target::wire(cx, Self::NAME, &self.get)?;
-        let mut call = Call::get(&self.get);
-        call.headers.insert("accept".into(), ACCEPT.into());
-        let answer = fetch(wire, &call).await?;
-        if !answer.is_success() {
-            return Err(answer.refused("metrics").into());
-        }
-        let said = answer.content_type().to_ascii_lowercase();
-        let open = said.starts_with("application/openmetrics-text");
-        let format = if open { Format::OpenMetrics } else { Format::Prometheus };
-        let read = exposition::read(&answer.body, format).map_err(|why| unread(&answer, why))?;
-        Ok(self.seen(read, format, &answer))
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let help = "an empty answer is what some servers give for a path or a part that they do not have";
@@ -99,6 +84,23 @@ impl Check for Metrics {
 
     fn mistake(&self) -> Option<String> {
         target::login_mistake(&self.get)
+    }
+}
+
+impl Check for Metrics {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let wire = target::wire(cx, Self::NAME, &self.get)?;
+        let mut call = Call::get(&self.get);
+        call.headers.insert("accept".into(), ACCEPT.into());
+        let answer = fetch(wire, &call).await?;
+        if !answer.is_success() {
+            return Err(answer.refused("metrics").into());
+        }
+        let said = answer.content_type().to_ascii_lowercase();
+        let open = said.starts_with("application/openmetrics-text");
+        let format = if open { Format::OpenMetrics } else { Format::Prometheus };
+        let read = exposition::read(&answer.body, format).map_err(|why| unread(&answer, why))?;
+        Ok(self.seen(read, format, &answer))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `postgres-query`: the rows of one statement that only reads. No row is also what a wrong join or a misspelt value
 //! gives, so it fails unless the step's `expect` counts the rows itself.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::postgres::{self, Database};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -46,7 +46,7 @@ pub struct Seen {
     pub database: Database,
 }
 
-impl Check for PostgresQuery {
+impl Kind for PostgresQuery {
     const NAME: &'static str = "postgres-query";
     const EXAMPLE: &'static str =
         "postgres-query: { sql: \"SELECT count(*) AS open FROM bookings WHERE state = 'open'\" }";
@@ -54,12 +54,6 @@ impl Check for PostgresQuery {
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["postgres"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let most = usize::try_from(self.max_rows.unwrap_or(MAX_ROWS)).unwrap_or(usize::MAX);
-        let seen = postgres::query(cx.wire("postgres")?, &self.sql, most, self.row_security).await?;
-        Ok(Seen { columns: seen.columns, rows: seen.rows, database: seen.database })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let help = "no row is also what a misspelt value or a wrong join gives; where none is right, say so with `expect: [{ at: $.rows, count: { equals: 0 } }]` and a `control`";
@@ -76,5 +70,13 @@ impl Check for PostgresQuery {
             Some(0) => Some("`max-rows` is zero; at least one row has to be read".into()),
             _ => None,
         }
+    }
+}
+
+impl Check for PostgresQuery {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let most = usize::try_from(self.max_rows.unwrap_or(MAX_ROWS)).unwrap_or(usize::MAX);
+        let seen = postgres::query(cx.wire("postgres")?, &self.sql, most, self.row_security).await?;
+        Ok(Seen { columns: seen.columns, rows: seen.rows, database: seen.database })
     }
 }

@@ -1,7 +1,7 @@
 //! `postgres-tables`: which tables there are, and exactly how many rows each has. Never an estimate, never a table twice,
 //! never only the rows that the role is shown.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::postgres::{self, Choice, Database, LeftOut, Table, identifier};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -58,18 +58,13 @@ fn is_name(text: &str, schema: &str, name: &str) -> bool {
     })
 }
 
-impl Check for PostgresTables {
+impl Kind for PostgresTables {
     const NAME: &'static str = "postgres-tables";
     const EXAMPLE: &'static str = "postgres-tables: { tables: [users, bookings], schema: public }";
     const JUDGES: &'static str = "At least one table, and each that `tables` names is there once.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["postgres"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let seen = postgres::tables(cx.wire("postgres")?, self).await?;
-        Ok(Seen { tables: seen.tables, left_out: seen.left_out, database: seen.database })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let help = "is this the right database and schema? The server's own schemas, views and foreign tables do not count";
@@ -95,6 +90,13 @@ impl Check for PostgresTables {
         }
         let twice = tables.iter().enumerate().find(|(index, name)| tables[..*index].contains(name));
         twice.map(|(_, name)| format!("`tables` names `{name}` twice; leave one out"))
+    }
+}
+
+impl Check for PostgresTables {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let seen = postgres::tables(cx.wire("postgres")?, self).await?;
+        Ok(Seen { tables: seen.tables, left_out: seen.left_out, database: seen.database })
     }
 }
 

@@ -5,8 +5,7 @@
 //! A container is another way to the same end: its settings would stand beside `pid-file` and `matches`, and its way back
 //! beside [`Undo::Process`], without changing what is here.
 
-use super::{Act, Cx, Permission, StepError};
-use crate::clients::Log;
+use super::{Act, Cx, Kind, Permission, StepError};
 use crate::clients::processes::{
     Found, Signal, Wanted, find, hold, host, lives, marked, start, startable, stop,
 };
@@ -25,9 +24,6 @@ const SETTLED: f64 = 3.0;
 
 /// Whoever was asked to end and lives on for so long does not end because of that any more.
 const GRACE: Duration = Duration::secs(90);
-
-/// What the looks after the first know of a process that was promised to be started again, and never stopped.
-const NOT_ASKED: &str = "it was not asked to end";
 
 /// Stops a process of this machine (Linux) until the end of the scenario, or of the step with `until: step`, and then
 /// starts it again. Needs `change` and `exec`.
@@ -120,18 +116,64 @@ pub struct Reverted {
     ending: Option<bool>,
 }
 
-impl Act for ProcessStop {
+/// What putting it back remembers from one attempt to the next.
+#[derive(Debug, Default)]
+pub struct StopMemory {
+    /// The process was promised to be started again and was never asked to end.
+    not_asked: bool,
+}
+
+impl Kind for ProcessStop {
     const NAME: &'static str = "process-stop";
     const EXAMPLE: &'static str = "process-stop: { matches: ^/usr/bin/promtail, start: [/usr/bin/promtail, -config.file=/etc/promtail.yml] }";
     const JUDGES: &'static str = "The process is gone, and 3 seconds later no other one that is meant has taken its place. When it is put back, that exactly one process that is meant runs.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
+    type Seen = Seen;
+
+    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+        let told = if seen.gone { "gone" } else { "it still runs" };
+        let help = "give it more time with `within`, or ask it with another `signal`";
+        let gone = Finding::judged("the process is gone", "gone", told, seen.gone).with_help(help);
+        if !seen.gone {
+            return vec![gone];
+        }
+        let (what, none) = ("nothing has taken its place", "no other process that is meant");
+        let other = if !seen.others.is_empty() {
+            let help = "something has started it again, most likely a supervisor: stop it through that, in a `command` with `undo`";
+            Finding::judged(what, none, told_of(&seen.others), false).with_help(help)
+        } else if seen.seconds < SETTLED {
+            let told = format!("none after {:.1} seconds", seen.seconds.max(0.0));
+            Finding::undecided(what, none, told)
+                .with_help("a supervisor takes a moment; give the step a longer `within`")
+        } else {
+            Finding::judged(what, none, "none", true)
+        };
+        vec![gone, other]
+    }
+
+    fn mistake(&self) -> Option<String> {
+        if self.start.first().is_none_or(String::is_empty) {
+            return Some(
+                "`start` names no program; its first entry is the program: `[/usr/bin/promtail]`".into(),
+            );
+        }
+        if self.matches.as_ref().is_some_and(|pattern| pattern.0.is_match("")) {
+            return Some("`matches` also matches nothing, and so every process; write what stands in the command line of the one".into());
+        }
+        (self.pid_file.is_none() && self.matches.is_none()).then(|| {
+            "it is not said which process to stop; write `pid-file: PATH` or `matches: PATTERN`".into()
+        })
+    }
+}
+
+impl Act for ProcessStop {
     const WITHIN: Option<Duration> = Some(Duration::secs(30));
     const UNTIL: Until = Until::Scenario;
     type Done = Stopped;
-    type Seen = Seen;
     type Undo = Undo;
     type Reverted = Reverted;
+    type Memory = StopMemory;
 
     fn needs(&self) -> &'static [Permission] {
         &[Permission::Change, Permission::Exec]
@@ -156,7 +198,7 @@ impl Act for ProcessStop {
         Ok(Stopped { process, since: cx.clock.now() })
     }
 
-    async fn observe(&self, done: &Stopped, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, done: &Stopped, cx: &Cx, _memory: &mut StopMemory) -> Result<Seen, StepError> {
         let gone = lives(done.process.clone(), self.signal()).await?.is_none();
         let mut others = find(wanted(self.pid_file.as_ref(), self.matches.as_ref(), &done.process)).await?;
         others.retain(|other| *other != done.process);
@@ -164,32 +206,11 @@ impl Act for ProcessStop {
         Ok(Seen { process: done.process.clone(), gone, seconds, others })
     }
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
-        let told = if seen.gone { "gone" } else { "it still runs" };
-        let help = "give it more time with `within`, or ask it with another `signal`";
-        let gone = Finding::judged("the process is gone", "gone", told, seen.gone).with_help(help);
-        if !seen.gone {
-            return vec![gone];
-        }
-        let (what, none) = ("nothing has taken its place", "no other process that is meant");
-        let other = if !seen.others.is_empty() {
-            let help = "something has started it again, most likely a supervisor: stop it through that, in a `command` with `undo`";
-            Finding::judged(what, none, told_of(&seen.others), false).with_help(help)
-        } else if seen.seconds < SETTLED {
-            let told = format!("none after {:.1} seconds", seen.seconds.max(0.0));
-            Finding::undecided(what, none, told)
-                .with_help("a supervisor takes a moment; give the step a longer `within`")
-        } else {
-            Finding::judged(what, none, "none", true)
-        };
-        vec![gone, other]
-    }
-
     fn patience(_owed: &Undo) -> Duration {
         Duration(GRACE.0 + Duration::secs(60).0)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, memory: &mut StopMemory) -> Result<(), StepError> {
         let Undo::Process(way) = owed;
         let here = host();
         if here != way.host {
@@ -199,9 +220,9 @@ impl Act for ProcessStop {
             )));
         }
         if way.told && !by.begun() {
-            cx.log.done(NOT_ASKED.to_owned());
+            memory.not_asked = true;
         }
-        let seen = way.look(&cx.log).await?;
+        let seen = way.look(memory).await?;
         if seen.ending.is_some() || !seen.processes.is_empty() || !seen.started.is_empty() {
             return Ok(());
         }
@@ -210,9 +231,9 @@ impl Act for ProcessStop {
         started.map_err(|error| StepError { message: error.to_string(), transient: true })
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(owed: &Undo, _cx: &Cx, memory: &mut StopMemory) -> Result<Reverted, StepError> {
         let Undo::Process(way) = owed;
-        way.look(&cx.log).await
+        way.look(memory).await
     }
 
     fn judge_reverted(owed: &Undo, seen: &Reverted, at: Timestamp) -> Vec<Finding> {
@@ -234,20 +255,6 @@ impl Act for ProcessStop {
         };
         let ok = seen.processes.len() == 1;
         vec![Finding::judged(what, one, told_of(&seen.processes), ok).with_help(help)]
-    }
-
-    fn mistake(&self) -> Option<String> {
-        if self.start.first().is_none_or(String::is_empty) {
-            return Some(
-                "`start` names no program; its first entry is the program: `[/usr/bin/promtail]`".into(),
-            );
-        }
-        if self.matches.as_ref().is_some_and(|pattern| pattern.0.is_match("")) {
-            return Some("`matches` also matches nothing, and so every process; write what stands in the command line of the one".into());
-        }
-        (self.pid_file.is_none() && self.matches.is_none()).then(|| {
-            "it is not said which process to stop; write `pid-file: PATH` or `matches: PATTERN`".into()
-        })
     }
 }
 
@@ -294,9 +301,9 @@ impl ProcessStop {
 }
 
 impl Way {
-    async fn look(&self, log: &Log) -> Result<Reverted, StepError> {
-        let asked = !log.has_done(NOT_ASKED);
-        let ending = lives(self.process.clone(), self.signal).await?.map(|may_end| may_end && asked);
+    async fn look(&self, memory: &StopMemory) -> Result<Reverted, StepError> {
+        let ending = lives(self.process.clone(), self.signal).await?;
+        let ending = ending.map(|may_end| may_end && !memory.not_asked);
         let processes = find(wanted(self.pid_file.as_ref(), self.matches.as_ref(), &self.process)).await?;
         Ok(Reverted { processes, started: marked(self.mark.clone()).await?, ending })
     }

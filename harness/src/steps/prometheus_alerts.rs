@@ -1,6 +1,6 @@
 //! `prometheus-alerts`: what is pending or firing in Prometheus, before any Alertmanager heard of it.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::prometheus::{self, Alert};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -48,20 +48,13 @@ pub struct Seen {
     pub all: u64,
 }
 
-impl Check for PrometheusAlerts {
+impl Kind for PrometheusAlerts {
     const NAME: &'static str = "prometheus-alerts";
     const EXAMPLE: &'static str = "prometheus-alerts: { name: MinIOCapacityLow, state: firing }";
     const JUDGES: &'static str = "At least one alert.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let mut alerts = prometheus::alerts(cx.wire("prometheus")?).await?;
-        let all = alerts.len() as u64;
-        alerts.retain(|alert| self.wants(alert));
-        Ok(Seen { alerts, all })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let help = format!(
@@ -73,6 +66,15 @@ impl Check for PrometheusAlerts {
 
     fn counted(&self) -> Option<&'static str> {
         Some("$.alerts")
+    }
+}
+
+impl Check for PrometheusAlerts {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let mut alerts = prometheus::alerts(cx.wire("prometheus")?).await?;
+        let all = alerts.len() as u64;
+        alerts.retain(|alert| self.wants(alert));
+        Ok(Seen { alerts, all })
     }
 }
 

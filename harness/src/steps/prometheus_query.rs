@@ -1,7 +1,7 @@
 //! `prometheus-query`: what `PromQL` selects. An empty answer is the normal answer for a misspelt metric, so it fails
 //! unless the step's `expect` counts the samples itself.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::prometheus::{self, Query, Sample};
 use crate::expect::Count;
 use crate::model::{Duration, Finding, sampled};
@@ -53,29 +53,13 @@ fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> 
     text.parse().map(Some).map_err(wrong).map_err(serde::de::Error::custom)
 }
 
-impl Check for PrometheusQuery {
+impl Kind for PrometheusQuery {
     const NAME: &'static str = "prometheus-query";
     const EXAMPLE: &'static str = "prometheus-query: { query: 'up{job=\"velero\"}' }";
     const JUDGES: &'static str = "At least one sample.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let range = match &self.range {
-            None => None,
-            Some(range) => {
-                let end = self.at.unwrap_or_else(|| cx.clock.now());
-                let start = end.checked_sub(range.last.0);
-                let start =
-                    start.map_err(|_| StepError::lasting("`range.last` reaches before the year -9999"))?;
-                Some((start, end, range.step.0.as_secs_f64()))
-            }
-        };
-        let query = Query { query: &self.query, at: self.at, range, aside: false };
-        let seen = prometheus::query(cx.wire("prometheus")?, &query).await?;
-        Ok(Seen { samples: seen.samples, warnings: seen.warnings })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let help = "an empty answer is also what a misspelt metric or label gives; where none is right, say so with `expect: [{ at: $.samples, count: { equals: 0 } }]` and a `control`";
@@ -111,5 +95,23 @@ impl Check for PrometheusQuery {
             )),
             _ => None,
         }
+    }
+}
+
+impl Check for PrometheusQuery {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let range = match &self.range {
+            None => None,
+            Some(range) => {
+                let end = self.at.unwrap_or_else(|| cx.clock.now());
+                let start = end.checked_sub(range.last.0);
+                let start =
+                    start.map_err(|_| StepError::lasting("`range.last` reaches before the year -9999"))?;
+                Some((start, end, range.step.0.as_secs_f64()))
+            }
+        };
+        let query = Query { query: &self.query, at: self.at, range, aside: false };
+        let seen = prometheus::query(cx.wire("prometheus")?, &query).await?;
+        Ok(Seen { samples: seen.samples, warnings: seen.warnings })
     }
 }

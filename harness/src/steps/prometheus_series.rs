@@ -1,7 +1,7 @@
 //! `prometheus-series`: which labels a metric has. The index that answers lists dead series for hours, so it is asked
 //! besides whether one of them is alive.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::ClientError;
 use crate::clients::prometheus;
 use crate::expect::Count;
@@ -53,7 +53,7 @@ pub struct Label {
     pub values: Vec<String>,
 }
 
-impl Check for PrometheusSeries {
+impl Kind for PrometheusSeries {
     const NAME: &'static str = "prometheus-series";
     const EXAMPLE: &'static str =
         "prometheus-series: { match: 'kube_job_failed{namespace=\"apps\"}', last: 1h }";
@@ -61,24 +61,6 @@ impl Check for PrometheusSeries {
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let (wire, started, end) = (cx.wire("prometheus")?, cx.clock.elapsed(), cx.clock.now());
-        let start = end.checked_sub(self.last.unwrap_or(LOOKBACK).0);
-        let start = start.map_err(|_| StepError::lasting("`last` reaches before the year -9999"))?;
-        let listed = prometheus::series(wire, &self.selector, (start, end)).await?;
-        let count = match self.last {
-            None => format!("count({})", self.selector),
-            Some(last) => format!("count(last_over_time({}[{last}]))", self.selector),
-        };
-        let alive = match prometheus::held(wire.since(started), &count).await {
-            Ok(held) => held.series,
-            // A store that lists series and answers no queries.
-            Err(ClientError::Status { status: 404, .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Seen { labels: labels(&listed.series), series: listed.series, alive, warnings: listed.warnings })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let help = "an empty list is also what a misspelt metric or label gives; `last` looks further back";
@@ -107,6 +89,26 @@ impl Check for PrometheusSeries {
         }
         let zero = self.last.is_some_and(|last| last.0.is_zero());
         zero.then(|| "`last` is zero; write how far to look back: 1h".into())
+    }
+}
+
+impl Check for PrometheusSeries {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let (wire, started, end) = (cx.wire("prometheus")?, cx.clock.elapsed(), cx.clock.now());
+        let start = end.checked_sub(self.last.unwrap_or(LOOKBACK).0);
+        let start = start.map_err(|_| StepError::lasting("`last` reaches before the year -9999"))?;
+        let listed = prometheus::series(wire, &self.selector, (start, end)).await?;
+        let count = match self.last {
+            None => format!("count({})", self.selector),
+            Some(last) => format!("count(last_over_time({}[{last}]))", self.selector),
+        };
+        let alive = match prometheus::held(wire.since(started), &count).await {
+            Ok(held) => held.series,
+            // A store that lists series and answers no queries.
+            Err(ClientError::Status { status: 404, .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Seen { labels: labels(&listed.series), series: listed.series, alive, warnings: listed.warnings })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `prometheus-status`: which version runs, and whether it runs what it was last given. After a reload that failed
 //! Prometheus goes on with the old configuration and rules, and every other answer looks well.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::prometheus;
 use crate::model::{Finding, sampled};
 use jiff::Timestamp;
@@ -93,26 +93,13 @@ fn numbers(version: &str) -> Option<Version> {
     Version::parse(&plain[..end]).ok()
 }
 
-impl Check for PrometheusStatus {
+impl Kind for PrometheusStatus {
     const NAME: &'static str = "prometheus-status";
     const EXAMPLE: &'static str = "prometheus-status: { version: \">=2.44\" }";
     const JUDGES: &'static str = "The last reload succeeded; the version is the one that `version` says.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let (wire, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
-        let runtime = prometheus::runtime(wire).await?;
-        let version = prometheus::version(wire.since(started)).await?;
-        Ok(Seen {
-            version,
-            reload_ok: runtime.reload_ok,
-            reloaded_at: runtime.reloaded_at,
-            started_at: runtime.started_at,
-            storage: Storage { retention: runtime.retention, corruptions: runtime.corruptions },
-        })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let since = seen.reloaded_at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
@@ -124,6 +111,21 @@ impl Check for PrometheusStatus {
             vec![Finding::judged("the last reload", "succeeded", word, seen.reload_ok).with_help(help)];
         findings.extend(self.version.as_ref().map(|wanted| judge_version(wanted, &seen.version)));
         findings
+    }
+}
+
+impl Check for PrometheusStatus {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let (wire, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
+        let runtime = prometheus::runtime(wire).await?;
+        let version = prometheus::version(wire.since(started)).await?;
+        Ok(Seen {
+            version,
+            reload_ok: runtime.reload_ok,
+            reloaded_at: runtime.reloaded_at,
+            started_at: runtime.started_at,
+            storage: Storage { retention: runtime.retention, corruptions: runtime.corruptions },
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `prometheus-targets`: what Prometheus scrapes, and whether it could. Dropped targets never count: they stand in the
 //! same answer and mean nothing.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::prometheus::{self, Target};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -35,26 +35,13 @@ pub struct Seen {
     pub dropped: Option<u64>,
 }
 
-impl Check for PrometheusTargets {
+impl Kind for PrometheusTargets {
     const NAME: &'static str = "prometheus-targets";
     const EXAMPLE: &'static str = "prometheus-targets: { job: velero, count: { min: 1 } }";
     const JUDGES: &'static str = "At least one target (or as many as `count` says), and every one is `up`. A target that was not scraped yet is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let wire = cx.wire("prometheus")?;
-        let started = cx.clock.elapsed();
-        let (job, pool) = (self.job.as_deref(), self.pool.as_deref());
-        let targets = prometheus::targets(wire, job, pool).await?;
-        let mut dropped = None;
-        if targets.is_empty() && (job.is_some() || pool.is_some()) {
-            // Only for advice: that there are no targets is known already.
-            dropped = prometheus::dropped(wire.since(started), job, pool).await.ok();
-        }
-        Ok(Seen { targets, dropped })
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         let mut findings = vec![self.judge_count(seen)];
@@ -78,6 +65,21 @@ impl Check for PrometheusTargets {
 
     fn counted(&self) -> Option<&'static str> {
         Some("$.targets")
+    }
+}
+
+impl Check for PrometheusTargets {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let wire = cx.wire("prometheus")?;
+        let started = cx.clock.elapsed();
+        let (job, pool) = (self.job.as_deref(), self.pool.as_deref());
+        let targets = prometheus::targets(wire, job, pool).await?;
+        let mut dropped = None;
+        if targets.is_empty() && (job.is_some() || pool.is_some()) {
+            // Only for advice: that there are no targets is known already.
+            dropped = prometheus::dropped(wire.since(started), job, pool).await.ok();
+        }
+        Ok(Seen { targets, dropped })
     }
 }
 

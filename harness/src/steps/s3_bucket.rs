@@ -1,7 +1,7 @@
 //! `s3-bucket`: whether a bucket is there and can be listed with this login, and what it does to keep versions. Whether it
 //! can be written is not asked: nothing says so without a change.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::ClientError;
 use crate::clients::objects::{self, Lock, Versioning};
 use crate::model::Finding;
@@ -70,32 +70,13 @@ pub struct Refused {
     pub why: String,
 }
 
-impl Check for S3Bucket {
+impl Kind for S3Bucket {
     const NAME: &'static str = "s3-bucket";
     const EXAMPLE: &'static str = "s3-bucket: { versioning: enabled }";
     const JUDGES: &'static str = "The bucket can be listed with this login, and not without one unless `public` is true; then every setting. What this login may not know is undecided. With `refused` the server does not know its access key, or has disabled it; any other refusal is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["store"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let wire = cx.wire("store")?;
-        let started = cx.clock.elapsed();
-        let mut seen = Seen { store: objects::name(wire)?, ..Seen::default() };
-        seen.refused = match objects::probe(wire).await {
-            Ok(()) => None,
-            Err(error) => Some(refusal(error)?),
-        };
-        if seen.refused.is_none() && !self.refused {
-            let public = objects::needs_no_login(wire.since(started)).await;
-            seen.public = known(public, "whether everyone can list it", &mut seen.unread)?;
-            let versioning = objects::versioning(wire.since(started)).await;
-            seen.versioning = known(versioning, "whether versions are kept", &mut seen.unread)?;
-            let lock = objects::lock(wire.since(started)).await;
-            seen.lock = known(lock, "whether versions are locked", &mut seen.unread)?;
-        }
-        Ok(seen)
-    }
 
     fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
         if self.refused {
@@ -148,6 +129,27 @@ impl Check for S3Bucket {
         }
         let none = self.retention_days == Some(0);
         none.then(|| "`retention-days: 0` asks nothing; leave it out".into())
+    }
+}
+
+impl Check for S3Bucket {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let wire = cx.wire("store")?;
+        let started = cx.clock.elapsed();
+        let mut seen = Seen { store: objects::name(wire)?, ..Seen::default() };
+        seen.refused = match objects::probe(wire).await {
+            Ok(()) => None,
+            Err(error) => Some(refusal(error)?),
+        };
+        if seen.refused.is_none() && !self.refused {
+            let public = objects::needs_no_login(wire.since(started)).await;
+            seen.public = known(public, "whether everyone can list it", &mut seen.unread)?;
+            let versioning = objects::versioning(wire.since(started)).await;
+            seen.versioning = known(versioning, "whether versions are kept", &mut seen.unread)?;
+            let lock = objects::lock(wire.since(started)).await;
+            seen.lock = known(lock, "whether versions are locked", &mut seen.unread)?;
+        }
+        Ok(seen)
     }
 }
 

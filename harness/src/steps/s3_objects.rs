@@ -1,7 +1,7 @@
 //! `s3-objects`: which objects a store holds, how old and how large they are. A list says nothing about whether they can
 //! be read: an archive is proven by restoring it.
 
-use super::{Check, Cx, StepError};
+use super::{Check, Cx, Kind, StepError};
 use crate::clients::objects::{self, Object};
 use crate::expect::{Count, Matcher, Pattern};
 use crate::model::{Duration, Finding};
@@ -59,7 +59,7 @@ pub struct Seen {
     pub hidden_by: Option<String>,
 }
 
-impl Check for S3Objects {
+impl Kind for S3Objects {
     const NAME: &'static str = "s3-objects";
     const EXAMPLE: &'static str =
         "s3-objects: { prefix: postgres/, matches: '\\.dump$', newest-within: 25h, min-size: 1 }";
@@ -67,26 +67,6 @@ impl Check for S3Objects {
     const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &["store"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let wire = cx.wire("store")?;
-        let mut found = objects::list(wire, self.prefix.as_deref().unwrap_or_default()).await?;
-        let listed = found.objects.len();
-        if let Some(Pattern(pattern)) = &self.matches {
-            found.objects.retain(|object| pattern.is_match(&object.key));
-        }
-        let times = || found.objects.iter().map(|object| object.modified);
-        Ok(Seen {
-            store: objects::name(wire)?,
-            count: found.objects.len(),
-            listed,
-            newest: times().max(),
-            oldest: times().min(),
-            bytes: found.objects.iter().map(|object| object.size).sum(),
-            hidden_by: found.hidden_by,
-            objects: found.objects,
-        })
-    }
 
     fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
         let mut findings = vec![self.judge_count(seen)];
@@ -106,6 +86,28 @@ impl Check for S3Objects {
         let odd = prefix.starts_with('/') || prefix.contains("//");
         odd.then(|| {
             "`prefix` begins with a slash or holds two in a row, and no key does; take them out".into()
+        })
+    }
+}
+
+impl Check for S3Objects {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let wire = cx.wire("store")?;
+        let mut found = objects::list(wire, self.prefix.as_deref().unwrap_or_default()).await?;
+        let listed = found.objects.len();
+        if let Some(Pattern(pattern)) = &self.matches {
+            found.objects.retain(|object| pattern.is_match(&object.key));
+        }
+        let times = || found.objects.iter().map(|object| object.modified);
+        Ok(Seen {
+            store: objects::name(wire)?,
+            count: found.objects.len(),
+            listed,
+            newest: times().max(),
+            oldest: times().min(),
+            bytes: found.objects.iter().map(|object| object.size).sum(),
+            hidden_by: found.hidden_by,
+            objects: found.objects,
         })
     }
 }

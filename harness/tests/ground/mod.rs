@@ -3,8 +3,9 @@
 use proofmark::clients::Log;
 use proofmark::clock::Clock;
 use proofmark::environment::{Connection, Systems};
+use proofmark::kinds::registry;
 use proofmark::model::{Duration, Finding, Verdict};
-use proofmark::steps::{AnyCheck, Cx, StepError};
+use proofmark::steps::{Cx, StepError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,11 +40,11 @@ pub struct Look {
 
 /// Looks once, and judges what was written down of it: settings and observation go through JSON, as in a run.
 pub async fn look(cx: &Cx, kind: Value) -> Result<Look, StepError> {
-    let check: AnyCheck = serde_json::from_value(kind).unwrap();
+    let check = registry().check_of_json(&kind).unwrap();
     assert_eq!(check.mistake(), None);
-    let written = serde_json::to_string(&check).unwrap();
+    let written = check.settings().to_string();
     let seen = check.observe(cx).await?;
-    let read: AnyCheck = serde_json::from_str(&written).unwrap();
+    let read = registry().check_of(check.info().name, &serde_json::from_str(&written).unwrap()).unwrap();
     let findings = read.judge(&serde_json::from_str(&seen.to_string()).unwrap(), cx.clock.now());
     let verdict = Verdict::fold(findings.iter().map(|finding| finding.verdict));
     Ok(Look { seen, findings, verdict })

@@ -124,7 +124,7 @@ fn to_millis(time: Timestamp) -> Timestamp {
 pub(super) fn stands(root: &Path) -> Result<(), ClientError> {
     let wrong = |kind: ErrorKind| Err(unread(root, &kind.into()));
     match files::look(root)?.meta {
-        Some(meta) if meta.kind == files::Kind::Folder => Ok(()),
+        Some(meta) if meta.kind == files::FileType::Folder => Ok(()),
         Some(_) => wrong(ErrorKind::NotADirectory),
         None => wrong(ErrorKind::NotFound),
     }
@@ -134,7 +134,11 @@ pub(super) fn stands(root: &Path) -> Result<(), ClientError> {
 pub(super) async fn head(wire: Wire<'_>, path: PathBuf) -> Result<Option<Head>, ClientError> {
     done(wire, "look", &path, |path, _| {
         let Some(meta) = files::look(path)?.meta else { return Ok(None) };
-        Ok((meta.kind == files::Kind::File).then_some(Head { size: meta.size, version: None, etag: None }))
+        Ok((meta.kind == files::FileType::File).then_some(Head {
+            size: meta.size,
+            version: None,
+            etag: None,
+        }))
     })
     .await
 }
@@ -142,7 +146,7 @@ pub(super) async fn head(wire: Wire<'_>, path: PathBuf) -> Result<Option<Head>, 
 /// A file's size and bytes; `None` where there is none.
 pub(super) async fn read(wire: Wire<'_>, path: PathBuf) -> Result<Option<(u64, Stream)>, ClientError> {
     let opened = done(wire, "read", &path, |path, _| {
-        if files::look(path)?.meta.is_none_or(|meta| meta.kind != files::Kind::File) {
+        if files::look(path)?.meta.is_none_or(|meta| meta.kind != files::FileType::File) {
             return Ok(None);
         }
         let file = files::open(path)?;

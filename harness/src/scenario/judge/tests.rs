@@ -36,8 +36,12 @@ fn record(attempts: &[Value], more: &Value) -> StepRecord {
     serde_json::from_value(record).unwrap()
 }
 
+fn concluded(record: &StepRecord) -> Judged {
+    judge_record(record, &Registry::new([&crate::steps::PROMETHEUS]))
+}
+
 fn verdict(attempts: &[Value], more: Value) -> Verdict {
-    judge_record(&record(attempts, &more)).verdict()
+    concluded(&record(attempts, &more)).verdict()
 }
 
 fn one(seen: Value) -> Vec<Value> {
@@ -85,12 +89,12 @@ fn first_of_takes_the_first_that_passes_and_stops_at_what_it_could_not_decide() 
         json!({ "kind": "first-of", "settings": two, "expect": [{ "at": "$.samples[0].value", "min": 2 }] });
     let (empty, good) = (Some(samples(&[])), Some(samples(&[2.0])));
     let second = [attempt(1, Some(0), AT, empty.clone()), attempt(1, Some(1), AT, good.clone())];
-    let judged = judge_record(&record(&second, &more));
+    let judged = concluded(&record(&second, &more));
     assert_eq!((judged.verdict(), judged.chosen), (Passed, Some(1)));
     let stopped = [attempt(1, Some(0), AT, None), attempt(1, Some(1), AT, good)];
     assert_eq!(verdict(&stopped, more.clone()), Unverified);
     let neither = [attempt(1, Some(0), AT, empty.clone()), attempt(1, Some(1), AT, empty)];
-    let judged = judge_record(&record(&neither, &more));
+    let judged = concluded(&record(&neither, &more));
     assert_eq!((judged.verdict(), judged.findings.len(), judged.chosen), (Failed, 2, None));
 }
 
@@ -114,7 +118,7 @@ fn what_has_to_hold_must_span_the_time() {
 #[test]
 fn captures_are_one_value_and_never_a_mask() {
     let capture =
-        |path: &str, seen: Value| judge_record(&record(&one(seen), &json!({ "capture": { "c": path } })));
+        |path: &str, seen: Value| concluded(&record(&one(seen), &json!({ "capture": { "c": path } })));
     let judged = capture("$.samples[0].value", samples(&[7.0]));
     assert_eq!((judged.verdict(), judged.captures), (Passed, vec![("c".to_owned(), json!(7.0))]));
     for path in ["$.samples[*].value", "$.nothing"] {
@@ -125,10 +129,7 @@ fn captures_are_one_value_and_never_a_mask() {
     masked["samples"][0]["labels"] = json!({ "token": "[masked]" });
     let judged = capture("$.samples[0].labels.token", masked);
     assert_eq!((judged.verdict(), judged.captures), (Unverified, vec![]));
-    assert_eq!(
-        judge_record(&record(&one(samples(&[])), &json!({ "capture": { "c": "$" } }))).captures,
-        vec![]
-    );
+    assert_eq!(concluded(&record(&one(samples(&[])), &json!({ "capture": { "c": "$" } }))).captures, vec![]);
 }
 
 proptest! {

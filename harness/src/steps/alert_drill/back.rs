@@ -3,7 +3,7 @@
 
 use super::edit::NEVER;
 use super::file::{RuleFile, State, text};
-use super::{Mark, Undo, alerts, grafana, has, is_meant, run};
+use super::{DrillMemory, Mark, Undo, alerts, grafana, has, is_meant, run};
 use crate::clients::prometheus::{self, Reloaded, Rule};
 use crate::clients::{alertmanager, files};
 use crate::model::{Duration, Finding, sha256};
@@ -75,17 +75,21 @@ pub(super) fn patience(owed: &Undo) -> Duration {
     Duration(owed.ghost.0 + owed.interval.0 * 4 + RESOLVES + PATIENCE + pipeline)
 }
 
-pub(super) async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+pub(super) async fn revert(
+    owed: &Undo,
+    cx: &Cx,
+    by: &Owed,
+    memory: &mut DrillMemory,
+) -> Result<(), StepError> {
     match &owed.way {
         Way::RuleFile(file) => rule_file(owed, file, cx, by).await,
-        // It may take a while to come to Prometheus, and is not asked for again meanwhile.
-        Way::Command { revert, .. } if cx.log.has_done(&revert.join(" ")) => Ok(()),
+        Way::Command { .. } if memory.commanded => Ok(()),
         Way::Command { revert, cwd } => {
             run(revert, cwd.as_deref(), cx, by).await?;
-            cx.log.done(revert.join(" "));
+            memory.commanded = true;
             Ok(())
         }
-        Way::Grafana(way) => grafana::revert(owed, way, cx, by).await,
+        Way::Grafana(way) => grafana::revert((owed, way), cx, by, memory).await,
     }
 }
 

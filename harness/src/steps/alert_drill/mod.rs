@@ -10,7 +10,7 @@ mod grafana;
 mod hops;
 mod judge;
 
-use super::{Act, Cx, Permission, StepError};
+use super::{Act, Cx, Kind, Permission, StepError};
 use crate::clients::alertmanager::Alert as Held;
 use crate::clients::command::{self, Program};
 use crate::clients::prometheus::{self, Alert, Rule};
@@ -246,17 +246,35 @@ const ALL: &[&str] = &["prometheus", "alertmanager", "grafana", "receiver"];
 const WITH_RECEIVER: &[&str] = &["prometheus", "alertmanager", "receiver"];
 const WITHOUT_RECEIVER: &[&str] = &["prometheus", "alertmanager"];
 
-impl Act for AlertDrill {
+impl Kind for AlertDrill {
     const NAME: &'static str = "alert-drill";
     const EXAMPLE: &'static str = "alert-drill: { alert: VeleroBackupTooOld, how: temporary-rule, threshold: 0, through: { rule-file: /etc/prometheus/rules/velero.yml }, delivered: receiver }";
     const JUDGES: &'static str = "Nothing of that name was firing before; Prometheus (or Grafana) took the changed rule and evaluates it; the alert fires, is in Alertmanager, and is neither silenced, inhibited nor muted; with `delivered`, a message came. Afterwards that the file is byte for byte as before (in Grafana the rule, but for when it was written), and that the drill's rule and alert are gone.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = ALL;
+    type Seen = Seen;
+
+    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+        judge::judge(self, seen, at)
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let silent = !matches!(self.through, Through::Command(_));
+        match (self.threshold, &self.expr) {
+            (Some(_), Some(_)) => Some("`threshold` and `expr` both say what the drill asks; take one out".into()),
+            (None, None) if silent => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
+            _ if self.alert.trim().is_empty() => Some("`alert` is empty; write the name of the alert".into()),
+            _ => self.through.mistake(self.delivered),
+        }
+    }
+}
+
+impl Act for AlertDrill {
     const WITHIN: Option<Duration> = Some(Duration::secs(300));
     type Done = Done;
-    type Seen = Seen;
     type Undo = Undo;
     type Reverted = back::Reverted;
+    type Memory = DrillMemory;
 
     fn roles(&self) -> &'static [&'static str] {
         match (self.in_grafana(), self.delivered == Delivered::Receiver) {
@@ -289,12 +307,12 @@ impl Act for AlertDrill {
         }
     }
 
-    async fn observe(&self, done: &Done, cx: &Cx) -> Result<Seen, StepError> {
-        if self.in_grafana() { grafana::look(self, done, cx).await } else { hops::look(self, done, cx).await }
-    }
-
-    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
-        judge::judge(self, seen, at)
+    async fn observe(&self, done: &Done, cx: &Cx, memory: &mut DrillMemory) -> Result<Seen, StepError> {
+        if self.in_grafana() {
+            grafana::look(self, done, cx, memory).await
+        } else {
+            hops::look(self, done, cx).await
+        }
     }
 
     fn settled(&self, seen: &Seen) -> bool {
@@ -305,27 +323,32 @@ impl Act for AlertDrill {
         back::patience(owed)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
-        back::revert(owed, cx, by).await
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, memory: &mut DrillMemory) -> Result<(), StepError> {
+        back::revert(owed, cx, by, memory).await
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<back::Reverted, StepError> {
+    async fn observe_reverted(
+        owed: &Undo,
+        cx: &Cx,
+        _memory: &mut DrillMemory,
+    ) -> Result<back::Reverted, StepError> {
         back::look(owed, cx).await
     }
 
     fn judge_reverted(owed: &Undo, seen: &back::Reverted, _at: Timestamp) -> Vec<Finding> {
         back::judge(owed, seen)
     }
+}
 
-    fn mistake(&self) -> Option<String> {
-        let silent = !matches!(self.through, Through::Command(_));
-        match (self.threshold, &self.expr) {
-            (Some(_), Some(_)) => Some("`threshold` and `expr` both say what the drill asks; take one out".into()),
-            (None, None) if silent => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
-            _ if self.alert.trim().is_empty() => Some("`alert` is empty; write the name of the alert".into()),
-            _ => self.through.mistake(self.delivered),
-        }
-    }
+/// What a drill remembers from one observation or attempt to the next.
+#[derive(Debug, Default)]
+pub struct DrillMemory {
+    /// The earliest time at which the alert was seen pending: Grafana forgets it as soon as the alert fires.
+    pending: Option<Timestamp>,
+    /// The command that reverts was run. Its effect may take a while, and it is not run again meanwhile.
+    commanded: bool,
+    /// The temporary rule was made false. The server may write it in its own way, and to write it again would begin anew.
+    falsified: bool,
 }
 
 impl AlertDrill {

@@ -1,7 +1,7 @@
 //! `http` as an act: sends a request that changes something, once, and its `undo` when the change is put back. Whether the
 //! world is back is known from the answer to that: its status, and for DELETE also that there was nothing left to remove.
 
-use super::super::{Act, Cx, Permission, StepError, target};
+use super::super::{Act, Cx, Kind, Permission, StepError, target};
 use super::{Seen, Statuses, Tls, nothing_allowed, seen};
 use crate::clients::http::{Answer, Call, Changing, MAX_BYTES, change};
 use crate::model::Finding;
@@ -87,7 +87,7 @@ pub struct Reverted {
     status: Option<u16>,
 }
 
-impl Act for HttpChange {
+impl Kind for HttpChange {
     const NAME: &'static str = "http";
     const EXAMPLE: &'static str =
         "http: { method: PUT, url: https://example.org/flags/drill, body: 'on', undo: { method: DELETE } }";
@@ -95,10 +95,44 @@ impl Act for HttpChange {
     const RULES: u32 = 1;
     // As of the check: an absolute URL needs no connection; a path takes the one that `via` names.
     const ROLES: &'static [&'static str] = &[];
-    type Done = Seen;
     type Seen = Seen;
+
+    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+        let (expected, ok) = Statuses::holds(self.status.as_ref(), seen.status);
+        let help = match seen.status {
+            300..=399 => {
+                "a redirect is not followed where another request would come of it; write the URL that it leads to"
+            }
+            401 | 403 => "the login is missing, wrong, or not allowed to do this",
+            404 => "is the path right, with the server's path prefix if there is one?",
+            _ => "`status` says which other statuses are right",
+        };
+        vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
+    }
+
+    fn via_mistake(&self, named: bool) -> Option<String> {
+        let targets = [Some(&self.url), self.undo.as_ref().and_then(|undo| undo.url.as_ref())];
+        targets.into_iter().flatten().find_map(|target| target::via_mistake(target, named))
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let back = self.undo.as_ref();
+        let undo = back
+            .and_then(|undo| changing(&undo.method).err().map(|why| format!("the request of `undo`: {why}")));
+        let targets = [Some(&self.url), back.and_then(|undo| undo.url.as_ref())];
+        changing(&self.method)
+            .err()
+            .or(undo)
+            .or_else(|| targets.into_iter().flatten().find_map(|target| target::login_mistake(target)))
+            .or_else(|| nothing_allowed(self.max_bytes))
+    }
+}
+
+impl Act for HttpChange {
+    type Done = Seen;
     type Undo = Request;
     type Reverted = Reverted;
+    type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
         &[Permission::Change]
@@ -122,24 +156,11 @@ impl Act for HttpChange {
         Ok(seen(&answer))
     }
 
-    async fn observe(&self, done: &Seen, _cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, done: &Seen, _cx: &Cx, _memory: &mut ()) -> Result<Seen, StepError> {
         Ok(done.clone())
     }
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
-        let (expected, ok) = Statuses::holds(self.status.as_ref(), seen.status);
-        let help = match seen.status {
-            300..=399 => {
-                "a redirect is not followed where another request would come of it; write the URL that it leads to"
-            }
-            401 | 403 => "the login is missing, wrong, or not allowed to do this",
-            404 => "is the path right, with the server's path prefix if there is one?",
-            _ => "`status` says which other statuses are right",
-        };
-        vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
-    }
-
-    async fn revert(owed: &Request, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    async fn revert(owed: &Request, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
         let answer = owed.send(cx, MAX_BYTES, by).await?;
         let (expected, ok) = owed.holds(answer.status);
         if ok {
@@ -156,30 +177,13 @@ impl Act for HttpChange {
         Err(StepError { message, transient: passing })
     }
 
-    async fn observe_reverted(_owed: &Request, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(_owed: &Request, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
         Ok(Reverted { status: cx.log.last_status().and_then(|status| u16::try_from(status).ok()) })
     }
 
     fn judge_reverted(owed: &Request, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
         let (expected, ok) = seen.status.map_or_else(|| owed.holds(0), |status| owed.holds(status));
         vec![Finding::judged("the request that puts it back was answered well", expected, seen.status, ok)]
-    }
-
-    fn via_mistake(&self, named: bool) -> Option<String> {
-        let targets = [Some(&self.url), self.undo.as_ref().and_then(|undo| undo.url.as_ref())];
-        targets.into_iter().flatten().find_map(|target| target::via_mistake(target, named))
-    }
-
-    fn mistake(&self) -> Option<String> {
-        let back = self.undo.as_ref();
-        let undo = back
-            .and_then(|undo| changing(&undo.method).err().map(|why| format!("the request of `undo`: {why}")));
-        let targets = [Some(&self.url), back.and_then(|undo| undo.url.as_ref())];
-        changing(&self.method)
-            .err()
-            .or(undo)
-            .or_else(|| targets.into_iter().flatten().find_map(|target| target::login_mistake(target)))
-            .or_else(|| nothing_allowed(self.max_bytes))
     }
 }
 

@@ -8,7 +8,7 @@ mod prunings;
 mod routes;
 mod stores;
 
-use super::{AnyAct, AnyCheck, Permission};
+use super::{ALERTING, BACKUP, OBJECTS, Permission, Registry};
 use crate::model::{Finding, Verdict};
 use serde_json::{Value, json};
 
@@ -31,23 +31,27 @@ fn lines(findings: &[Finding]) -> Vec<String> {
     findings.iter().map(line).collect()
 }
 
+fn registry() -> Registry {
+    Registry::new([&ALERTING, &BACKUP, &OBJECTS])
+}
+
 /// What a check with these settings concludes.
 fn check(kind: Value, seen: &Value) -> Vec<Finding> {
-    let check: AnyCheck = serde_json::from_value(kind).unwrap();
+    let check = registry().check_of_json(&kind).unwrap();
     assert_eq!(check.mistake(), None);
     check.judge(seen, AT.parse().unwrap())
 }
 
 /// What an act with these settings concludes.
 fn act(kind: Value, seen: &Value) -> Vec<Finding> {
-    let act: AnyAct = serde_json::from_value(kind).unwrap();
+    let act = registry().act_of_json(&kind).unwrap();
     assert_eq!(act.mistake(), None);
     act.judge(seen, AT.parse().unwrap())
 }
 
 /// What is concluded once a change should be back.
 fn back(kind: &str, undo: &Value, seen: &Value) -> Vec<String> {
-    lines(&AnyAct::judge_reverted(kind, undo, seen, AT.parse().unwrap()))
+    lines(&registry().judge_reverted(kind, undo, seen, AT.parse().unwrap()))
 }
 
 /// The same observation, where this is otherwise.
@@ -66,9 +70,9 @@ fn open(findings: &[Finding]) -> Vec<String> {
 
 /// A mistake in the settings of a check or an act.
 fn mistake(kind: Value) -> Option<String> {
-    match serde_json::from_value::<AnyCheck>(kind.clone()) {
+    match registry().check_of_json(&kind) {
         Ok(check) => check.mistake(),
-        Err(_) => serde_json::from_value::<AnyAct>(kind).unwrap().mistake(),
+        Err(_) => registry().act_of_json(&kind).unwrap().mistake(),
     }
 }
 
@@ -81,7 +85,7 @@ fn the_list_that_a_kind_counts_itself_is_named() {
         ("s3-bucket", None),
         ("backup-verify", None),
     ] {
-        let check: AnyCheck = serde_json::from_value(json!({ kind: {} })).unwrap();
+        let check = registry().check_of_json(&json!({ kind: {} })).unwrap();
         assert_eq!(check.counted(), list, "{kind}");
     }
 }
@@ -102,11 +106,11 @@ fn acts_say_what_they_need_and_whom_they_talk_to() {
         (json!({"backup-prune": {"keep-last": 1}}), Some(Permission::Destroy), vec![store]),
         (json!({"backup-prune": {"keep-last": 1, "dry-run": true}}), None, vec![store]),
     ] {
-        let act: AnyAct = serde_json::from_value(kind.clone()).unwrap();
+        let act = registry().act_of_json(&kind).unwrap();
         assert_eq!(act.needs().to_vec(), needs.into_iter().collect::<Vec<_>>(), "{kind}");
         assert_eq!(act.used().roles.to_vec(), roles, "{kind}");
     }
-    let roles_back = |undo: Value| AnyAct::roles_back("backup-prune", Some(&undo)).to_vec();
+    let roles_back = |undo: Value| registry().roles_back("backup-prune", Some(&undo)).to_vec();
     assert_eq!(roles_back(json!({"folder": null, "prefix": "", "halves": []})), [store]);
     assert_eq!(roles_back(json!({"folder": "/copies", "prefix": "", "halves": []})), [""; 0]);
 }

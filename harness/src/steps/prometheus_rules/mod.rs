@@ -4,7 +4,7 @@
 mod can_fire;
 mod metrics;
 
-use super::{Check, Cx, StepError, without_reason};
+use super::{Check, Cx, Kind, StepError, without_reason};
 use crate::clients::prometheus::{self, Rule};
 use crate::expect::Count;
 use crate::model::Finding;
@@ -83,28 +83,13 @@ pub struct Seen {
     pub can_fire: Option<CanFire>,
 }
 
-impl Check for PrometheusRules {
+impl Kind for PrometheusRules {
     const NAME: &'static str = "prometheus-rules";
     const EXAMPLE: &'static str = "prometheus-rules: { names: [MinIOCapacityLow], metrics-exist: true, except: { velero_backup_failure_total: it comes with the first failure } }";
     const JUDGES: &'static str = "At least one rule; every one of `names` and `groups` is there; every rule is healthy and was evaluated within two of its intervals; with `metrics-exist`, every selector has series or is excepted. A rule that was not evaluated yet, or cannot be read, is undecided. With `can-fire`, every alert could fire or is excepted.";
     const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &["prometheus"];
     type Seen = Seen;
-
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let (wire, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
-        let loaded = prometheus::rules(wire).await?;
-        let rules: Vec<Rule> = loaded.rules.iter().filter(|rule| self.wants(rule)).cloned().collect();
-        let metrics =
-            if self.metrics_exist { Some(Metrics::look(wire.since(started), &rules).await?) } else { None };
-        let can_fire = if self.can_fire {
-            Some(CanFire::look(wire.since(started), &rules, &loaded).await)
-        } else {
-            None
-        };
-        let (all, server_time) = (loaded.rules.len() as u64, loaded.server_time);
-        Ok(Seen { rules, loaded: all, server_time, metrics, can_fire })
-    }
 
     fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
         let help = format!("{} rules are loaded in all; are the names spelt as in Prometheus?", seen.loaded);
@@ -147,6 +132,23 @@ impl Check for PrometheusRules {
             return Some(why.into());
         }
         without_reason(&self.except, "be absent")
+    }
+}
+
+impl Check for PrometheusRules {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let (wire, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
+        let loaded = prometheus::rules(wire).await?;
+        let rules: Vec<Rule> = loaded.rules.iter().filter(|rule| self.wants(rule)).cloned().collect();
+        let metrics =
+            if self.metrics_exist { Some(Metrics::look(wire.since(started), &rules).await?) } else { None };
+        let can_fire = if self.can_fire {
+            Some(CanFire::look(wire.since(started), &rules, &loaded).await)
+        } else {
+            None
+        };
+        let (all, server_time) = (loaded.rules.len() as u64, loaded.server_time);
+        Ok(Seen { rules, loaded: all, server_time, metrics, can_fire })
     }
 }
 

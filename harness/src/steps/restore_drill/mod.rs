@@ -6,7 +6,7 @@ mod live;
 
 pub use live::Tolerance;
 
-use super::{Act, Cx, Permission, StepError};
+use super::{Act, Cx, Kind, Permission, StepError};
 use crate::backup::drill::{Ask, Drilled, Tier, Undo, drill};
 use crate::backup::events::{Events, EventsTo};
 use crate::backup::fetch::Which;
@@ -115,7 +115,7 @@ pub enum Reverted {
     Database(Standing),
 }
 
-impl Act for RestoreDrill {
+impl Kind for RestoreDrill {
     const NAME: &'static str = "restore-drill";
     const EXAMPLE: &'static str =
         "restore-drill: { backup: newest, into: scratch, tier: T3, rto: 10m, rpo: 25h }";
@@ -123,10 +123,45 @@ impl Act for RestoreDrill {
     const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &[SERVER, STORE, LIVE];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
-    type Done = Drilled;
     type Seen = Drilled;
+
+    fn judge(&self, seen: &Drilled, _at: Timestamp) -> Vec<Finding> {
+        judge::judge(self, seen)
+    }
+
+    fn mistake(&self) -> Option<String> {
+        if self.jobs == Some(0) {
+            return Some("`jobs: 0` restores nothing; write at least 1".into());
+        }
+        if self.live.is_some() && self.into != Into::Scratch {
+            return Some("`live` is held against a scratch database; leave `into` out".into());
+        }
+        if self.live.is_none() && self.tolerance.is_some() {
+            return Some("`tolerance` is that of `live`; write `live: CONNECTION` beside it".into());
+        }
+        match (self.into, self.truncate.is_empty()) {
+            (Into::InPlace, true) => {
+                Some("`into: in-place` names no table; write which with `truncate: [bookings]`".into())
+            }
+            (Into::Recreate, _) if self.tier != Tier::T3 => {
+                Some("`into: recreate` always compares all of it; leave `tier` out".into())
+            }
+            (Into::Recreate, false) => Some(
+                "`into: recreate` makes the whole database again; leave `truncate` out, or write `into: in-place`".into(),
+            ),
+            (Into::Scratch, false) => Some(
+                "`truncate` empties tables of a database that is in use; say so with `into: in-place`".into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Act for RestoreDrill {
+    type Done = Drilled;
     type Undo = Undo;
     type Reverted = Reverted;
+    type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
         match self.into {
@@ -193,12 +228,8 @@ impl Act for RestoreDrill {
         Ok(seen?)
     }
 
-    async fn observe(&self, done: &Drilled, _cx: &Cx) -> Result<Drilled, StepError> {
+    async fn observe(&self, done: &Drilled, _cx: &Cx, _memory: &mut ()) -> Result<Drilled, StepError> {
         Ok(done.clone())
-    }
-
-    fn judge(&self, seen: &Drilled, _at: Timestamp) -> Vec<Finding> {
-        judge::judge(self, seen)
     }
 
     fn patience(owed: &Undo) -> Duration {
@@ -210,7 +241,7 @@ impl Act for RestoreDrill {
         }
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
         match owed {
             Undo::Scratch(scratch) => postgres::remove(cx.wire(SERVER)?, scratch, by).await?,
             Undo::Tables(tables) => in_place::keep(tables, (cx.wire(STORE)?, cx.wire(SERVER)?), by).await?,
@@ -219,7 +250,7 @@ impl Act for RestoreDrill {
         Ok(())
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
         Ok(match owed {
             Undo::Scratch(scratch) => {
                 Reverted::Scratch(match postgres::find(cx.wire(SERVER)?, scratch).await? {
@@ -264,32 +295,5 @@ impl Act for RestoreDrill {
             }
             _ => Finding::undecided("the world is back", "what was promised", "something else was looked at"),
         }]
-    }
-
-    fn mistake(&self) -> Option<String> {
-        if self.jobs == Some(0) {
-            return Some("`jobs: 0` restores nothing; write at least 1".into());
-        }
-        if self.live.is_some() && self.into != Into::Scratch {
-            return Some("`live` is held against a scratch database; leave `into` out".into());
-        }
-        if self.live.is_none() && self.tolerance.is_some() {
-            return Some("`tolerance` is that of `live`; write `live: CONNECTION` beside it".into());
-        }
-        match (self.into, self.truncate.is_empty()) {
-            (Into::InPlace, true) => {
-                Some("`into: in-place` names no table; write which with `truncate: [bookings]`".into())
-            }
-            (Into::Recreate, _) if self.tier != Tier::T3 => {
-                Some("`into: recreate` always compares all of it; leave `tier` out".into())
-            }
-            (Into::Recreate, false) => Some(
-                "`into: recreate` makes the whole database again; leave `truncate` out, or write `into: in-place`".into(),
-            ),
-            (Into::Scratch, false) => Some(
-                "`truncate` empties tables of a database that is in use; say so with `into: in-place`".into(),
-            ),
-            _ => None,
-        }
     }
 }

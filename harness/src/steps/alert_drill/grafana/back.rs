@@ -1,9 +1,9 @@
 //! The way back, one move a round. A rule that was changed gets back what the drill changed in it and nothing else. A clone
 //! is made false, seen to resolve, and only then deleted.
 
-use super::super::Undo;
 use super::super::back::RESOLVES;
 use super::super::edit::MARK;
+use super::super::{DrillMemory, Undo};
 use super::fire::digest;
 use super::{Original, UID, Way};
 use crate::clients::alertmanager::Alert;
@@ -29,12 +29,17 @@ pub(crate) struct Back {
     left: Vec<String>,
 }
 
-pub(crate) async fn revert(owed: &Undo, way: &Way, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+pub(crate) async fn revert(
+    (owed, way): (&Undo, &Way),
+    cx: &Cx,
+    by: &Owed,
+    memory: &mut DrillMemory,
+) -> Result<(), StepError> {
     let uid = &way.drilled.uid;
     let Some(now) = grafana::rule(cx.wire("grafana")?, uid).await? else { return Ok(()) };
     match &owed.mark {
         Some(mark) if now.0.get("labels").is_some_and(|labels| labels[MARK] == **mark) => {
-            clone(owed, way, now, cx, by).await
+            clone((owed, way), now, (cx, by), memory).await
         }
         Some(mark) => Err(StepError::lasting(format!(
             "expected the rule `{uid}` to have the label `{MARK}: {mark}`, but someone else has changed that; delete the rule by hand if it is the drill's, then run `proofmark recover` again"
@@ -86,17 +91,20 @@ fn not_locked(way: &Way, now: &Rule) -> Result<(), StepError> {
 }
 
 /// Makes the clone false; once nothing of it is left, or it has taken too long, deletes it.
-async fn clone(owed: &Undo, way: &Way, now: Rule, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+async fn clone(
+    (owed, way): (&Undo, &Way),
+    now: Rule,
+    (cx, by): (&Cx, &Owed),
+    memory: &mut DrillMemory,
+) -> Result<(), StepError> {
     let (wire, drilled) = (cx.wire("grafana")?, &way.drilled);
-    let falsified = format!("made false {}", drilled.uid);
-    // The server may write it in its own way, and to write it again would begin anew.
-    if !drilled.places.iter().all(|place| place.is_before(&now)) && !cx.log.has_done(&falsified) {
+    if !drilled.places.iter().all(|place| place.is_before(&now)) && !memory.falsified {
         let mut never = now;
         for place in &drilled.places {
             place.put_back(&mut never);
         }
         grafana::replace(wire, &never, by).await?;
-        cx.log.done(falsified);
+        memory.falsified = true;
         return Ok(());
     }
     let (active, held, at) = left(way, cx).await?;

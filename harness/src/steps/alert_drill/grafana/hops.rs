@@ -1,20 +1,21 @@
 //! How far the alert has come in Grafana. The times are the server's own, as precise as the rule is evaluated often.
 
-use super::super::{AlertDrill, Delivered, Done, Seen};
+use super::super::{AlertDrill, Delivered, Done, DrillMemory, Seen};
 use super::{InGrafana, UID, plain};
 use crate::clients::alertmanager::Alert;
 use crate::clients::grafana::{self, Instance};
 use crate::clients::receiver;
 use crate::model::Duration;
 use crate::steps::{Cx, StepError};
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration as Std;
 
-/// What is remembered of a look at a pending alert: Grafana forgets it as soon as it fires.
-const PENDING: &str = "pending since ";
-
-pub(crate) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<Seen, StepError> {
+pub(crate) async fn look(
+    drill: &AlertDrill,
+    done: &Done,
+    cx: &Cx,
+    memory: &mut DrillMemory,
+) -> Result<Seen, StepError> {
     let mut seen = Seen::begun(done);
     let (Some(changed), Some(drilled)) = (done.changed, &done.grafana) else { return Ok(seen) };
     let wire = cx.wire("grafana")?;
@@ -29,7 +30,8 @@ pub(crate) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
     let firing = || instances().filter(|it| it.fires() && since(it).is_some());
     seen.hops.firing = firing().filter_map(since).min();
     let pending = instances().filter(|it| it.state == "Pending").filter_map(since).min();
-    seen.hops.pending = first_pending(pending, cx);
+    memory.pending = memory.pending.into_iter().chain(pending).min();
+    seen.hops.pending = memory.pending;
     // One that fires because it cannot see has other labels.
     let fires: Vec<_> = firing().map(|it| plain(&it.labels)).collect();
     let is_one = |labels: &BTreeMap<String, String>| fires.contains(&plain(labels));
@@ -55,12 +57,4 @@ pub(crate) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
         state,
     });
     Ok(seen)
-}
-
-/// The earliest time at which any look of this step saw it pending.
-fn first_pending(now: Option<Timestamp>, cx: &Cx) -> Option<Timestamp> {
-    if let Some(at) = now {
-        cx.log.done(format!("{PENDING}{at}"));
-    }
-    cx.log.recall(PENDING)?.parse().ok()
 }

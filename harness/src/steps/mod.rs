@@ -3,6 +3,7 @@
 mod erased;
 mod kind;
 mod registry;
+mod settings;
 
 pub use erased::{
     ActKind, AnyAct, AnyCheck, CheckKind, ErasedAct, ErasedCheck, ErasedKind, KindInfo, Memory,
@@ -10,10 +11,8 @@ pub use erased::{
 pub use kind::{Act, Check, Cx, Kind, StepError};
 pub use registry::{Registry, System};
 
+use settings::{present, without_reason};
 use crate::model::Permission;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
-use std::collections::BTreeMap;
 
 mod alert_drill;
 mod alert_silence;
@@ -117,14 +116,3 @@ pub const BACKUP: System = System {
         ActKind::of::<restore_drill::RestoreDrill>(),
     ],
 };
-
-/// Tells a value that is `null` from no value.
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(d).map(Some)
-}
-
-/// The mistake of an `except` in which something is listed without the reason why it `may` be as it is.
-fn without_reason(except: &BTreeMap<String, String>, may: &str) -> Option<String> {
-    let (without, _) = except.iter().find(|(_, reason)| reason.trim().is_empty())?;
-    Some(format!("`except` needs the reason why `{without}` may {may}"))
-}

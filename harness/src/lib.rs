@@ -33,12 +33,13 @@
 //! | [`diag`] | one user-facing diagnostic |
 //! | [`document`] | YAML text → a tree that knows where everything stands, templates, types |
 //! | [`expect`] | the matchers, pure |
-//! | [`environment`] | connections and secret references |
+//! | [`environment`] | connections and secret references; knows no system |
 //! | [`record`] | the only writer of evidence, and its reader |
 //! | [`report`] | fold(events) → report; its renderings |
 //! | [`undo`] | leave to change the world: promises, their journal, what is owed |
 //! | [`clients`] | how the world is talked to |
 //! | [`backup`] | how a backup is made, found, restored and compared |
+//! | [`vocabulary`] | what an environment may name: the one list of roles and sources of secrets |
 //! | [`steps`] | one file per kind; the two lists |
 //! | [`scenario`] | the scenario file: read, check, plan, judge |
 //! | [`run`] | order, attempts, keeping promises, signals |
@@ -91,6 +92,7 @@ pub mod report;
 pub mod undo;
 pub mod clients;
 pub mod backup;
+pub mod vocabulary;
 pub mod steps;
 pub mod scenario;
 pub mod run;

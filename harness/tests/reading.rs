@@ -7,6 +7,7 @@ use proofmark::diag::Diag;
 use proofmark::environment::Environment;
 use proofmark::scenario::{Plan, Selection, plan};
 use proofmark::steps::{AnyAct, AnyCheck};
+use proofmark::vocabulary::VOCABULARY;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Map;
@@ -118,7 +119,7 @@ fn load(text: &[u8]) -> Result<Environment, Vec<Diag>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("environment.yaml");
     fs::write(&path, text).unwrap();
-    Environment::load(&path)
+    Environment::load(&path, &VOCABULARY)
 }
 
 /// Every mistake says what is wrong and how to mend it, and stands at a place that the file has.

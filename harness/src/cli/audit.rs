@@ -8,11 +8,12 @@ use super::run::{Order, Told, conclude, teller};
 use super::{many, note_password, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::Environment;
+use crate::environment::{Environment, GivenPlace, Variables};
 use crate::model::{Exit, Finding, StepRecord, Verdict};
 use crate::record::Run;
 use crate::report::line;
 use crate::scenario::{Plan, embedded, embedded_id};
+use crate::vocabulary::VOCABULARY;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -117,11 +118,14 @@ pub(super) async fn audit(Command::Prometheus(options): &Command, clock: &Clock)
 impl Options {
     fn environment(&self) -> Result<Environment, Vec<Diag>> {
         if let Some(file) = &self.common.env {
-            return Environment::load(file);
+            return super::load(file);
         }
         let given = [(PROMETHEUS.0, &self.url), (ALERTMANAGER.0, &self.alertmanager)];
-        let places: Vec<_> = given.iter().filter_map(|(role, url)| Some((*role, url.as_deref()?))).collect();
-        Environment::of_urls(&places, None)
+        let place =
+            |role, text| GivenPlace { role, text, flag: "--url", variable: "DATABASE_URL", endpoint: None };
+        let places: Vec<_> =
+            given.iter().filter_map(|(role, url)| Some(place(role, url.as_deref()?))).collect();
+        Environment::of_places(&VOCABULARY, Variables::PROCESS, &places)
     }
 }
 

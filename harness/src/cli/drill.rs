@@ -6,11 +6,13 @@ use super::{many, note_password};
 use crate::backup::archive::Outcome;
 use crate::backup::compare::TablePair;
 use crate::backup::drill::Drilled;
+use crate::clients::{objects, postgres};
 use crate::clock::Clock;
-use crate::environment::Environment;
+use crate::environment::{Environment, GivenPlace, Variables};
 use crate::model::{Duration, Exit, RunInfo};
 use crate::record::{Run, newest_first, read};
 use crate::report::{line, seconds};
+use crate::vocabulary::VOCABULARY;
 use indicatif::DecimalBytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -79,9 +81,14 @@ pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
     let environment = match (&common.env, &options.store, &options.into) {
         (None, Some(store), Some(into)) => {
             note_password("--into", into);
-            Environment::of_places(store, options.endpoint.as_deref(), into)
+            let place =
+                |role, flag, text| GivenPlace { role, text, flag, variable: "DATABASE_URL", endpoint: None };
+            let endpoint = options.endpoint.as_deref();
+            let store = GivenPlace { endpoint, ..place(objects::ROLE.name, "STORE", store) };
+            let places = [store, place(postgres::ROLE.name, "--into", into)];
+            Environment::of_places(&VOCABULARY, Variables::PROCESS, &places)
         }
-        (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load),
+        (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), super::load),
     };
     let given = json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs, "events": events.setting() });
     let evidence = common.kept.evidence.as_path();

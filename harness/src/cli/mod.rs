@@ -19,16 +19,17 @@ mod verify;
 
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::{Environment, tells_password};
+use crate::environment::Environment;
 use crate::model::{Exit, Permission};
 use crate::redact::Redactor;
 use crate::report::inert;
 use crate::scenario::{Plan, Selection};
+use crate::vocabulary::VOCABULARY;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 static EXITS: LazyLock<String> = LazyLock::new(|| {
@@ -150,7 +151,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Chosen {
     /// Reads the scenarios and the environment.
     fn load(&self, run: &Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>> {
-        let environment = self.env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load);
+        let environment = self.env.as_deref().map_or_else(|| Ok(Environment::default()), load);
         let selection = Selection {
             paths: self.paths.clone(),
             tags: self.tag.clone(),
@@ -159,6 +160,11 @@ impl Chosen {
         };
         both(crate::scenario::plan(&selection, run), environment)
     }
+}
+
+/// Reads an environment file, which may name all systems.
+fn load(file: &Path) -> Result<Environment, Vec<Diag>> {
+    Environment::load(file, &VOCABULARY)
 }
 
 /// A plan and where its systems are, or every mistake of both.
@@ -196,7 +202,7 @@ fn tell(line: &str) {
 
 /// A password that was typed is taken, with a word about it. `flag` names the place.
 fn note_password(flag: &str, place: &str) {
-    if tells_password(place) {
+    if VOCABULARY.tells_password(place) {
         tell(&format!(
             "note: a password on the command line is seen by everyone who can list processes; `{flag} env:NAME` names a variable that holds it\n"
         ));

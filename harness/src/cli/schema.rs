@@ -3,6 +3,7 @@
 use super::give;
 use crate::model::Exit;
 use crate::report::Report;
+use crate::vocabulary::VOCABULARY;
 use serde_json::Value;
 
 /// Which file.
@@ -27,7 +28,7 @@ enum Of {
 pub(super) fn schema(options: &Options) -> Exit {
     let schema: Value = match options.of {
         Of::Scenario => crate::scenario::schema(),
-        Of::Environment => crate::environment::schema(),
+        Of::Environment => crate::environment::schema(&VOCABULARY),
         Of::Report => schemars::schema_for!(Report).to_value(),
     };
     give(&format!("{schema:#}\n"));

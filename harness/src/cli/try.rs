@@ -6,13 +6,14 @@ use super::{both, give, note_password, say, tell};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::document;
-use crate::environment::Environment;
+use crate::environment::{Environment, GivenPlace, Variables};
 use crate::model::{Duration, Exit, Permission, RunInfo, StepRecord};
 use crate::record::read;
 use crate::redact::{MASK, is_masked};
 use crate::report::text;
 use crate::scenario::{Plan, embedded};
 use crate::steps::{KindInfo, kinds};
+use crate::vocabulary::VOCABULARY;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -70,10 +71,17 @@ impl Options {
 
     fn environment(&self) -> Result<Environment, Vec<Diag>> {
         match (&self.env, &self.url, self.info()) {
-            (Some(file), ..) => Environment::load(file),
+            (Some(file), ..) => super::load(file),
             (None, Some(url), Some(kind)) => {
-                let places: Vec<_> = kind.takes().into_iter().map(|name| (name, url.as_str())).collect();
-                Environment::of_urls(&places, self.endpoint.as_deref())
+                let (flag, variable, endpoint) = ("--url", "DATABASE_URL", self.endpoint.as_deref());
+                let reads = |role: &&str| VOCABULARY.role(role).keys.contains(&"endpoint");
+                if endpoint.is_some() && !kind.takes().iter().all(reads) {
+                    let message = "`--endpoint` is for a bucket, and no bucket is read here";
+                    return Err(vec![Diag::new("bad-place", message).help("leave it out")]);
+                }
+                let place = |role| GivenPlace { role, text: url, flag, variable, endpoint };
+                let places: Vec<_> = kind.takes().into_iter().map(place).collect();
+                Environment::of_places(&VOCABULARY, Variables::PROCESS, &places)
             }
             (None, None, Some(kind)) if !kind.roles.is_empty() => {
                 let roles = kind.roles.join("`, `");

@@ -5,15 +5,14 @@ mod guard;
 
 use super::builtin::Common;
 use super::run::{Order, Told, conclude, teller};
-use super::{many, note_password, tell};
+use super::{many, note_password, of_places, tell, typed_place};
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::{Environment, GivenPlace, Variables};
+use crate::environment::Environment;
 use crate::model::{Exit, Finding, StepRecord, Verdict};
 use crate::record::Run;
 use crate::report::line;
 use crate::scenario::{Plan, embedded, embedded_id};
-use crate::vocabulary::VOCABULARY;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -121,11 +120,8 @@ impl Options {
             return super::load(file);
         }
         let given = [(PROMETHEUS.0, &self.url), (ALERTMANAGER.0, &self.alertmanager)];
-        let place =
-            |role, text| GivenPlace { role, text, flag: "--url", variable: "DATABASE_URL", endpoint: None };
-        let places: Vec<_> =
-            given.iter().filter_map(|(role, url)| Some(place(role, url.as_deref()?))).collect();
-        Environment::of_places(&VOCABULARY, Variables::PROCESS, &places)
+        let typed = given.iter().filter_map(|(role, url)| Some(typed_place(role, "--url", url.as_deref()?)));
+        of_places(&typed.collect::<Vec<_>>())
     }
 }
 

@@ -2,17 +2,16 @@
 
 use super::backup::{Events, left_open, rows, shown, vars};
 use super::builtin::{Builtin, Common};
-use super::{many, note_password};
+use super::{many, note_password, of_places, typed_place};
 use crate::backup::archive::Outcome;
 use crate::backup::compare::TablePair;
 use crate::backup::drill::Drilled;
 use crate::clients::{objects, postgres};
 use crate::clock::Clock;
-use crate::environment::{Environment, GivenPlace, Variables};
+use crate::environment::{Environment, GivenPlace};
 use crate::model::{Duration, Exit, RunInfo};
 use crate::record::{Run, newest_first, read};
 use crate::report::{line, seconds};
-use crate::vocabulary::VOCABULARY;
 use indicatif::DecimalBytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -81,12 +80,9 @@ pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
     let environment = match (&common.env, &options.store, &options.into) {
         (None, Some(store), Some(into)) => {
             note_password("--into", into);
-            let place =
-                |role, flag, text| GivenPlace { role, text, flag, variable: "DATABASE_URL", endpoint: None };
             let endpoint = options.endpoint.as_deref();
-            let store = GivenPlace { endpoint, ..place(objects::ROLE.name, "STORE", store) };
-            let places = [store, place(postgres::ROLE.name, "--into", into)];
-            Environment::of_places(&VOCABULARY, Variables::PROCESS, &places)
+            let store = GivenPlace { endpoint, ..typed_place(objects::ROLE.name, "STORE", store) };
+            of_places(&[store, typed_place(postgres::ROLE.name, "--into", into)])
         }
         (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), super::load),
     };

@@ -19,7 +19,7 @@ mod verify;
 
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::Environment;
+use crate::environment::{Environment, GivenPlace, Variables};
 use crate::model::{Exit, Permission};
 use crate::redact::Redactor;
 use crate::report::inert;
@@ -165,6 +165,16 @@ impl Chosen {
 /// Reads an environment file, which may name all systems.
 fn load(file: &Path) -> Result<Environment, Vec<Diag>> {
     Environment::load(file, &VOCABULARY)
+}
+
+/// A place that was typed, without an endpoint; `flag` takes it.
+fn typed_place<'a>(role: &'a str, flag: &'a str, text: &'a str) -> GivenPlace<'a> {
+    GivenPlace { role, text, flag, variable: "DATABASE_URL", endpoint: None }
+}
+
+/// Reads typed places as the roles of all systems read them.
+fn of_places(places: &[GivenPlace<'_>]) -> Result<Environment, Vec<Diag>> {
+    Environment::of_places(&VOCABULARY, Variables::PROCESS, places)
 }
 
 /// A plan and where its systems are, or every mistake of both.

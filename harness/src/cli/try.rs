@@ -2,11 +2,11 @@
 //! other in a folder that is gone afterwards.
 
 use super::run::{Format, Kept, Order};
-use super::{both, give, note_password, say, tell};
+use super::{both, give, note_password, of_places, say, tell, typed_place};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::document;
-use crate::environment::{Environment, GivenPlace, Variables};
+use crate::environment::{Environment, GivenPlace};
 use crate::model::{Duration, Exit, Permission, RunInfo, StepRecord};
 use crate::record::read;
 use crate::redact::{MASK, is_masked};
@@ -73,15 +73,14 @@ impl Options {
         match (&self.env, &self.url, self.info()) {
             (Some(file), ..) => super::load(file),
             (None, Some(url), Some(kind)) => {
-                let (flag, variable, endpoint) = ("--url", "DATABASE_URL", self.endpoint.as_deref());
+                let endpoint = self.endpoint.as_deref();
                 let reads = |role: &&str| VOCABULARY.role(role).keys.contains(&"endpoint");
                 if endpoint.is_some() && !kind.takes().iter().all(reads) {
                     let message = "`--endpoint` is for a bucket, and no bucket is read here";
                     return Err(vec![Diag::new("bad-place", message).help("leave it out")]);
                 }
-                let place = |role| GivenPlace { role, text: url, flag, variable, endpoint };
-                let places: Vec<_> = kind.takes().into_iter().map(place).collect();
-                Environment::of_places(&VOCABULARY, Variables::PROCESS, &places)
+                let typed = |role| GivenPlace { endpoint, ..typed_place(role, "--url", url) };
+                of_places(&kind.takes().into_iter().map(typed).collect::<Vec<_>>())
             }
             (None, None, Some(kind)) if !kind.roles.is_empty() => {
                 let roles = kind.roles.join("`, `");

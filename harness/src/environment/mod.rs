@@ -2,7 +2,7 @@
 //!
 //! One file says where the systems are and how to log in. Secrets stand in it as references only; they are resolved
 //! for the connections that a run uses, before anything runs, and every one of them is learned by the redactor. Systems
-//! are not known here: what each of them brings along stands in a [`Vocabulary`].
+//! are not known here: a [`Vocabulary`] lists what each of them brings along.
 
 mod connection;
 mod file;

@@ -81,7 +81,7 @@ impl Environment {
                 let leads = self.vocabulary.form(url).map_or(Leads::To(url), Leads::By);
                 wrong.extend(self.unreachable(name, roles, &leads, file));
             }
-            for key in KEYS.into_iter().skip(1).filter(|key| file.has(key)) {
+            for key in KEYS.into_iter().filter(|key| *key != "url" && file.has(key)) {
                 let unread = |role: &&String| !self.vocabulary.role(role).keys.contains(&key);
                 wrong.extend(roles.iter().find(unread).map(|role| self.unread(name, role, key)));
             }

@@ -8,6 +8,7 @@ use crate::redact::Redactor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::io::Write;
 use std::sync::Arc;
 
 /// The address of a beacon: `beacon|COLOUR`.
@@ -118,16 +119,9 @@ const MADE_UP: Vocabulary =
     Vocabulary { roles: &[&BEACON], sources: &[&ENV, &FILE, &VAULT], dialers: &[&TUNNEL] };
 
 fn load(connections: &str) -> Result<Environment, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("environment.yaml");
-    std::fs::File::options().write(true).create_new(true).open(&path).unwrap();
-    let text = format!("proofmark: v1\nconnections:\n{connections}");
-    std::io::Write::write_all(
-        &mut std::fs::File::options().append(true).open(&path).unwrap(),
-        text.as_bytes(),
-    )
-    .unwrap();
-    Environment::load(&path, &MADE_UP).map_err(|wrong| rendered(&wrong))
+    let mut file = tempfile::Builder::new().suffix("environment.yaml").tempfile().unwrap();
+    write!(file, "proofmark: v1\nconnections:\n{connections}").unwrap();
+    Environment::load(file.path(), &MADE_UP).map_err(|wrong| rendered(&wrong))
 }
 
 fn rendered(wrong: &[Diag]) -> String {
@@ -154,13 +148,12 @@ async fn resolve(environment: &Environment, pairs: &[(&str, &str)], exec: bool) 
 
 #[tokio::test]
 async fn an_address_of_a_form_of_its_own_becomes_a_part() {
-    let environment = load(
-        "  beacon: { url: 'beacon|red', basic: { username: ann, password: { file: environment.yaml } } }\n",
-    )
-    .unwrap();
-    // The folder is gone, and so is the file.
-    let wrong = resolve(&environment, &[("beacon", "beacon")], false).await.unwrap_err();
-    assert!(wrong.contains("cannot read the secret in"), "{wrong}");
+    let basic = "basic: { username: ann, password: { vault: { shelf: 1 } } }";
+    let text = format!("  beacon: {{ url: 'beacon|red', {basic} }}\n  keeper: {{ url: 'http://k' }}\n");
+    let systems = resolve(&load(&text).unwrap(), &[("beacon", "beacon")], true).await.unwrap();
+    let beacon = systems.connections["beacon"].part::<Beacon>().unwrap();
+    assert_eq!(beacon.login.as_deref(), Some("ann"), "the form takes its login over");
+    assert_eq!(systems.connections["beacon"].basic, None);
     let environment = load("  beacon: { url: 'beacon|red', region: north }\n").unwrap();
     let systems = resolve(&environment, &[("beacon", "beacon")], false).await.unwrap();
     let connection = &systems.connections["beacon"];

@@ -1,5 +1,5 @@
-//! An environment where no file says where the systems are: from environment variables, or from places that stand on the
-//! command line, as each role reads them. It holds references like a file does; nothing is resolved here.
+//! An environment where no file says where the systems are: from environment variables, or from places on the command
+//! line, as each role reads them. It holds references like a file does; nothing is resolved here.
 
 use super::file::{ConnectionFile, Environment};
 use super::secret::Reference;
@@ -141,7 +141,7 @@ impl Environment {
         Self::with(vocabulary, roles.iter().map(|name| ((*name).to_owned(), read(name))))
     }
 
-    /// The connections that stand on the command line, by the names of their roles.
+    /// The connections to places on the command line, by the names of their roles.
     ///
     /// # Errors
     /// Places that cannot be read, and every variable that is missing. No place is shown: it may hold a login.

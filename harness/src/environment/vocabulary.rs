@@ -27,7 +27,7 @@ pub struct Vocabulary {
     pub roles: &'static [&'static Role],
     /// Where secrets may come from.
     pub sources: &'static [&'static SecretSource],
-    /// What may stand in the place of a `url`.
+    /// What may replace a `url`.
     pub dialers: &'static [&'static Dialer],
 }
 
@@ -119,7 +119,7 @@ impl Role {
     };
 }
 
-/// A mistake in a connection, and where it stands.
+/// A mistake in a connection, with its place.
 #[derive(Debug, Clone)]
 pub struct Misfit {
     /// Where.
@@ -143,7 +143,7 @@ pub enum MisfitPlace {
 /// place of a base URL.
 #[derive(Debug, Clone, Copy)]
 pub struct UrlForm {
-    /// What it leads to: `a PostgreSQL database`. No two forms lead to the same.
+    /// What it leads to: `a database`. No two forms lead to the same.
     pub leads_to: &'static str,
     /// How it is written.
     pub example: &'static str,
@@ -199,7 +199,7 @@ pub struct SecretSource {
     pub key: &'static str,
     /// A whole reference: `{ env: NAME }`.
     pub example: &'static str,
-    /// What stands below the key.
+    /// The type of the value below the key.
     pub value: ValueType,
     /// Does it run a program, so that the permission `exec` is needed?
     pub exec: bool,
@@ -211,14 +211,14 @@ pub struct SecretSource {
     pub resolve: for<'a> fn(&'a Value, &'a Resolving<'a>) -> BoxFuture<'a, Result<String, Diag>>,
 }
 
-/// A way to a system that has no address of its own here. Its key stands in a connection in the place of `url`.
+/// A way to a system that cannot be reached by an address. Its key replaces the `url` of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Dialer {
     /// The key in a connection.
     pub key: &'static str,
     /// What the key is for, for the JSON Schema.
     pub described: &'static str,
-    /// What stands below the key.
+    /// The type of the value below the key.
     pub value: ValueType,
     /// The role whose connection it asks, where the environment has one of that name. That is resolved first.
     pub asks: Option<&'static str>,

@@ -54,3 +54,54 @@ async fn printed(argv: Vec<String>, resolving: &Resolving<'_>) -> Result<String,
     }
     String::from_utf8(output.stdout).map_err(|_| failed("it printed no UTF-8".into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::environment::{Environment, Systems, Vocabulary};
+    use crate::redact::{Redactor, Secret};
+    use std::io::Write;
+
+    const ONLY: Vocabulary = Vocabulary { roles: &[], sources: &[&SECRET], dialers: &[] };
+
+    async fn resolved(argv: &str, exec: bool) -> Result<Systems, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let web = format!("{{ url: 'http://a', bearer: {{ command: {argv} }} }}");
+        write!(file, "proofmark: v1\nconnections:\n  a: {web}\n").unwrap();
+        let first = |wrong: Vec<Diag>| wrong[0].message.clone();
+        let environment = Environment::load(file.path(), &ONLY).map_err(first)?;
+        let uses = [("a".to_owned(), ["web".to_owned()].into())].into();
+        environment.resolve(&uses, exec, &Clock::real(), Redactor::default()).await.map_err(first)
+    }
+
+    #[tokio::test]
+    async fn what_a_program_prints_is_the_secret_and_its_run_is_kept() {
+        let systems = resolved("[sh, -c, 'echo word; pwd >&2']", true).await.unwrap();
+        let token = systems.connections["a"].bearer.as_ref().map(Secret::expose);
+        assert_eq!(token, Some("word"));
+        let [program] = systems.programs.as_slice() else { panic!("{:?}", systems.programs) };
+        assert_eq!((program.method.as_str(), program.status, program.bytes), ("exec", Some(0), 0));
+        assert_eq!(program.target, "sh -c 'echo word; pwd >&2'");
+        assert_eq!((&program.sha256, &program.sent), (&None, &None));
+    }
+
+    #[tokio::test]
+    async fn one_that_gives_no_secret_says_why() {
+        for (argv, exec, why) in [
+            ("[sh, -c, 'exit 3']", true, "gave no secret: it ended with exit status: 3"),
+            ("[]", true, "gave no secret: it is empty"),
+            ("['true']", true, "the command `true` is empty"),
+            ("[no-such-program-here]", true, "gave no secret: No such file"),
+            (
+                "[echo, word]",
+                false,
+                "the secret comes from the command `echo word`, which needs a permission",
+            ),
+            ("echo", true, "expected a list"),
+        ] {
+            let wrong = resolved(argv, exec).await.unwrap_err();
+            assert!(wrong.contains(why), "{argv}: {wrong}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ const LOGINS: [[&str; 2]; 2] =
 /// The same where a bucket is named that need not be of MinIO.
 const OTHERS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
-/// Takes the login of a bucket from variables, whose names stand masked in evidence. Returns whether one can log in.
+/// Takes the login of a bucket from variables, whose names are masked in evidence. Returns whether one can log in.
 pub(super) fn restore_login(variables: Variables<'_>, connection: &mut ConnectionFile) -> bool {
     let bucket = matches!(&connection.url, Some(Reference::Text(url)) if url.starts_with("s3://"));
     !bucket || login(variables, connection, true).is_empty()

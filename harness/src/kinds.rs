@@ -1,5 +1,6 @@
 //! The one list of the systems that this program knows.
 
+use crate::environment::Vocabulary;
 use crate::steps::{ALERTING, BACKUP, HOST, OBJECTS, POSTGRES, PROMETHEUS, Registry, System};
 use std::sync::LazyLock;
 
@@ -12,3 +13,11 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(SYSTEMS.ite
 pub fn registry() -> &'static Registry {
     &REGISTRY
 }
+
+/// Every role and source of secrets that an environment may name.
+pub fn vocabulary() -> &'static Vocabulary {
+    REGISTRY.vocabulary()
+}
+
+#[cfg(test)]
+mod tests;

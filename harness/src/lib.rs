@@ -33,7 +33,7 @@
 //! | [`diag`] | one user-facing diagnostic |
 //! | [`document`] | YAML text → a tree that knows where everything stands, templates, types |
 //! | [`expect`] | the matchers, pure |
-//! | [`environment`] | connections and secret references |
+//! | [`environment`] | connections and secret references; knows no system |
 //! | [`record`] | the only writer of evidence, and its reader |
 //! | [`report`] | fold(events) → report; its renderings |
 //! | [`undo`] | leave to change the world: promises, their journal, what is owed |

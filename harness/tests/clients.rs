@@ -9,6 +9,7 @@ mod live;
 use fixtures::{Answer, Fault, Prometheus, Server};
 use ground::{cx, look, with};
 use live::until;
+use proofmark::clients::http::HttpClients;
 use proofmark::environment::{Connection, Tls};
 use proofmark::kinds::registry;
 use proofmark::model::{Duration, Verdict};
@@ -274,7 +275,7 @@ async fn connections_stay_open_between_queries() {
     }
     // The target is 0.5 s in release; this build is slower, but not by the cost of a thousand new clients.
     assert!(start.elapsed() < Std::from_secs(10), "{:?}", start.elapsed());
-    assert_eq!(cx.systems.http.built.lock().unwrap().len(), 1);
+    assert_eq!(cx.systems.shared::<HttpClients>().built.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

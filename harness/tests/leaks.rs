@@ -375,3 +375,26 @@ fn mistakes_in_secrets_are_told_without_them() {
         absent(&all, &[secret.to_owned()]);
     }
 }
+
+#[test]
+fn a_program_that_was_run_for_a_secret_is_kept_without_what_it_printed() {
+    let secret = "hunter2hunter2";
+    let server = Server::start().on("/page", Answer::new(200, "text/plain", "{}"));
+    let desk = Desk::new(PROGRAM, &[]);
+    desk.write("word", secret);
+    let web = format!("{{ url: '{}', bearer: {{ command: [sh, -c, 'cat word'] }} }}", server.url());
+    desk.write("environment.yaml", format!("proofmark: v1\nconnections:\n  web: {web}\n"));
+    desk.scenario("s", "", "  - { id: a, check: { http: { get: /page } }, via: web }\n");
+    let ended = desk.run(&["--allow", "exec"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(server.seen()[0].headers["authorization"], format!("Bearer {secret}"));
+    let files = desk.files("evidence");
+    let (_, info) = files.iter().find(|(name, _)| name.ends_with("run.json")).unwrap();
+    let info: serde_json::Value = serde_json::from_slice(info).unwrap();
+    let mut programs = info["programs"].clone();
+    assert!(programs[0]["seconds"].take().as_f64().is_some_and(|seconds| seconds > 0.0), "{info}");
+    let kept =
+        json!([{ "method": "exec", "target": "sh -c 'cat word'", "status": 0, "bytes": 0, "seconds": null }]);
+    assert_eq!(programs, kept);
+    absent(&everything(&desk, &[&ended]), &[secret.to_owned()]);
+}

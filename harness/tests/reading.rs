@@ -118,7 +118,7 @@ fn load(text: &[u8]) -> Result<Environment, Vec<Diag>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("environment.yaml");
     fs::write(&path, text).unwrap();
-    Environment::load(&path)
+    Environment::load(&path, vocabulary())
 }
 
 /// Every mistake says what is wrong and how to mend it, and stands at a place that the file has.

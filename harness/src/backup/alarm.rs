@@ -2,8 +2,23 @@
 
 use crate::clients::ClientError;
 use crate::clients::http::{Call, Changing, Wire, change};
+use crate::environment::{ConnectionFile, Reference, Role, Variables};
 use crate::undo::Leave;
 use serde_json::json;
+
+/// The webhook that failures are reported to.
+pub const ROLE: Role = Role {
+    name: "webhook",
+    secret_url: true,
+    from_variables: Some(|variables: Variables<'_>| {
+        let set = variables.set(VARIABLE).is_some();
+        Ok(set.then(|| ConnectionFile::at(Reference::env(VARIABLE))))
+    }),
+    ..Role::HTTP
+};
+
+/// Where a failed backup is reported.
+const VARIABLE: &str = "BACKUP_WEBHOOK_URL";
 
 /// Posts `{"text": "[BACKUP FAILURE] …"}`, as chat systems take it. The message must be clean.
 ///

@@ -22,6 +22,7 @@ pub mod prune;
 pub mod recreate;
 pub mod restore;
 pub mod retention;
+pub mod variables;
 pub mod verify;
 
 pub use catalogue::{Backup, Catalogue};

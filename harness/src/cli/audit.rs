@@ -5,7 +5,7 @@ mod guard;
 
 use super::builtin::Common;
 use super::run::{Order, Told, conclude, teller};
-use super::{many, note_password, tell};
+use super::{many, note_password, of_places, tell, typed_place};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
@@ -118,11 +118,11 @@ pub(super) async fn audit(Command::Prometheus(options): &Command, clock: &Clock)
 impl Options {
     fn environment(&self) -> Result<Environment, Vec<Diag>> {
         if let Some(file) = &self.common.env {
-            return Environment::load(file);
+            return super::load(file);
         }
         let given = [(PROMETHEUS.0, &self.url), (ALERTMANAGER.0, &self.alertmanager)];
-        let places: Vec<_> = given.iter().filter_map(|(role, url)| Some((*role, url.as_deref()?))).collect();
-        Environment::of_urls(&places, None)
+        let typed = given.iter().filter_map(|(role, url)| Some(typed_place(role, "--url", url.as_deref()?)));
+        of_places(&typed.collect::<Vec<_>>())
     }
 }
 

@@ -10,7 +10,8 @@ use crate::clients::Log;
 use crate::clients::http::Wire;
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::Environment;
+use crate::environment::{Environment, Variables};
+use crate::kinds::vocabulary;
 use crate::model::{Exit, Permission};
 use crate::record::Run;
 use crate::redact::Redactor;
@@ -296,12 +297,13 @@ fn pruning(
 
 /// Tells the webhook, if there is one, what no step could: a variable that is missing, evidence that cannot be kept.
 async fn alarm(common: &Common, why: &str, clock: &Clock) {
-    let of_file = common.env.as_deref().and_then(|file| Environment::load(file).ok());
+    let of_file = common.env.as_deref().and_then(|file| super::load(file).ok());
     let of_file = of_file.filter(|environment| environment.names().any(|name| name == WEBHOOK));
-    let of_variables = || Environment::of_variables(&[WEBHOOK]).unwrap_or_default();
+    let of_variables =
+        || Environment::of_variables(vocabulary(), Variables::PROCESS, &[WEBHOOK]).unwrap_or_default();
     let environment = of_file.unwrap_or_else(of_variables);
     let uses = [(WEBHOOK.to_owned(), [WEBHOOK.to_owned()].into())].into();
-    let systems = match environment.resolve(&uses, false, Redactor::default()).await {
+    let systems = match environment.resolve(&uses, false, clock, Redactor::default()).await {
         Ok(systems) => systems,
         Err(wrong) => return wrong.iter().for_each(|diag| tell(&diag.render(false))),
     };
@@ -321,7 +323,8 @@ pub(super) fn vars(value: &Value) -> Map<String, Value> {
 }
 
 pub(super) fn environment(common: &Common, roles: &[&str]) -> Result<Environment, Vec<Diag>> {
-    common.env.as_deref().map_or_else(|| Environment::of_variables(roles), Environment::load)
+    let of_variables = || Environment::of_variables(vocabulary(), Variables::PROCESS, roles);
+    common.env.as_deref().map_or_else(of_variables, super::load)
 }
 
 /// What a part of an observation says; `None` where it is not there, or something of it is masked.

@@ -2,12 +2,13 @@
 
 use super::backup::{Events, left_open, rows, shown, vars};
 use super::builtin::{Builtin, Common};
-use super::{many, note_password};
+use super::{many, note_password, of_places, typed_place};
 use crate::backup::archive::Outcome;
 use crate::backup::compare::TablePair;
 use crate::backup::drill::Drilled;
+use crate::clients::{objects, postgres};
 use crate::clock::Clock;
-use crate::environment::Environment;
+use crate::environment::{Environment, GivenPlace};
 use crate::model::{Duration, Exit, RunInfo};
 use crate::record::{Run, newest_first, read};
 use crate::report::{line, seconds};
@@ -79,9 +80,11 @@ pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
     let environment = match (&common.env, &options.store, &options.into) {
         (None, Some(store), Some(into)) => {
             note_password("--into", into);
-            Environment::of_places(store, options.endpoint.as_deref(), into)
+            let endpoint = options.endpoint.as_deref();
+            let store = GivenPlace { endpoint, ..typed_place(objects::ROLE.name, "STORE", store) };
+            of_places(&[store, typed_place(postgres::ROLE.name, "--into", into)])
         }
-        (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load),
+        (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), super::load),
     };
     let given = json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs, "events": events.setting() });
     let evidence = common.kept.evidence.as_path();

@@ -19,8 +19,8 @@ mod verify;
 
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::{Environment, tells_password};
-use crate::kinds::registry;
+use crate::environment::{Environment, GivenPlace, Variables};
+use crate::kinds::{registry, vocabulary};
 use crate::model::{Exit, Permission};
 use crate::redact::Redactor;
 use crate::report::inert;
@@ -29,7 +29,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 static EXITS: LazyLock<String> = LazyLock::new(|| {
@@ -151,7 +151,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Chosen {
     /// Reads the scenarios and the environment.
     fn load(&self, run: &Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>> {
-        let environment = self.env.as_deref().map_or_else(|| Ok(Environment::default()), Environment::load);
+        let environment = self.env.as_deref().map_or_else(|| Ok(Environment::default()), load);
         let selection = Selection {
             paths: self.paths.clone(),
             tags: self.tag.clone(),
@@ -160,6 +160,21 @@ impl Chosen {
         };
         both(crate::scenario::plan(&selection, run, registry()), environment)
     }
+}
+
+/// Reads an environment file, which may name all systems.
+fn load(file: &Path) -> Result<Environment, Vec<Diag>> {
+    Environment::load(file, vocabulary())
+}
+
+/// A place that was typed, without an endpoint; `flag` takes it.
+fn typed_place<'a>(role: &'a str, flag: &'a str, text: &'a str) -> GivenPlace<'a> {
+    GivenPlace { role, text, flag, variable: "DATABASE_URL", endpoint: None }
+}
+
+/// Reads typed places as the roles of all systems read them.
+fn of_places(places: &[GivenPlace<'_>]) -> Result<Environment, Vec<Diag>> {
+    Environment::of_places(vocabulary(), Variables::PROCESS, places)
 }
 
 /// A plan and where its systems are, or every mistake of both.
@@ -197,7 +212,7 @@ fn tell(line: &str) {
 
 /// A password that was typed is taken, with a word about it. `flag` names the place.
 fn note_password(flag: &str, place: &str) {
-    if tells_password(place) {
+    if vocabulary().tells_password(place) {
         tell(&format!(
             "note: a password on the command line is seen by everyone who can list processes; `{flag} env:NAME` names a variable that holds it\n"
         ));

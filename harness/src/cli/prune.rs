@@ -4,9 +4,10 @@ use super::backup::{Events, environment, shown, vars};
 use super::builtin::{Builtin, Common};
 use super::many;
 use crate::backup::prune::{Pruned, Stays};
+use crate::backup::variables::retention;
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::{Environment, retention};
+use crate::environment::{Environment, Variables};
 use crate::model::{Duration, Exit};
 use crate::report::line;
 use serde::Deserialize;
@@ -38,7 +39,8 @@ impl Rules {
 
     /// The values for a scenario, from the flags, or else from the variables; `None` where neither says anything.
     pub(super) fn read(&self) -> Result<Option<Value>, Vec<Diag>> {
-        let (last, within) = if self.are_given() { (self.keep, self.keep_within) } else { retention()? };
+        let (last, within) =
+            if self.are_given() { (self.keep, self.keep_within) } else { retention(Variables::PROCESS)? };
         let said = last.is_some() || within.is_some();
         Ok(said.then(
             || json!({ "keep-last": last, "keep-within": within, "keep-at-least": self.keep_at_least }),

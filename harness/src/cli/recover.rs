@@ -4,9 +4,9 @@ use super::run::{Kept, asked, conclude, teller, told_alone, unrecorded};
 use super::{many, refuse, say, tell};
 use crate::clock::Clock;
 use crate::diag::{Diag, near_miss};
-use crate::environment::{Environment, Systems, Uses};
-use crate::kinds::registry;
-use crate::model::{Exit, Permission};
+use crate::environment::{Environment, Systems, Uses, Variables};
+use crate::kinds::{registry, vocabulary};
+use crate::model::{Exit, Permission, RunInfo};
 use crate::record::{ReadError as NoRun, Recorder, find, read};
 use crate::redact::Redactor;
 use crate::run::{Stop, World, recover as put_back};
@@ -85,7 +85,7 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
             redactor.learn_masked(&debt.promised.undo, undo);
         }
     }
-    let (environment, systems) = match systems(options, &debts, redactor.clone()).await {
+    let (environment, systems) = match systems(options, &debts, clock, redactor.clone()).await {
         Ok(ready) => ready,
         Err(wrong) => {
             refuse(&wrong);
@@ -100,7 +100,8 @@ pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
     let recorded = async {
         let (tell, heard) = teller(options.kept.format, clock);
         let mut recorder = Recorder::create(&options.kept.evidence, clock, redactor, tell)?;
-        recorder.info(&asked("recover", &environment, (&recorder.run, &operator, clock)))?;
+        let info = asked("recover", &environment, (&recorder.run, &operator, clock));
+        recorder.info(&RunInfo { programs: systems.programs.clone(), ..info })?;
         let (systems, clock) = (Arc::new(systems), clock.clone());
         let world =
             World { registry: registry().clone(), systems, clock, stop, run: Map::new(), jobs: 1, heard };
@@ -147,16 +148,17 @@ fn of_their_runs(debts: &[Debt]) -> Environment {
         }
     }
     found.retain(|name, _| !unlike.contains(name));
-    Environment::of_run(&found)
+    Environment::of_run(vocabulary(), Variables::PROCESS, &found)
 }
 
 /// The connections that the ways back use. Leave to run programs and to change systems was given with the promise.
 async fn systems(
     options: &Options,
     debts: &[Debt],
+    clock: &Clock,
     redactor: Redactor,
 ) -> Result<(Environment, Systems), Vec<Diag>> {
-    let environment = options.env.as_deref().map_or_else(|| Ok(of_their_runs(debts)), Environment::load)?;
+    let environment = options.env.as_deref().map_or_else(|| Ok(of_their_runs(debts)), super::load)?;
     let mut used = Uses::new();
     let mut wrong = vec![];
     for (promised, undo) in debts.iter().map(|debt| (&debt.promised, debt.undo.as_ref())) {
@@ -186,6 +188,6 @@ async fn systems(
         return Err(wrong);
     }
     let exec = !environment.forbid.contains(&Permission::Exec);
-    let systems = environment.resolve(&used, exec, redactor).await?;
+    let systems = environment.resolve(&used, exec, clock, redactor).await?;
     Ok((environment, systems))
 }

@@ -5,9 +5,10 @@ use super::backup::{Events, Which, environment, vars};
 use super::builtin::{Builtin, Common};
 use super::drill::drilled;
 use super::run::Confirm;
+use crate::clients::postgres::Dsn;
 use crate::clock::Clock;
 use crate::diag::Diag;
-use crate::environment::{Dsn, Systems};
+use crate::environment::{Connection, Systems};
 use crate::model::Exit;
 use crate::report::line;
 use serde_json::json;
@@ -60,7 +61,7 @@ fn tables_typed(systems: &Systems) -> Result<(), Diag> {
 
 /// Asks for the name of the database that is written, once it was said what comes.
 fn typed(systems: &Systems, comes: impl Fn(&str, &str) -> String) -> Result<(), Diag> {
-    let dsn = systems.connections.values().find_map(|connection| connection.dsn.as_ref());
+    let dsn = systems.connections.values().find_map(Connection::part::<Dsn>);
     let name = dsn.and_then(Dsn::named).cloned().unwrap_or_default();
     let refuse = |message: &str, help: &str| Err(Diag::new("not-confirmed", message).help(help));
     if !std::io::stdin().is_terminal() {

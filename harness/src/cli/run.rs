@@ -136,7 +136,7 @@ impl Order<'_> {
         let redactor = Redactor::default();
         let ready = async {
             let (plan, environment) = load(&scope)?;
-            let systems = self.systems(&plan, &environment, redactor.clone()).await?;
+            let systems = self.systems(&plan, &environment, clock, redactor.clone()).await?;
             self.confirm.map_or(Ok(()), |confirm| confirm(&systems)).map_err(|diag| vec![diag])?;
             Ok::<_, Vec<Diag>>((plan, environment, systems))
         };
@@ -151,7 +151,7 @@ impl Order<'_> {
             let (tell, heard) = telling();
             let mut recorder = Recorder::create(&self.kept.evidence, clock, redactor, tell)?;
             let info = self.info(&plan, &environment, (&recorder.run, &operator, clock));
-            recorder.info(&RunInfo { commit: commit(), ..info })?;
+            recorder.info(&RunInfo { commit: commit(), programs: systems.programs.clone(), ..info })?;
             let mut run = scope;
             run.insert("id".into(), json!(recorder.run));
             let (systems, jobs) = (Arc::new(systems), self.jobs);
@@ -168,6 +168,7 @@ impl Order<'_> {
         &self,
         plan: &Plan,
         environment: &Environment,
+        clock: &Clock,
         redactor: Redactor,
     ) -> Result<Systems, Vec<Diag>> {
         let allow = allowed(&self.kept.allow);
@@ -178,7 +179,7 @@ impl Order<'_> {
             // A secret may come from a program, and nothing is to be touched.
             return Err(wrong);
         }
-        match environment.resolve(&uses, exec, redactor).await {
+        match environment.resolve(&uses, exec, clock, redactor).await {
             Ok(systems) if wrong.is_empty() => Ok(systems),
             resolved => Err(wrong.into_iter().chain(resolved.err().into_iter().flatten()).collect()),
         }
@@ -218,6 +219,7 @@ pub(super) fn asked(
         commit: None,
         host: host(),
         operator: operator.to_owned(),
+        programs: vec![],
     }
 }
 

@@ -1,6 +1,7 @@
 //! `schema`: the files' formats as JSON Schema, for editors and for programs that read reports.
 
 use super::give;
+use crate::kinds::{registry, vocabulary};
 use crate::model::Exit;
 use crate::report::Report;
 use serde_json::Value;
@@ -26,8 +27,8 @@ enum Of {
 /// Prints the schema.
 pub(super) fn schema(options: &Options) -> Exit {
     let schema: Value = match options.of {
-        Of::Scenario => crate::scenario::schema(crate::kinds::registry()),
-        Of::Environment => crate::environment::schema(),
+        Of::Scenario => crate::scenario::schema(registry()),
+        Of::Environment => crate::environment::schema(vocabulary()),
         Of::Report => schemars::schema_for!(Report).to_value(),
     };
     give(&format!("{schema:#}\n"));

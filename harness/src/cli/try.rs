@@ -2,12 +2,12 @@
 //! other in a folder that is gone afterwards.
 
 use super::run::{Format, Kept, Order};
-use super::{both, give, note_password, say, tell};
+use super::{both, give, note_password, of_places, say, tell, typed_place};
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::document;
-use crate::environment::Environment;
-use crate::kinds::registry;
+use crate::environment::{Environment, GivenPlace};
+use crate::kinds::{registry, vocabulary};
 use crate::model::{Duration, Exit, Permission, RunInfo, StepRecord};
 use crate::record::read;
 use crate::redact::{MASK, is_masked};
@@ -71,10 +71,16 @@ impl Options {
 
     fn environment(&self) -> Result<Environment, Vec<Diag>> {
         match (&self.env, &self.url, self.info()) {
-            (Some(file), ..) => Environment::load(file),
+            (Some(file), ..) => super::load(file),
             (None, Some(url), Some(kind)) => {
-                let places: Vec<_> = kind.takes().into_iter().map(|name| (name, url.as_str())).collect();
-                Environment::of_urls(&places, self.endpoint.as_deref())
+                let endpoint = self.endpoint.as_deref();
+                let reads = |role: &&str| vocabulary().role(role).keys.contains(&"endpoint");
+                if endpoint.is_some() && !kind.takes().iter().all(reads) {
+                    let message = "`--endpoint` is for a bucket, and no bucket is read here";
+                    return Err(vec![Diag::new("bad-place", message).help("leave it out")]);
+                }
+                let typed = |role| GivenPlace { endpoint, ..typed_place(role, "--url", url) };
+                of_places(&kind.takes().into_iter().map(typed).collect::<Vec<_>>())
             }
             (None, None, Some(kind)) if !kind.roles.is_empty() => {
                 let roles = kind.roles.join("`, `");

@@ -2,8 +2,10 @@
 //! the time is over or nobody waits any more the whole group is killed; what a program that has ended left in the
 //! background is left alone, for starting a server may be its purpose.
 
+mod secret;
 mod streaming;
 
+pub use secret::SECRET;
 pub use streaming::{Finished, Input, Output, Streamed, Streaming};
 
 use super::{ClientError, Log};

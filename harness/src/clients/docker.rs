@@ -2,7 +2,7 @@
 //! API. What it is given as a variable is named in its arguments and never written there.
 
 use super::ClientError;
-use crate::environment::Connection;
+use crate::environment::{Connection, Role};
 use std::io::ErrorKind;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -10,6 +10,16 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const PROGRAM: &str = "docker";
+
+/// The engine that containers run on.
+pub const ROLE: Role = Role {
+    name: "docker",
+    keys: &[],
+    schemes: &["unix", "tcp", "ssh", "http", "https"],
+    wants: "is a Docker engine",
+    help: "write `unix:///var/run/docker.sock`, `tcp://host:2375` or `ssh://user@host`",
+    ..Role::HTTP
+};
 
 /// How long the engine may take over a question.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);

@@ -2,6 +2,8 @@
 //! here and not by the library, so that each hop is taken down and a login never leaves the origin it was meant for.
 //! A call that changes something needs leave, is made once, and is not made into another one by a redirect.
 
+pub use super::tls::HttpClients;
+
 use super::{ClientError, Log, tls};
 use crate::clock::Clock;
 use crate::environment::{Connection, Systems, Tls};
@@ -285,7 +287,8 @@ async fn send<M: Sync>(
     let failed = |error: &reqwest::Error, bytes| ClientError::of_transport(error, &url, bytes, wire.timeout);
     let none = Tls::default();
     let tls = call.tls.as_ref().or(wire.connection.map(|connection| &connection.tls)).unwrap_or(&none);
-    let client = tls::client(&wire.systems.http, (hop.url.scheme() == "https").then_some(tls))?;
+    let client =
+        tls::client(&wire.systems.shared::<HttpClients>(), (hop.url.scheme() == "https").then_some(tls))?;
     let mut request = client.request(hop.method.clone(), hop.url.clone()).headers(hop.headers.clone());
     if let Some(body) = &hop.body {
         request = request.body(body.clone());
@@ -434,7 +437,8 @@ fn authorization(connection: &Connection, basic: Option<(String, String)>) -> Op
 
 /// Teaches the redactor a composed value, once: learning rebuilds its search.
 fn learn(systems: &Systems, value: &str) {
-    let mut learned = systems.http.learned.lock().unwrap_or_else(PoisonError::into_inner);
+    let clients = systems.shared::<HttpClients>();
+    let mut learned = clients.learned.lock().unwrap_or_else(PoisonError::into_inner);
     if learned.insert(value.to_owned()) {
         systems.redactor.learn_composed(value);
     }

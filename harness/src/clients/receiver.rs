@@ -4,7 +4,7 @@
 use super::ClientError;
 use super::http::Wire;
 use crate::clock::Clock;
-use crate::environment::{Connection, Inbox, Post};
+use crate::environment::{Connection, Role};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 use url::Url;
 
 /// The largest body that is taken, in bytes.
@@ -22,6 +23,46 @@ const MAX_BODY: usize = 4 << 20;
 
 /// How many bodies are kept; later ones are answered and forgotten.
 const KEPT: usize = 10_000;
+
+/// The role that asks nobody: others post to it.
+pub const ROLE: Role = Role {
+    name: "receiver",
+    keys: &["listen"],
+    described: &[(
+        "listen",
+        "Where Proofmark listens, `host:port`, in place of the host and port of `url`. Only for the role `receiver`.",
+    )],
+    wants: "is posted to over HTTP",
+    help: "write the whole URL that the alerting systems post to: `http://host:9999`",
+    ..Role::HTTP
+};
+
+/// What others post to this program, by the address that it listens on.
+type Inboxes = Mutex<BTreeMap<String, Inbox>>;
+
+/// What was posted to one address. Nobody listens there any more once this is dropped.
+#[derive(Debug)]
+struct Inbox {
+    /// In the order in which they came.
+    posts: Arc<Mutex<Vec<Post>>>,
+    /// Ends the listening.
+    listener: AbortHandle,
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// One body that was posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Post {
+    /// When it was here as a whole.
+    at: Timestamp,
+    /// As it came.
+    body: Vec<u8>,
+}
 
 /// One alert of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,7 +106,8 @@ struct Entry {
 /// When the address cannot be listened on.
 pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
     let address = address(wire.connection)?;
-    if inboxes(wire).contains_key(&address) {
+    let inboxes = wire.systems.shared::<Inboxes>();
+    if opened(&inboxes).contains_key(&address) {
         return Ok(());
     }
     let listener = TcpListener::bind(&address).await.map_err(|error| {
@@ -77,7 +119,7 @@ pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
     let app = taker(Arc::clone(&posts), wire.clock.clone());
     let task = tokio::spawn(async move { axum::serve(listener, app).await });
     let inbox = Inbox { posts, listener: task.abort_handle() };
-    inboxes(wire).insert(address, inbox);
+    opened(&inboxes).insert(address, inbox);
     Ok(())
 }
 
@@ -88,15 +130,15 @@ pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
 /// When nobody listens.
 pub fn delivered(wire: Wire<'_>, wanted: impl Fn(&Delivered) -> bool) -> Result<Vec<Delivered>, ClientError> {
     let address = address(wire.connection)?;
-    let posts = match inboxes(wire).get(&address) {
+    let posts = match opened(&wire.systems.shared::<Inboxes>()).get(&address) {
         Some(inbox) => inbox.posts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         None => return Err(ClientError::Unusable(format!("nobody listens on {address}"))),
     };
     Ok(posts.iter().flat_map(alerts).filter(wanted).collect())
 }
 
-fn inboxes(wire: Wire<'_>) -> std::sync::MutexGuard<'_, BTreeMap<String, Inbox>> {
-    wire.systems.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+fn opened(inboxes: &Inboxes) -> MutexGuard<'_, BTreeMap<String, Inbox>> {
+    inboxes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Answers every POST with 200, whatever its path, and anything else too: who looks whether it is there finds it.

@@ -1,7 +1,7 @@
 //! Which certificates to trust and to show, for every protocol over TLS; and the HTTP clients built on that.
 
 use super::ClientError;
-use crate::environment::{HttpClients, Tls};
+use crate::environment::Tls;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,12 +12,23 @@ use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
     SignatureScheme, WantsVerifier,
 };
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// One HTTP client for each way of talking TLS, so that connections stay open between requests. They live as long as
+/// the environment, for a client's open connections belong to the runtime that opened them.
+#[derive(Debug, Default)]
+pub struct HttpClients {
+    /// Clients by their TLS settings; `None` is plain HTTP. There are few: a list is searched fast enough.
+    pub built: Mutex<Vec<(Option<Tls>, reqwest::Client)>>,
+    /// `Authorization` values that the redactor has learned.
+    pub learned: Mutex<BTreeSet<String>>,
+}
 
 /// The client for these TLS settings, built once; `None` is plain HTTP.
 pub(crate) fn client(clients: &HttpClients, tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {

@@ -1,20 +1,26 @@
 //! The environment file: connections, secret references, roles.
 //!
 //! One file says where the systems are and how to log in. Secrets stand in it as references only; they are resolved
-//! for the connections that a run uses, before anything runs, and every one of them is learned by the redactor.
+//! for the connections that a run uses, before anything runs, and every one of them is learned by the redactor. Systems
+//! are not known here: a [`Vocabulary`] lists what each of them brings along.
 
 mod connection;
-mod dsn;
 mod file;
 mod login;
 mod role;
 mod secret;
-mod store;
 mod variables;
+mod vocabulary;
 
-pub use connection::{Connection, HttpClients, Inbox, Post, Systems, Tls};
-pub use dsn::{ChannelBinding, Dsn, SslMode};
-pub use file::{Environment, schema};
+pub use connection::{Connection, Part, Parts, Systems, Tls};
+pub use file::{BasicFile, ConnectionFile, Environment, TlsFile, schema};
+pub use login::ConnectionBuilder;
 pub use role::Uses;
-pub use store::StorePlace;
-pub use variables::{retention, tells_password};
+pub use secret::{ENV, FILE, Reference, SecretReference};
+pub use variables::{GivenPlace, Variables, bad_variable, missing_variable, unset_variable};
+pub use vocabulary::{
+    Dialed, Dialer, Misfit, MisfitPlace, Resolving, Role, SecretSource, UrlForm, ValueType, Vocabulary,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,76 +1,32 @@
 //! What a role asks of the connection that serves it: a URL that it can be reached by, and no key that it does not read.
 
-use super::dsn::Dsn;
-use super::file::{ConnectionFile, Environment};
+use super::file::{ConnectionFile, Environment, KEYS};
 use super::secret::Reference;
-use super::store::KEYS;
+use super::vocabulary::{Misfit, MisfitPlace, Role, UrlForm};
 use crate::diag::{Diag, Place};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The roles that each used connection serves, by its name.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// The role that is not asked over HTTP.
-const DATABASE: &str = "postgres";
-
-/// The role of a database that is only counted, beside the one that is written.
-const LIVE: &str = "live";
-
-/// The role whose systems are of the same kind.
-fn like(role: &str) -> &str {
-    if role == LIVE { DATABASE } else { role }
-}
-
-/// The role whose systems are buckets and folders.
-pub(super) const STORE: &str = "store";
-
-/// The role that is told of failures.
-pub(super) const WEBHOOK: &str = "webhook";
-
-/// The role whose systems are asked by the program `docker`.
-const DOCKER: &str = "docker";
-
-/// The role that asks nobody: others post to it.
-const RECEIVER: &str = "receiver";
-
-/// The keys beside `url` that a role reads.
-fn reads(role: &str) -> &'static [&'static str] {
-    match like(role) {
-        DATABASE => &["basic", "tls"],
-        STORE => &KEYS,
-        RECEIVER => &["listen"],
-        DOCKER => &[],
-        _ => &["basic", "bearer", "headers", "tls"],
-    }
-}
-
-/// What kind of system a URL leads to.
+/// What kind of system an address leads to.
 pub(super) enum Leads<'a> {
-    /// To a PostgreSQL database.
-    Database,
+    /// To what this form of address is for.
+    By(&'static UrlForm),
     /// By this URL to anything else.
     To(&'a str),
 }
 
-impl<'a> Leads<'a> {
-    pub(super) fn of(url: &'a str) -> Self {
-        if Dsn::is_one(url) { Self::Database } else { Self::To(url) }
-    }
-
-    /// What is wrong when this is to serve the role, and how to mend it. A text that is no URL at all is told elsewhere.
-    fn wrong(&self, role: &str) -> Option<(String, &'static str)> {
+impl Leads<'_> {
+    /// What is wrong when this is to serve the role, and how to mend it. A text that is no URL at all is reported
+    /// elsewhere.
+    fn wrong(&self, role: &Role) -> Option<(String, &'static str)> {
         let begins = match self {
-            Self::Database if like(role) == DATABASE => return None,
-            Self::Database => "is that of a PostgreSQL database".to_owned(),
+            Self::By(form) if role.form == Some(form) => return None,
+            Self::By(form) => format!("is that of {}", form.leads_to),
             Self::To(url) => {
                 let scheme = url::Url::parse(url).ok()?.scheme().to_owned();
-                let fits: &[&str] = match like(role) {
-                    DATABASE => &[],
-                    STORE => &["s3", "file"],
-                    DOCKER => &["unix", "tcp", "ssh", "http", "https"],
-                    _ => &["http", "https"],
-                };
-                if fits.contains(&scheme.as_str()) {
+                if role.schemes.contains(&scheme.as_str()) {
                     return None;
                 }
                 // What has no `//` may be a login that was meant for another key, and is not shown.
@@ -78,26 +34,7 @@ impl<'a> Leads<'a> {
                 if written { format!("begins with `{scheme}://`") } else { "has no `://`".to_owned() }
             }
         };
-        let (wants, help) = match like(role) {
-            DATABASE => (
-                "is a PostgreSQL database",
-                "write `postgresql://user@host:5432/database`, or `host=… dbname=…`",
-            ),
-            STORE => (
-                "is a bucket or a folder",
-                "write `s3://bucket/prefix`, with the server's address as `endpoint`, or `file:///folder`",
-            ),
-            DOCKER => (
-                "is a Docker engine",
-                "write `unix:///var/run/docker.sock`, `tcp://host:2375` or `ssh://user@host`",
-            ),
-            RECEIVER => (
-                "is posted to over HTTP",
-                "write the whole URL that the alerting systems post to: `http://host:9999`",
-            ),
-            _ => ("is asked over HTTP", "write the whole URL: `http://host:9090`, `https://host/path`"),
-        };
-        Some((format!("{begins}, and the role {wants}"), help))
+        Some((format!("{begins}, and the role {}", role.wants), role.help))
     }
 }
 
@@ -114,22 +51,39 @@ impl Environment {
         Some(Place { source: document.source.clone(), line: node.line, column: node.col })
     }
 
+    /// The used connections, and those that their sources of secrets and their dialers ask.
+    pub(super) fn with_asked(&self, uses: &Uses) -> Uses {
+        let mut all = uses.clone();
+        for file in uses.keys().filter_map(|name| self.connections.get(name)) {
+            for role in self.asked_by(file).filter(|role| self.connections.contains_key(*role)) {
+                all.entry(role.to_owned()).or_default().insert(role.to_owned());
+            }
+        }
+        all
+    }
+
+    /// The roles that the sources of secrets and the dialer of a connection ask.
+    pub(super) fn asked_by(&self, file: &ConnectionFile) -> impl Iterator<Item = &'static str> {
+        let sources = file.references().into_iter().filter_map(|reference| match reference {
+            Reference::Text(_) => None,
+            Reference::From { source, .. } => self.vocabulary.source(source)?.asks,
+        });
+        let dialer = file.dialed.as_ref().and_then(|(key, _)| self.vocabulary.dialer(key)?.asks);
+        sources.collect::<Vec<_>>().into_iter().chain(dialer)
+    }
+
     /// What can be said of the used connections before any secret is read.
     pub fn misfits(&self, uses: &Uses) -> Vec<Diag> {
         let mut wrong = vec![];
-        for (name, roles) in uses {
+        for (name, roles) in &self.with_asked(uses) {
             let Some(file) = self.connections.get(name) else { continue };
             if let Some(Reference::Text(url)) = &file.url {
-                let unreachable = self.unreachable(name, roles, &Leads::of(url));
-                if unreachable.is_empty() && roles.contains(STORE) {
-                    wrong.extend(self.store_misfits(name, file, url));
-                }
-                wrong.extend(unreachable);
+                let leads = self.vocabulary.form(url).map_or(Leads::To(url), Leads::By);
+                wrong.extend(self.unreachable(name, roles, &leads, file));
             }
-            let others = [("tls", file.tls.is_some()), ("listen", file.listen.is_some())];
-            for key in file.logins().into_iter().chain(others).chain(file.store_keys()) {
-                let unread = |role: &&String| key.1 && !reads(role).contains(&key.0);
-                wrong.extend(roles.iter().find(unread).map(|role| self.unread(name, role, key.0)));
+            for key in KEYS.into_iter().filter(|key| *key != "url" && file.has(key)) {
+                let unread = |role: &&String| !self.vocabulary.role(role).keys.contains(&key);
+                wrong.extend(roles.iter().find(unread).map(|role| self.unread(name, role, key)));
             }
             if file.basic.is_some() && file.bearer.is_some() {
                 let message = format!("the connection `{name}` has two logins, `basic` and `bearer`");
@@ -137,39 +91,61 @@ impl Environment {
                     Diag::new("unread-key", message).help("one request carries one login: take one out");
                 wrong.push(Diag { place: self.place(name, &["basic"], true), ..diag });
             }
+            if let (Some((key, _)), true) = (&file.dialed, file.url.is_some()) {
+                let message = format!("the connection `{name}` has two addresses, `url` and `{key}`");
+                let diag =
+                    Diag::new("unread-key", message).help("a system is reached by one way: take one out");
+                wrong.push(Diag { place: self.place(name, &[key], true), ..diag });
+            }
         }
         wrong
     }
 
-    /// A mistake for each role that what the `url` leads to cannot serve.
-    pub(super) fn unreachable(&self, name: &str, roles: &BTreeSet<String>, leads: &Leads<'_>) -> Vec<Diag> {
+    /// A mistake for each role that what the `url` leads to cannot serve. Where there is none, what the roles themselves
+    /// find wrong.
+    pub(super) fn unreachable(
+        &self,
+        name: &str,
+        roles: &BTreeSet<String>,
+        leads: &Leads<'_>,
+        file: &ConnectionFile,
+    ) -> Vec<Diag> {
         let place = self.place(name, &["url"], false);
         let misfit = |role: &String| {
-            let (why, help) = leads.wrong(role)?;
+            let (why, help) = leads.wrong(self.vocabulary.role(role))?;
             let message = format!("the connection `{name}` serves the role `{role}`, but its url {why}");
             Some(Diag { place: place.clone(), ..Diag::new("wrong-url", message).help(help) })
         };
-        roles.iter().filter_map(misfit).collect()
+        let wrong: Vec<Diag> = roles.iter().filter_map(misfit).collect();
+        match leads {
+            Leads::To(url) if wrong.is_empty() => {
+                let checks = roles.iter().filter_map(|role| self.vocabulary.role(role).check);
+                checks
+                    .flat_map(|check| check(name, file, url))
+                    .map(|misfit| self.placed(name, misfit))
+                    .collect()
+            }
+            _ => wrong,
+        }
+    }
+
+    fn placed(&self, name: &str, misfit: Misfit) -> Diag {
+        let place = match misfit.at {
+            MisfitPlace::Name => self.place(name, &[], false),
+            MisfitPlace::Key(key) => self.place(name, &[key], true),
+            MisfitPlace::Value(key) => self.place(name, &[key], false),
+        };
+        Diag { place, ..misfit.diag }
     }
 
     fn unread(&self, name: &str, role: &str, key: &str) -> Diag {
-        let known: Vec<String> = reads(role).iter().map(|key| format!("`{key}`")).collect();
+        let keys = self.vocabulary.role(role).keys;
+        let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         let message =
             format!("the connection `{name}` serves the role `{role}`, which does not read `{key}`");
         let diag = Diag::new("unread-key", message);
         let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
         let diag = diag.help(format!("take it out; beside `url` this role reads {known}"));
         Diag { place: self.place(name, &[key], true), ..diag }
-    }
-}
-
-impl ConnectionFile {
-    /// The keys by which one may log in, and whether they are written.
-    fn logins(&self) -> [(&'static str, bool); 3] {
-        [
-            ("basic", self.basic.is_some()),
-            ("bearer", self.bearer.is_some()),
-            ("headers", !self.headers.is_empty()),
-        ]
     }
 }

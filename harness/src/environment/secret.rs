@@ -1,6 +1,8 @@
-//! References to secrets, and how they become values.
+//! References to secrets, and the two sources that need no system: variables of this process and files.
 
+use super::vocabulary::{Resolving, SecretSource, ValueType, Vocabulary};
 use crate::diag::Diag;
+use crate::document::{Document, Kind, Node};
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
@@ -8,71 +10,122 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Where a value comes from: written out, or somewhere else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
     /// Written out in the file. Never accepted for a secret.
     Text(String),
-    /// `{ env: NAME }`: an environment variable of this process.
-    Env(String),
-    /// `{ file: PATH }`: a file's content without the line break at its end; relative to the environment file.
-    File(PathBuf),
-    /// `{ command: [ARGV…] }`: what a program prints; needs `--allow exec`.
-    Command(Vec<String>),
+    /// `{ KEY: VALUE }`, such as `{ env: NAME }`.
+    From {
+        /// The key of a [`SecretSource`].
+        source: String,
+        /// What the source reads.
+        value: Value,
+    },
 }
 
 /// A reference that may not be written out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SecretReference(pub Reference);
 
+/// `{ env: NAME }`: an environment variable of this process.
+pub const ENV: SecretSource = SecretSource {
+    key: "env",
+    example: "{ env: NAME }",
+    value: ValueType::of::<String>(),
+    exec: false,
+    asks: None,
+    shown: |value, _| format!("the environment variable {}", value.as_str().unwrap_or_default()),
+    resolve: |value, _| Box::pin(async { variable(value.as_str().unwrap_or_default()) }),
+};
+
+/// `{ file: PATH }`: a file's content without the line break at its end; relative to the environment file.
+pub const FILE: SecretSource = SecretSource {
+    key: "file",
+    example: "{ file: PATH }",
+    value: ValueType::of::<PathBuf>(),
+    exec: false,
+    asks: None,
+    shown: |value, folder| format!("the file {}", file(value, folder).display()),
+    resolve: |value, resolving| Box::pin(async { content(&file(value, resolving.folder)) }),
+};
+
 impl Reference {
+    /// A reference to an environment variable.
+    pub fn env(name: impl Into<String>) -> Self {
+        Self::From { source: ENV.key.to_owned(), value: Value::String(name.into()) }
+    }
+
+    /// The environment variable that it refers to.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match self {
+            Self::From { source, value } if source == ENV.key => value.as_str(),
+            _ => None,
+        }
+    }
+
     /// The value.
     ///
     /// # Errors
-    /// A variable that is not set or empty, a file that cannot be read, a command that fails, or one without `exec`.
-    pub(super) async fn resolve(&self, folder: &Path, exec: bool) -> Result<String, Diag> {
-        match self {
-            Self::Text(text) => Ok(text.clone()),
-            Self::Env(name) => variable(name),
-            Self::File(path) => {
-                let path = folder.join(path);
-                let shown = path.display();
-                let read = std::fs::read_to_string(&path);
-                let text = read.map_err(|e| {
-                    Diag::new("missing-secret", format!("cannot read the secret in {shown}: {e}"))
-                        .help("the path counts from the folder of the environment file")
-                })?;
-                filled(&text, &format!("the file {shown}"))
-            }
-            Self::Command(argv) if !exec => Err(Diag::new(
-                "missing-permission",
-                format!("the secret comes from the command `{}`, which needs a permission", argv.join(" ")),
-            )
-            .help("add `--allow exec`")),
-            Self::Command(argv) => command(argv, folder).await,
+    /// A source that is not known, has no value or an empty one, or runs a program without `exec`.
+    pub(super) async fn resolve(
+        &self,
+        vocabulary: &Vocabulary,
+        exec: bool,
+        resolving: &Resolving<'_>,
+    ) -> Result<String, Diag> {
+        let (source, value) = match self {
+            Self::Text(text) => return Ok(text.clone()),
+            Self::From { source, value } => (source, value),
+        };
+        let unknown = || Diag::new("unknown-key", format!("unknown key `{source}`"));
+        let source = vocabulary.source(source).ok_or_else(unknown)?;
+        let shown = (source.shown)(value, resolving.folder);
+        if source.exec && !exec {
+            let message = format!("the secret comes from {shown}, which needs a permission");
+            return Err(Diag::new("missing-permission", message).help("add `--allow exec`"));
         }
+        filled(&(source.resolve)(value, resolving).await?, &shown)
     }
 
     /// As it is written in the file; a reference holds no secret.
     fn written(&self) -> Value {
         match self {
             Self::Text(text) => json!(text),
-            Self::Env(name) => json!({ "env": name }),
-            Self::File(path) => json!({ "file": path }),
-            Self::Command(argv) => json!({ "command": argv }),
+            Self::From { source, value } => json!({ source: value }),
         }
     }
 }
 
-/// A variable that may be missing.
-#[expect(clippy::disallowed_methods, reason = "secrets of connections come in here and nowhere else")]
-pub(super) fn optional(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+impl Vocabulary {
+    /// Checks that a node which may be a reference names one known source, with a value that this can read.
+    ///
+    /// # Errors
+    /// The mistake, at its place.
+    pub(super) fn check_reference(&self, document: &Document, node: &Node) -> Result<(), Diag> {
+        let Kind::Map(entries) = &node.kind else { return Ok(()) };
+        let Some((key, value)) = entries.first() else {
+            let mut examples: Vec<String> =
+                self.sources.iter().map(|source| format!("`{}`", source.example)).collect();
+            let last = examples.pop().unwrap_or_default();
+            let or = if examples.is_empty() { "" } else { " or " };
+            let help = format!("write {}{or}{last}", examples.join(", "));
+            return Err(document.diag(node, "bad-value", "nothing is referred to").help(help));
+        };
+        // A key that is no text is reported by the type.
+        let Some(word) = key.as_str() else { return Ok(()) };
+        let Some(source) = self.source(word) else {
+            let known: Vec<&str> = self.sources.iter().map(|source| source.key).collect();
+            let first = node.only(|other| other == word);
+            return document.unknown_keys(&first, &known).into_iter().next().map_or(Ok(()), Err);
+        };
+        (source.value.read)(document, value).map(drop)
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "secrets of connections come in here and nowhere else")]
 fn variable(name: &str) -> Result<String, Diag> {
     match std::env::var(name) {
-        Ok(text) => filled(&text, &format!("the environment variable {name}")),
+        Ok(text) => Ok(text),
         Err(std::env::VarError::NotPresent) => {
             let diag = Diag::new("missing-secret", format!("the environment variable {name} is not set"));
             Err(diag.help(format!("set it, e.g. `export {name}=…`")))
@@ -84,29 +137,15 @@ fn variable(name: &str) -> Result<String, Diag> {
     }
 }
 
-async fn command(argv: &[String], folder: &Path) -> Result<String, Diag> {
-    let shown = argv.join(" ");
-    let failed = |why: String| {
-        let diag = Diag::new("missing-secret", format!("the command `{shown}` gave no secret: {why}"));
-        diag.help("run it by hand, in the folder of the environment file")
-    };
-    let (program, arguments) = argv.split_first().ok_or_else(|| failed("it is empty".into()))?;
-    let mut child = tokio::process::Command::new(program);
-    // An environment file named without a folder stands in this one.
-    child
-        .args(arguments)
-        .current_dir(Path::new(".").join(folder))
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true);
-    let limit = std::time::Duration::from_secs(30);
-    let output = tokio::time::timeout(limit, child.output()).await;
-    let output =
-        output.map_err(|_| failed("it took longer than 30s".into()))?.map_err(|e| failed(e.to_string()))?;
-    if !output.status.success() {
-        return Err(failed(format!("it ended with {}", output.status)));
-    }
-    let text = String::from_utf8(output.stdout).map_err(|_| failed("it printed no UTF-8".into()))?;
-    filled(&text, &format!("the command `{shown}`"))
+fn file(value: &Value, folder: &Path) -> PathBuf {
+    folder.join(value.as_str().unwrap_or_default())
+}
+
+fn content(path: &Path) -> Result<String, Diag> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Diag::new("missing-secret", format!("cannot read the secret in {}: {error}", path.display()))
+            .help("the path counts from the folder of the environment file")
+    })
 }
 
 /// The text without the line break at its end; an empty secret is a missing one.
@@ -117,8 +156,6 @@ fn filled(text: &str, source: &str) -> Result<String, Diag> {
         trimmed => Ok(trimmed.to_owned()),
     }
 }
-
-const SOURCES: &[&str] = &["env", "file", "command"];
 
 struct Visitor {
     secret: bool,
@@ -151,22 +188,13 @@ impl<'de> de::Visitor<'de> for Visitor {
         self.visit_str(&number.to_string())
     }
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Reference, A::Error> {
-        let key = map.next_key::<String>()?.ok_or_else(|| {
-            de::Error::custom(
-                "nothing is referred to; write `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM] }`",
-            )
-        })?;
-        let reference = match key.as_str() {
-            "env" => Reference::Env(map.next_value()?),
-            "file" => Reference::File(map.next_value()?),
-            "command" => Reference::Command(map.next_value()?),
-            _ => return Err(de::Error::unknown_field(&key, SOURCES)),
-        };
+        let nothing = || de::Error::custom("nothing is referred to; write `{ env: NAME }`");
+        let (source, value) = map.next_entry::<String, Value>()?.ok_or_else(nothing)?;
         match map.next_key::<String>()? {
             Some(second) => Err(de::Error::custom(format!(
-                "both `{key}` and `{second}` are given; a value comes from one place: take one out"
+                "both `{source}` and `{second}` are given; a value comes from one place: take one out"
             ))),
-            None => Ok(reference),
+            None => Ok(Reference::From { source, value }),
         }
     }
 }
@@ -205,15 +233,15 @@ impl JsonSchema for Reference {
     }
 }
 
+/// The keys of a reference are those of the vocabulary, which [`super::schema`] puts in.
 impl JsonSchema for SecretReference {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "SecretReference".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let text = json!({ "type": "string" });
         schemars::json_schema!({
             "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
-            "properties": { "env": text, "file": text, "command": { "type": "array", "items": text } }
+            "properties": {}
         })
     }
 }

@@ -4,9 +4,9 @@
 use super::process::free_address;
 use super::sealed::sealed;
 use super::{FileSpec, LabError, Process};
+use crate::clients::http::HttpClients;
 use crate::clients::tls;
 use crate::clock::Clock;
-use crate::environment::HttpClients;
 use nix::sys::signal::Signal;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};

@@ -1,6 +1,7 @@
 //! What happened, in order: the lines of `events.jsonl`, and the files around them.
 
-use super::{Exit, Finding, Verdict};
+use super::step::EXCHANGE;
+use super::{Exchange, Exit, Finding, Verdict};
 use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -194,6 +195,10 @@ pub struct RunInfo {
     pub host: String,
     /// Who ran it.
     pub operator: String,
+    /// The programs that were run for secrets of connections, in order. What they printed is secret, so that neither its
+    /// length nor its hash is kept: `bytes` is 0. Older evidence has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<Exchange>,
 }
 
 const SCENARIO: Frame = Frame { own: &["id", "sha256", "lines"], named: &["steps"], parts: &[] };
@@ -231,7 +236,7 @@ impl Framed for RunInfo {
     const FRAME: &'static Frame = &Frame {
         own: &["proofmark", "version", "run", "started", "command", "allow"],
         named: &[],
-        parts: &[("scenarios", &SCENARIO), ("environment", &SCENARIO)],
+        parts: &[("scenarios", &SCENARIO), ("environment", &SCENARIO), ("programs", &EXCHANGE)],
     };
 }
 

@@ -19,6 +19,7 @@ pub(super) fn info() -> RunInfo {
         commit: Some("60f4ed0c1d2e".to_owned()),
         host: "runner-1".to_owned(),
         operator: "anna".to_owned(),
+        programs: vec![],
     }
 }
 

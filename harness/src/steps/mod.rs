@@ -11,8 +11,8 @@ pub use erased::{
 pub use kind::{Act, Check, Cx, Kind, StepError};
 pub use registry::{Registry, System};
 
-use settings::{present, without_reason};
 use crate::model::Permission;
+use settings::{present, without_reason};
 
 mod alert_drill;
 mod alert_silence;
@@ -48,6 +48,9 @@ mod target;
 /// The machine that the program runs on, and whatever answers over HTTP.
 pub const HOST: System = System {
     name: "host",
+    roles: &[],
+    sources: &[&crate::clients::command::SECRET],
+    dialers: &[],
     checks: &[
         CheckKind::of::<file::File>(),
         CheckKind::of::<http::Http>(),
@@ -63,6 +66,9 @@ pub const HOST: System = System {
 /// Prometheus, and what speaks its API or its exposition format.
 pub const PROMETHEUS: System = System {
     name: "prometheus",
+    roles: &[],
+    sources: &[],
+    dialers: &[],
     checks: &[
         CheckKind::of::<metrics::Metrics>(),
         CheckKind::of::<prometheus_alerts::PrometheusAlerts>(),
@@ -78,6 +84,9 @@ pub const PROMETHEUS: System = System {
 /// What alerts go through: Alertmanager, and the rules of Prometheus and Grafana.
 pub const ALERTING: System = System {
     name: "alerting",
+    roles: &[&crate::clients::receiver::ROLE],
+    sources: &[],
+    dialers: &[],
     checks: &[
         CheckKind::of::<alertmanager_alerts::AlertmanagerAlerts>(),
         CheckKind::of::<alertmanager_routes::AlertmanagerRoutes>(),
@@ -89,6 +98,9 @@ pub const ALERTING: System = System {
 /// PostgreSQL databases.
 pub const POSTGRES: System = System {
     name: "postgres",
+    roles: &[&crate::clients::postgres::ROLE, &crate::clients::postgres::LIVE],
+    sources: &[],
+    dialers: &[],
     checks: &[
         CheckKind::of::<postgres_query::PostgresQuery>(),
         CheckKind::of::<postgres_tables::PostgresTables>(),
@@ -99,6 +111,9 @@ pub const POSTGRES: System = System {
 /// Buckets, and folders that are used like one.
 pub const OBJECTS: System = System {
     name: "objects",
+    roles: &[&crate::clients::objects::ROLE],
+    sources: &[],
+    dialers: &[],
     checks: &[CheckKind::of::<s3_bucket::S3Bucket>(), CheckKind::of::<s3_objects::S3Objects>()],
     acts: &[],
 };
@@ -106,6 +121,9 @@ pub const OBJECTS: System = System {
 /// Backups of databases.
 pub const BACKUP: System = System {
     name: "backup",
+    roles: &[&crate::backup::alarm::ROLE, &crate::clients::docker::ROLE],
+    sources: &[],
+    dialers: &[],
     checks: &[
         CheckKind::of::<backup_catalogue::BackupCatalogue>(),
         CheckKind::of::<backup_verify::BackupVerify>(),

@@ -5,6 +5,7 @@ use super::erased::{ActKind, AnyAct, AnyCheck, CheckKind, KindInfo, Memory};
 use super::kind::{Cx, StepError};
 use crate::diag::Diag;
 use crate::document::{Document, Node};
+use crate::environment::{Dialer, ENV, FILE, Role, SecretSource, Vocabulary};
 use crate::model::{Duration, Finding};
 use crate::undo::Owed;
 use jiff::Timestamp;
@@ -17,6 +18,12 @@ use std::sync::Arc;
 pub struct System {
     /// Its name, as its feature is called.
     pub name: &'static str,
+    /// What a connection may serve it as.
+    pub roles: &'static [&'static Role],
+    /// Where it has secrets that an environment may refer to.
+    pub sources: &'static [&'static SecretSource],
+    /// What may replace the `url` of a connection.
+    pub dialers: &'static [&'static Dialer],
     /// Its kinds that read.
     pub checks: &'static [CheckKind],
     /// Its kinds that change the world.
@@ -33,15 +40,20 @@ struct Lists {
     acts: Vec<ActKind>,
     /// The names of both lists, as serde wants them: for as long as the program lives.
     names: [&'static [&'static str]; 2],
+    vocabulary: Vocabulary,
 }
 
 impl Registry {
     /// Of these systems. It is made once in a program: the names of the kinds are kept for ever.
     pub fn new<'s>(systems: impl IntoIterator<Item = &'s System>) -> Self {
         let (mut checks, mut acts) = (vec![], vec![]);
+        let (mut roles, mut sources, mut dialers) = (vec![], vec![&ENV, &FILE], vec![]);
         for system in systems {
             checks.extend_from_slice(system.checks);
             acts.extend_from_slice(system.acts);
+            roles.extend_from_slice(system.roles);
+            sources.extend_from_slice(system.sources);
+            dialers.extend_from_slice(system.dialers);
         }
         checks.sort_by_key(|kind: &CheckKind| kind.info.name);
         acts.sort_by_key(|kind: &ActKind| kind.info.name);
@@ -50,7 +62,13 @@ impl Registry {
             names(checks.iter().map(|kind| kind.info.name).collect()),
             names(acts.iter().map(|kind| kind.info.name).collect()),
         ];
-        Self(Arc::new(Lists { checks, acts, names }))
+        let vocabulary = Vocabulary { roles: roles.leak(), sources: sources.leak(), dialers: dialers.leak() };
+        Self(Arc::new(Lists { checks, acts, names, vocabulary }))
+    }
+
+    /// What an environment may name: the roles, sources of secrets and dialers of the systems.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.0.vocabulary
     }
 
     /// Every kind, checks first, each list in order of name. A check and an act may share a name.

@@ -8,7 +8,8 @@ pub mod postgres;
 
 use crate::ground::{Look, look, with};
 use postgres::Postgres;
-use proofmark::environment::{Connection, Dsn, Tls};
+use proofmark::clients::postgres::Dsn;
+use proofmark::environment::{Connection, Tls};
 use proofmark::model::Duration;
 use proofmark::redact::Redactor;
 use proofmark::steps::{Cx, StepError};
@@ -33,8 +34,9 @@ pub fn awkward(settings: &'static [(&'static str, &'static str)]) -> Postgres {
 /// A context for this DSN and these TLS settings.
 pub fn reach(dsn: &str, tls: Tls, timeout: Duration) -> Cx {
     let redactor = Redactor::default();
-    let dsn = Some(Dsn::parse(dsn, &redactor).unwrap());
-    let mut cx = with(Connection { name: "postgres".into(), dsn, tls, ..Connection::default() }, timeout);
+    let dsn = Dsn::parse(dsn, &redactor).unwrap();
+    let connection = Connection { name: "postgres".into(), tls, ..Connection::default() };
+    let mut cx = with(connection.with(dsn), timeout);
     cx.via.insert("postgres".into(), "prometheus".into());
     cx
 }

@@ -2,10 +2,10 @@
 //! for a 403 it was.
 
 use super::xml;
-use super::{list, place};
+use super::{StorePlace, list, place};
 use crate::clients::ClientError;
 use crate::clients::http::{Answer, Call, Changing, Wire, change, fetch};
-use crate::environment::{StorePlace, Tls};
+use crate::environment::Tls;
 use crate::undo::Leave;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};

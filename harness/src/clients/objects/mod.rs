@@ -11,21 +11,26 @@ mod bucket;
 mod folder;
 mod list;
 mod page;
+mod place;
 mod remote;
+mod role;
 mod store;
 mod transport;
 mod upload;
+mod variables;
 mod versions;
 mod xml;
 
 pub use bucket::{Lock, Versioning, lock, needs_no_login, probe, versioning};
+pub use place::StorePlace;
+pub use role::ROLE;
 pub use store::{Created, Finished, Head, Store, Stream};
 pub use upload::Upload;
 pub use versions::{Removed, Version};
 
 use super::ClientError;
 use super::http::Wire;
-use crate::environment::{Connection, StorePlace};
+use crate::environment::Connection;
 use bucket::Bucket;
 use jiff::Timestamp;
 use schemars::JsonSchema;

@@ -1,9 +1,10 @@
 //! From a connection of the environment to an open one: hosts, login, and what TLS is asked for.
 
+use super::dsn::{ChannelBinding, Dsn, SslMode};
 use crate::clients::http::Wire;
 use crate::clients::tls::{self, Trust};
 use crate::clients::{ClientError, error};
-use crate::environment::{ChannelBinding, Connection, Dsn, SslMode, Tls};
+use crate::environment::{Connection, Tls};
 use std::time::Duration;
 use tokio_postgres::config::{self, Config, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
@@ -137,7 +138,7 @@ pub(super) fn dsn(connection: Option<&Connection>) -> Result<(&Connection, &Dsn)
             "connection `{name}` is no PostgreSQL database: its `url` in the environment file should be `postgresql://user@host:5432/database`"
         ))
     };
-    Ok((connection, connection.dsn.as_ref().ok_or_else(missing)?))
+    Ok((connection, connection.part::<Dsn>().ok_or_else(missing)?))
 }
 
 /// For messages and evidence: everything but the password.

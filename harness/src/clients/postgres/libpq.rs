@@ -4,10 +4,10 @@
 
 use super::Address;
 use super::connect::{dsn, mode};
+use super::dsn::Dsn;
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
 use crate::clients::tls::Trust;
-use crate::environment::Dsn;
 use crate::redact::Secret;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -6,10 +6,12 @@
 
 mod chosen;
 mod connect;
+mod dsn;
 mod libpq;
 mod picture;
 pub mod programs;
 mod query;
+mod role;
 mod sabotage;
 mod scratch;
 mod session;
@@ -18,11 +20,14 @@ mod snapshot;
 mod swap;
 mod tables;
 mod value;
+mod variables;
 
 pub use chosen::{EVERY, Named, NamedTable, named};
+pub use dsn::{ChannelBinding, Dsn, SslMode};
 pub use libpq::{LOOPBACK, Libpq, libpq, libpq_inside};
 pub use picture::{Hashed, METHOD, Picture, Sequence, TablePicture};
 pub use query::{Rows, query};
+pub use role::{LIVE, ROLE};
 pub use sabotage::sabotage;
 pub use scratch::{Found, Scratch, analyze, create, find, identifier, lacking, prove, remove};
 pub use sessions::{end_sessions, sessions};

@@ -1,6 +1,7 @@
 //! A database that is made to be dropped again: its name is generated, its comment says whose it is, and only what carries
 //! that comment is ever dropped.
 
+use super::dsn::Dsn;
 use super::session::Session;
 use super::snapshot::Source;
 use crate::clients::ClientError;
@@ -44,10 +45,8 @@ impl Scratch {
     /// The same server's connection, to this database.
     pub fn connection(&self, server: &Connection) -> Connection {
         let mut connection = server.clone();
-        if let Some(dsn) = &mut connection.dsn {
-            dsn.database = Some(self.name.clone());
-            // A search path or a role of the application belongs to the application's database.
-            dsn.options = None;
+        if let Some(dsn) = server.part::<Dsn>() {
+            connection.put(dsn.to_database(&self.name));
         }
         connection
     }

@@ -2,6 +2,7 @@
 //! either. The one that stood there carries a generated name and our mark then.
 
 use super::connect::dsn;
+use super::dsn::Dsn;
 use super::picture::texts;
 use super::scratch::{Scratch, identifier, literal};
 use super::session::Session;
@@ -53,10 +54,8 @@ pub async fn beside(wire: Wire<'_>) -> Result<Connection, ClientError> {
     let mut last = None;
     for name in ALWAYS_THERE.into_iter().filter(|name| *name != own) {
         let mut other = connection.clone();
-        if let Some(dsn) = &mut other.dsn {
-            dsn.database = Some(name.to_owned());
-            // A search path or a role of the application belongs to the application's database.
-            dsn.options = None;
+        if let Some(dsn) = connection.part::<Dsn>() {
+            other.put(dsn.to_database(name));
         }
         let opened = Session::open(Wire { connection: Some(&other), ..wire }).await.map(drop);
         match opened {

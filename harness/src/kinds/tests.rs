@@ -1,7 +1,10 @@
 //! What the variables say, and what is said where they say nothing.
 
 use super::*;
-use serde_json::json;
+use crate::diag::Diag;
+use crate::environment::{Environment, GivenPlace, Variables};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 type Set<'a> = &'a [(&'a str, &'a str)];
 
@@ -18,8 +21,10 @@ const STORE_PARTS: Set<'_> = &[
     ("MINIO_SECRET_KEY", "secret"),
 ];
 
-fn read<T>(set: &[(&str, &str)], make: impl FnOnce(Get<'_>) -> T) -> T {
-    make(&|name| set.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned()))
+fn read<T>(set: &[(&str, &str)], make: impl FnOnce(Variables<'_>) -> T) -> T {
+    make(Variables(&|name| {
+        set.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+    }))
 }
 
 fn with<'a>(parts: Set<'a>, others: Set<'a>) -> Vec<(&'a str, &'a str)> {
@@ -28,7 +33,7 @@ fn with<'a>(parts: Set<'a>, others: Set<'a>) -> Vec<(&'a str, &'a str)> {
 }
 
 fn both(set: &[(&str, &str)]) -> Result<BTreeMap<String, Value>, String> {
-    let made = read(set, |get| of_variables(get, &["postgres", "store"]));
+    let made = read(set, |get| Environment::of_variables(vocabulary(), get, &["postgres", "store"]));
     made.map(|environment| environment.written()).map_err(|wrong| told(&wrong))
 }
 
@@ -52,31 +57,13 @@ fn the_variables_of_the_plans_are_an_environment() {
 }
 
 #[test]
-fn what_stays_is_a_number_of_backups_and_of_days() {
-    let day = |days: u64| Some(Duration::secs(days * 86_400));
-    for (set, expected) in [
-        (&[][..], (None, None)),
-        (&[("BACKUP_KEEP", "5")], (Some(5), None)),
-        (&[("RETENTION_DAYS", "30")], (None, day(30))),
-        (
-            &[("RETENTION_DAYS", "30"), ("BACKUP_RETENTION_DAYS", "7"), ("BACKUP_KEEP", "5")],
-            (Some(5), day(7)),
-        ),
-    ] {
-        assert_eq!(read(set, retention_of).unwrap(), expected, "{set:?}");
-    }
-    for value in ["0", "-1", "many", "1.5"] {
-        let wrong = read(&[("BACKUP_KEEP", value), ("RETENTION_DAYS", value)], retention_of).unwrap_err();
-        assert_eq!(wrong.len(), 2, "{value}");
-    }
-}
-
-#[test]
 fn a_webhook_may_be_left_out() {
     let roles = ["webhook"];
-    assert!(read(&[], |get| of_variables(get, &roles)).unwrap().written().is_empty());
+    assert!(
+        read(&[], |get| Environment::of_variables(vocabulary(), get, &roles)).unwrap().written().is_empty()
+    );
     let set = [("BACKUP_WEBHOOK_URL", "https://chat.example.org/hooks/word")];
-    let written = read(&set, |get| of_variables(get, &roles)).unwrap().written();
+    let written = read(&set, |get| Environment::of_variables(vocabulary(), get, &roles)).unwrap().written();
     assert_eq!(json!(written), json!({ "webhook": { "url": { "env": "BACKUP_WEBHOOK_URL" } } }));
 }
 
@@ -138,7 +125,10 @@ fn what_is_missing_or_wrong_is_named_all_at_once() {
 }
 
 fn places(set: Set<'_>, store: (&str, Option<&str>), into: &str) -> Result<Value, String> {
-    let made = read(set, |get| of_places(get, store, into));
+    let place = |role, text, flag| GivenPlace { role, text, flag, variable: "DATABASE_URL", endpoint: None };
+    let store = GivenPlace { endpoint: store.1, ..place("store", store.0, "STORE") };
+    let places = [store, place("postgres", into, "--into")];
+    let made = read(set, |get| Environment::of_places(vocabulary(), get, &places));
     made.map(|environment| json!(environment.written())).map_err(|wrong| told(&wrong))
 }
 
@@ -202,8 +192,13 @@ fn what_a_run_has_written_down_is_an_environment_again() {
     for key in ["access-key", "secret-key"] {
         masked.get_mut("store").unwrap()[key] = json!({ "env": crate::redact::MASK });
     }
-    assert_eq!(json!(read(AWS, |get| of_run(get, &masked)).written()), written);
-    assert!(!read(&[], |get| of_run(get, &masked)).written().contains_key("store"), "nobody can log in");
+    assert_eq!(json!(read(AWS, |get| Environment::of_run(vocabulary(), get, &masked)).written()), written);
+    assert!(
+        !read(&[], |get| Environment::of_run(vocabulary(), get, &masked)).written().contains_key("store"),
+        "nobody can log in"
+    );
     masked.get_mut("postgres").unwrap()["url"] = json!(crate::redact::MASK);
-    assert!(!read(AWS, |get| of_run(get, &masked)).written().contains_key("postgres"));
+    assert!(
+        !read(AWS, |get| Environment::of_run(vocabulary(), get, &masked)).written().contains_key("postgres")
+    );
 }

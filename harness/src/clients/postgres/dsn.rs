@@ -85,6 +85,13 @@ impl Dsn {
         self.database.as_ref().or(self.user.as_ref())
     }
 
+    /// The same server and login, for another database.
+    #[must_use]
+    pub fn to_database(&self, name: &str) -> Self {
+        // A search path or a role of the application belongs to the application's database.
+        Self { database: Some(name.to_owned()), options: None, ..self.clone() }
+    }
+
     /// Does this text mean a PostgreSQL database? A broken one too, so that it is reported as one.
     pub fn is_one(text: &str) -> bool {
         let text = text.trim_start();

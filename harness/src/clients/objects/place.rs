@@ -1,13 +1,7 @@
-//! What a store's `url` leads to, and which keys of the connection belong to it.
+//! What a store's `url` leads to, and where its server is.
 
-use super::file::{ConnectionFile, Environment};
-use super::secret::Reference;
-use crate::diag::Diag;
 use std::path::PathBuf;
 use url::Url;
-
-/// The keys beside `url` that a store reads: four of its own, and what every server's connection takes.
-pub(super) const KEYS: [&str; 5] = ["endpoint", "region", "access-key", "secret-key", "tls"];
 
 /// Where a store keeps its objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,70 +48,6 @@ impl StorePlace {
             Ok(_) => Err("names no folder, or the root of all"),
             Err(()) => Err("is a `file:` with a host: a folder has three slashes, `file:///folder`"),
         }
-    }
-}
-
-impl Environment {
-    /// What is wrong with a connection that serves as a store, once its `url` is known.
-    pub(super) fn store_misfits(&self, name: &str, file: &ConnectionFile, url: &str) -> Vec<Diag> {
-        let wrong = |keys: &[&str], of_key: bool, diag: Diag| {
-            vec![Diag { place: self.place(name, keys, of_key), ..diag }]
-        };
-        match StorePlace::of(url) {
-            Err(why) => {
-                let message = format!("the url of the store `{name}` {why}");
-                let help = "write `s3://bucket/prefix` with `endpoint`, `access-key` and `secret-key` beside it, or `file:///folder`";
-                wrong(&["url"], false, Diag::new("bad-url", message).help(help))
-            }
-            Ok(StorePlace::Folder(_)) => {
-                let unread = file.store_keys().into_iter().chain([("tls", file.tls.is_some())]);
-                let diag = |key: &str| {
-                    let message = format!("the store `{name}` is a folder, which does not read `{key}`");
-                    Diag::new("unread-key", message).help("take it out: a folder takes only `url`")
-                };
-                unread
-                    .filter(|(_, written)| *written)
-                    .flat_map(|(key, _)| wrong(&[key], true, diag(key)))
-                    .collect()
-            }
-            Ok(StorePlace::Bucket { .. }) => {
-                let written = file.store_keys();
-                let has = |wanted: &str| written.iter().any(|(key, written)| *key == wanted && *written);
-                let mut out = vec![];
-                // Without them a bucket that is open to everyone would be looked at, and nothing said about the login.
-                for key in ["access-key", "secret-key"].into_iter().filter(|key| !has(key)) {
-                    let message = format!("the store `{name}` is a bucket and has no `{key}`");
-                    let help = format!("add `{key}: {{ env: NAME }}`");
-                    out.extend(wrong(&[], false, Diag::new("missing-key", message).help(help)));
-                }
-                if !has("endpoint") && !has("region") {
-                    let message = format!("the store `{name}` says neither `endpoint` nor `region`");
-                    let help = "add `endpoint: \"http://minio:9000\"`; for Amazon's own S3 `region: eu-central-1` is enough";
-                    out.extend(wrong(&[], false, Diag::new("missing-key", message).help(help)));
-                }
-                if let Some(Reference::Text(endpoint)) = &file.endpoint
-                    && let Err(why) = endpoint_of(endpoint)
-                {
-                    let message = format!("the `endpoint` of the store `{name}` {why}");
-                    let help = "write where the server listens, whole: `http://minio:9000`";
-                    out.extend(wrong(&["endpoint"], false, Diag::new("bad-url", message).help(help)));
-                }
-                out
-            }
-        }
-    }
-}
-
-impl ConnectionFile {
-    /// The keys that only a store reads, and whether they are written.
-    pub(super) fn store_keys(&self) -> [(&'static str, bool); 4] {
-        let [endpoint, region, access, secret, _] = KEYS;
-        [
-            (endpoint, self.endpoint.is_some()),
-            (region, self.region.is_some()),
-            (access, self.access_key.is_some()),
-            (secret, self.secret_key.is_some()),
-        ]
     }
 }
 

@@ -92,7 +92,7 @@ fn library_differs(folder: &Path, kept: &Kept) -> Option<String> {
         Ok(run) => run,
         Err(error) => return Some(error.to_string()),
     };
-    let verified = verify(&run);
+    let verified = verify(&run, proofmark::kinds::registry());
     let exit = match verified.exit() {
         Exit::Passed => 0,
         Exit::Unverified => 3,

@@ -5,7 +5,7 @@
 
 use proofmark::diag::Diag;
 use proofmark::environment::Environment;
-use proofmark::kinds::registry;
+use proofmark::kinds::{registry, vocabulary};
 use proofmark::scenario::{Plan, Selection, plan};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -44,6 +44,7 @@
 //! | [`run`] | order, attempts, keeping promises, signals |
 //! | [`verify`] | hashes and judgements made again |
 //! | [`lab`] | throwaway systems → an environment |
+//! | [`app`] | what a run is, as library functions: plan → secrets → permissions → recorder → run → read back → report |
 //! | [`cli`] | one file per subcommand |
 //!
 //! # Where this differs from the first design, and why
@@ -96,4 +97,5 @@ pub mod scenario;
 pub mod run;
 pub mod verify;
 pub mod lab;
+pub mod app;
 pub mod cli;

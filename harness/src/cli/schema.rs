@@ -1,6 +1,6 @@
 //! `schema`: the files' formats as JSON Schema, for editors and for programs that read reports.
 
-use super::give;
+use super::output::give;
 use crate::model::Exit;
 use crate::report::Report;
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! What happened, in order: the lines of `events.jsonl`, and the files around them.
 
-use super::{Exit, Finding, Verdict};
+use super::step::EXCHANGE;
+use super::{Exchange, Exit, Finding, Verdict};
 use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -190,6 +191,9 @@ pub struct RunInfo {
     /// Commit of the scenarios' checkout, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Programs that ran before the first step, such as `git` for `commit`; older evidence has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<Exchange>,
     /// Name of this machine.
     pub host: String,
     /// Who ran it.
@@ -231,7 +235,7 @@ impl Framed for RunInfo {
     const FRAME: &'static Frame = &Frame {
         own: &["proofmark", "version", "run", "started", "command", "allow"],
         named: &[],
-        parts: &[("scenarios", &SCENARIO), ("environment", &SCENARIO)],
+        parts: &[("scenarios", &SCENARIO), ("environment", &SCENARIO), ("programs", &EXCHANGE)],
     };
 }
 

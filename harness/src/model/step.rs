@@ -165,7 +165,7 @@ pub struct Exchange {
     pub seconds: f64,
 }
 
-const EXCHANGE: Frame =
+pub(super) const EXCHANGE: Frame =
     Frame { own: &["method", "status", "bytes", "sha256", "seconds"], named: &[], parts: &[] };
 
 const OWED: Frame = Frame { own: &["run", "promise"], named: &[], parts: &[] };

@@ -17,6 +17,7 @@ pub(super) fn info() -> RunInfo {
         vars: std::collections::BTreeMap::default(),
         allow: Vec::new(),
         commit: Some("60f4ed0c1d2e".to_owned()),
+        programs: vec![],
         host: "runner-1".to_owned(),
         operator: "anna".to_owned(),
     }

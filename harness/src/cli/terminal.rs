@@ -153,7 +153,9 @@ pub(super) fn show_error(error: &RunError) -> Exit {
             rendered(diag)
         )),
         RunError::Journal(_) | RunError::Evidence(_) | RunError::ReadBack(_) => {
-            wrong.iter().for_each(|diag| tell(&rendered(diag)));
+            for diag in &wrong {
+                tell(&rendered(diag));
+            }
         }
     }
     error.exit()

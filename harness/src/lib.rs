@@ -45,6 +45,7 @@
 //! | [`verify`] | hashes and judgements made again |
 //! | [`kinds`] | the one list of the systems that this program knows |
 //! | [`lab`] | throwaway systems → an environment |
+//! | [`app`] | what a run is, as library functions: plan → secrets → permissions → recorder → run → read back → report |
 //! | [`cli`] | one file per subcommand |
 //!
 //! # Where this differs from the first design, and why
@@ -98,4 +99,5 @@ pub mod run;
 pub mod verify;
 pub mod kinds;
 pub mod lab;
+pub mod app;
 pub mod cli;

@@ -129,6 +129,8 @@ async fn it_finds_what_is_dead_and_guards_what_lives() {
     let written = world.audit(&["--write", "guard"]);
     assert_eq!(lines(&written.out, "living "), Vec::<&str>::new(), "only with `--all`");
     assert_eq!(files(&world.path("guard")), ["alerts.yaml", "routes.yaml", "server.yaml", "targets.yaml"]);
+    let for_machines = world.audit(&["--write", "the-same", "--format", "jsonl"]);
+    assert_eq!(files(&world.path("the-same")), files(&world.path("guard")), "{}", for_machines.err);
     let environment = world.environment();
     let guard = |world: &World| world.program(&["run", "guard", "--env", &environment]);
     let passed = guard(&world);

@@ -279,12 +279,14 @@ fn every_failure_of_a_backup_is_told_to_the_webhook_once() {
     called(&desk, "backup create --allow change", 1);
     let texts = told(&hook);
     assert_eq!(texts.len(), 2, "{texts:?}");
+    let for_machines = desk.call(&["backup", "create", "--allow", "change", "--format", "jsonl"]);
+    assert_eq!((for_machines.code, told(&hook).len()), (Some(1), 3), "{for_machines:#?}");
     // One whose step could not even begin is told by the command.
     desk.write("file", "");
     called(&desk, "backup create --allow change --events-log file/events.jsonl", 3);
     let texts = told(&hook);
-    assert_eq!(texts.len(), 3, "{texts:?}");
-    assert!(texts[2].contains("append events"), "{texts:?}");
+    assert_eq!(texts.len(), 4, "{texts:?}");
+    assert!(texts[3].contains("append events"), "{texts:?}");
     desk.tells_none_of(&["word-of-it", "word-of-app", "word-of-root"]);
     // A webhook that does not take it hides nothing, and its address is told nobody.
     desk.set("BACKUP_WEBHOOK_URL", "http://127.0.0.1:1/hook/word-of-it");

@@ -1,22 +1,20 @@
-//! `audit`: what a live system would not tell. No files: a URL is enough. It is a built-in scenario, and its result can be
-//! written down as scenarios that guard what is well.
+//! `audit`: what a live system would not tell. No files: a URL is enough. Its result can be written down as scenarios that
+//! guard what is well.
 
-mod guard;
-
-use super::builtin::Common;
-use super::run::{Order, Told, conclude, teller};
-use super::{many, note_password, of_places, tell, typed_place};
+use super::arguments::CommandArgs;
+use super::output::{note_password, tell};
+use super::terminal::{Shown, Terminal, show_error, show_outcome};
+use crate::app;
+use crate::app::audit::guard::WrittenGuard;
+use crate::app::audit::prometheus::{AuditOutcome, AuditRequest};
+use crate::app::audit::result::{Audited, AuditedAlert, may_notify, surely_notifies};
 use crate::clock::Clock;
-use crate::diag::Diag;
-use crate::environment::Environment;
-use crate::model::{Exit, Finding, StepRecord, Verdict};
-use crate::record::Run;
-use crate::report::line;
-use crate::scenario::{Plan, embedded, embedded_id};
+use crate::model::{Exit, StepRecord};
+use crate::report::{line, many};
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) const EXAMPLES: &str =
     "Example:\n  proofmark audit prometheus --url http://127.0.0.1:9090 --alertmanager http://127.0.0.1:9093";
@@ -52,129 +50,56 @@ pub(super) struct Options {
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    common: CommandArgs,
 }
-
-/// A role, and the scenario that asks its system.
-const PROMETHEUS: (&str, &str, &str) =
-    ("prometheus", "builtin/audit/prometheus.yaml", include_str!("builtin/audit/prometheus.yaml"));
-const ALERTMANAGER: (&str, &str, &str) =
-    ("alertmanager", "builtin/audit/alertmanager.yaml", include_str!("builtin/audit/alertmanager.yaml"));
 
 /// Audits.
 pub(super) async fn audit(Command::Prometheus(options): &Command, clock: &Clock) -> Exit {
-    let Options { common, write, all, .. } = options;
+    let Options { common, all, .. } = options;
     options.url.iter().for_each(|url| note_password("--url", url));
     options.alertmanager.iter().for_each(|url| note_password("--alertmanager", url));
-    let load = |scope: &Map<String, Value>| {
-        let environment = options.environment()?;
-        let asked = [PROMETHEUS, ALERTMANAGER];
-        let there = asked
-            .iter()
-            .filter(|(role, ..)| *role == PROMETHEUS.0 || environment.names().any(|name| name == *role));
-        let mut plan = Plan { scenarios: vec![] };
-        for (_, path, text) in there {
-            plan.scenarios
-                .extend(embedded((path, text), &Map::new(), scope, crate::kinds::registry())?.scenarios);
-        }
-        guard::room(write.as_deref()).map_err(|diag| vec![diag])?;
-        Ok((plan, environment))
+    let request = AuditRequest {
+        url: options.url.clone(),
+        alertmanager: options.alertmanager.clone(),
+        write: options.write.clone(),
+        command: common.options(),
     };
-    let order = Order {
-        command: "audit prometheus",
-        kept: &common.kept,
-        jobs: 1,
-        deadline: None,
-        inside: Some("builtin/audit/"),
-        confirm: None,
+    let ended = app::audit::prometheus::audit(&request, &Terminal::new(&common.kept, clock), clock).await;
+    let AuditOutcome { outcome, audited, guards, unwritten } = match ended {
+        Ok(ended) => ended,
+        Err(error) => return show_error(&error),
     };
-    let (ended, exports) =
-        match order.perform(load, || None, (clock, || teller(common.kept.format, clock))).await {
-            Ok(ended) => ended,
-            Err(stopped) => return stopped.exit,
-        };
-    let mut unwritten = None;
-    let exit = conclude(&common.kept, &exports, &ended, |run| {
-        let seen = Audited::of(run);
-        let written = write.as_deref().map(|folder| guard::write(&seen, run, folder));
+    let exit = show_outcome(&common.kept, &outcome, || {
+        let shown = AuditText(&audited);
         if common.json {
-            unwritten = written.and_then(Result::err);
-            return Told::Alone(seen.json());
+            return Shown::Alone(shown.json());
         }
-        let mut text = seen.text(*all);
-        match written {
-            Some(Ok(told)) => text += &told,
-            Some(Err(diag)) => unwritten = Some(diag),
-            None => {}
-        }
-        Told::Before(text)
+        let written = options.write.as_deref().zip(guards.as_deref());
+        Shown::Before(shown.text(*all) + &written.map(written_guards).unwrap_or_default())
     });
-    unwritten.map_or(exit, |diag: Diag| {
+    if let Some(diag) = unwritten {
         tell(&diag.render(false));
-        Exit::Evidence
-    })
-}
-
-impl Options {
-    fn environment(&self) -> Result<Environment, Vec<Diag>> {
-        if let Some(file) = &self.common.env {
-            return super::load(file);
-        }
-        let given = [(PROMETHEUS.0, &self.url), (ALERTMANAGER.0, &self.alertmanager)];
-        let typed = given.iter().filter_map(|(role, url)| Some(typed_place(role, "--url", url.as_deref()?)));
-        of_places(&typed.collect::<Vec<_>>())
     }
+    exit
 }
 
-/// An alert, and whether it could fire.
-pub(super) struct Alert {
-    /// `never`, `undecided` or `living`.
-    class: String,
-    name: String,
-    group: String,
-    why: String,
-    help: Option<String>,
-    verdict: Verdict,
-}
-
-/// What was seen, step by step; `None` where a step was not come to.
-pub(super) struct Audited {
-    alerts: Vec<Alert>,
-    status: Option<StepRecord>,
-    targets: Option<StepRecord>,
-    rules: Option<StepRecord>,
-    routes: Option<StepRecord>,
-}
-
-/// Worst first.
-const CLASSES: [&str; 3] = ["never", "undecided", "living"];
-
-impl Alert {
-    /// The finding on an alert says its class.
-    fn of(finding: &Finding) -> Option<Self> {
-        let text = |key: &str| finding.seen[key].as_str().map(str::to_owned);
-        let (class, name, group, why) = (text("class")?, text("alert")?, text("group")?, text("why")?);
-        Some(Self { class, name, group, why, help: finding.help.clone(), verdict: finding.verdict })
+/// The files that were written, a line each.
+fn written_guards((folder, guards): (&Path, &[WrittenGuard])) -> String {
+    if guards.is_empty() {
+        return "nothing is well enough to be guarded, so nothing was written\n\n".to_owned();
     }
+    let mut out = String::new();
+    for WrittenGuard { path, steps, left_out } in guards {
+        let left = if *left_out == 0 { String::new() } else { format!(", {left_out} left out") };
+        let _ = writeln!(out, "written  {}  {}{left}", path.display(), many(*steps, "step"));
+    }
+    format!("{out}         proofmark run {} --env FILE\n\n", folder.display())
 }
 
-impl Audited {
-    fn of(run: &Run) -> Self {
-        let prometheus = |step: &str| run.step(embedded_id(PROMETHEUS.1), step);
-        let (rules, routes) = (prometheus("rules"), run.step(embedded_id(ALERTMANAGER.1), "routes"));
-        let findings = rules.iter().flat_map(|record| &record.findings);
-        let mut alerts: Vec<Alert> = findings.filter_map(Alert::of).collect();
-        let rank = |alert: &Alert| CLASSES.iter().position(|class| *class == alert.class);
-        alerts.sort_by_cached_key(|alert| {
-            (rank(alert), alert.verdict != Verdict::Failed, alert.name.clone(), alert.group.clone())
-        });
-        Self { alerts, status: prometheus("status"), targets: prometheus("targets"), rules, routes }
-    }
+/// What an audit found, in words.
+struct AuditText<'a>(&'a Audited);
 
-    fn number(&self, class: &str) -> usize {
-        self.alerts.iter().filter(|alert| alert.class == class).count()
-    }
-
+impl AuditText<'_> {
     /// What is wrong, in a few words each; where nothing is, what was looked at.
     fn headline(&self) -> String {
         let parts = [self.of_alerts(), self.of_targets(), self.of_reload(), self.of_routes()];
@@ -185,13 +110,13 @@ impl Audited {
     }
 
     fn of_alerts(&self) -> Option<Vec<(bool, String)>> {
-        let total = self.alerts.len();
+        let total = self.0.alerts.len();
         if total == 0 {
-            let nothing = self.rules.as_ref()?.observation.is_null();
+            let nothing = self.0.rules.as_ref()?.observation.is_null();
             let told = if nothing { "the alerts could not be seen" } else { "there is no alert" };
             return Some(vec![(false, told.to_owned())]);
         }
-        let (never, open) = (self.number("never"), self.number("undecided"));
+        let (never, open) = (self.0.number("never"), self.0.number("undecided"));
         let mut parts = vec![match never {
             0 if open == 0 => (true, format!("each of {} could fire", many(total, "alert"))),
             0 => (true, format!("none of {} is known to be dead", many(total, "alert"))),
@@ -204,7 +129,7 @@ impl Audited {
     }
 
     fn of_targets(&self) -> Option<Vec<(bool, String)>> {
-        let seen = &self.targets.as_ref()?.observation;
+        let seen = &self.0.targets.as_ref()?.observation;
         let Some(targets) = seen["targets"].as_array() else {
             return Some(vec![(false, "the targets could not be seen".to_owned())]);
         };
@@ -222,7 +147,7 @@ impl Audited {
     }
 
     fn of_reload(&self) -> Option<Vec<(bool, String)>> {
-        let part = match self.status.as_ref()?.observation["reload-ok"].as_bool() {
+        let part = match self.0.status.as_ref()?.observation["reload-ok"].as_bool() {
             Some(true) => (true, "the last reload succeeded"),
             Some(false) => (false, "the last reload failed"),
             None => (false, "whether the last reload succeeded could not be seen"),
@@ -231,12 +156,12 @@ impl Audited {
     }
 
     fn of_routes(&self) -> Option<Vec<(bool, String)>> {
-        let seen = &self.routes.as_ref()?.observation;
+        let seen = &self.0.routes.as_ref()?.observation;
         let Some(alerts) = seen["alerts"].as_array() else {
             return Some(vec![(false, "to whom alerts go could not be seen".to_owned())]);
         };
-        let lost = alerts.iter().filter(|alert| !leads(alert).any(|name| tells(seen, name))).count();
-        let open = alerts.iter().filter(|alert| !surely_told(seen, alert)).count() - lost;
+        let lost = alerts.iter().filter(|alert| !may_notify(seen, alert)).count();
+        let open = alerts.iter().filter(|alert| !surely_notifies(seen, alert)).count() - lost;
         let go = if lost == 1 { "goes" } else { "go" };
         let mut parts = vec![match lost {
             0 => (open == 0, "no alert is known to be lost on its way".to_owned()),
@@ -253,51 +178,29 @@ impl Audited {
 
     fn text(&self, all: bool) -> String {
         let mut out = format!("{}\n\n", self.headline());
-        let shown = |alert: &&Alert| all || alert.class != "living";
-        for alert in self.alerts.iter().filter(shown) {
-            let Alert { class, name, group, why, help, .. } = alert;
+        let shown = |alert: &&AuditedAlert| all || alert.class != "living";
+        for alert in self.0.alerts.iter().filter(shown) {
+            let AuditedAlert { class, name, group, why, help, .. } = alert;
             let _ = writeln!(out, "{class} {}  in {}: {}", line(name), line(group), line(why));
             if let Some(help) = help.as_ref().filter(|_| class != "living") {
                 let _ = writeln!(out, "    {}", line(help));
             }
         }
-        if self.alerts.iter().any(|alert| shown(&alert)) {
+        if self.0.alerts.iter().any(|alert| shown(&alert)) {
             out.push('\n');
         }
         out
     }
 
     fn json(&self) -> Value {
-        let alert = |alert: &Alert| json!({ "class": alert.class, "name": alert.name, "group": alert.group, "why": alert.why, "help": alert.help });
+        let alert = |alert: &AuditedAlert| json!({ "class": alert.class, "name": alert.name, "group": alert.group, "why": alert.why, "help": alert.help });
         let seen = |record: &Option<StepRecord>| {
             record.as_ref().map(|record| json!({ "verdict": record.verdict, "findings": record.findings }))
         };
         json!({
             "headline": self.headline(),
-            "alerts": self.alerts.iter().map(alert).collect::<Vec<_>>(),
-            "targets": seen(&self.targets), "status": seen(&self.status), "routes": seen(&self.routes),
+            "alerts": self.0.alerts.iter().map(alert).collect::<Vec<_>>(),
+            "targets": seen(&self.0.targets), "status": seen(&self.0.status), "routes": seen(&self.0.routes),
         })
     }
-}
-
-/// The receivers that an alert may be led to.
-fn leads(alert: &Value) -> impl Iterator<Item = &str> {
-    list(&alert["receivers"]).filter_map(|lead| lead["receiver"].as_str())
-}
-
-/// Is an alert led to somebody whatever its labels are?
-fn surely_told(seen: &Value, alert: &Value) -> bool {
-    let telling = |lead: &Value| tells(seen, lead["receiver"].as_str().unwrap_or_default());
-    let leads = alert["receivers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    leads.iter().any(|lead| lead["certain"] == true && telling(lead)) || leads.iter().all(telling)
-}
-
-/// Does a receiver tell anybody?
-fn tells(seen: &Value, receiver: &str) -> bool {
-    let named = list(&seen["receivers"]).filter(|one| one["name"] == receiver);
-    named.flat_map(|one| list(&one["integrations"])).next().is_some()
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }

@@ -4,7 +4,7 @@
 //! the demo succeeds only if the second run failed exactly where the twins say, and nowhere else. At the end an audit has
 //! to find the alert of that world that can never fire.
 
-use super::tell;
+use super::output::tell;
 use crate::diag::Diag;
 use crate::lab::{Break, LabError, Outcome, Twin, World, WorldSpec, embedded};
 use crate::model::{Exit, Verdict};

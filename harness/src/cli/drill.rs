@@ -1,21 +1,20 @@
 //! `drill`: a backup, anyone's, is restored into a scratch database and compared. No files: two places are enough.
 
-use super::backup::{Events, left_open, rows, shown, vars};
-use super::builtin::{Builtin, Common};
-use super::{many, note_password, of_places, typed_place};
+use super::arguments::{CommandArgs, EventsArgs};
+use super::output::note_password;
+use super::terminal::{Terminal, show_step};
+use super::wording::{left_open, rows, shown};
+use crate::app;
+use crate::app::drill::{DrillCommand, previous_drill};
 use crate::backup::archive::Outcome;
 use crate::backup::compare::TablePair;
 use crate::backup::drill::Drilled;
-use crate::clients::{objects, postgres};
 use crate::clock::Clock;
-use crate::environment::{Environment, GivenPlace};
-use crate::model::{Duration, Exit, RunInfo};
-use crate::record::{Run, newest_first, read};
-use crate::report::{line, seconds};
+use crate::model::{Duration, Exit};
+use crate::report::{line, many, seconds};
 use indicatif::DecimalBytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::path::Path;
+use serde_json::Value;
 
 pub(super) const USAGE: &str =
     "proofmark drill <STORE> --into <DSN> [OPTIONS]\n       proofmark drill --env <FILE> [OPTIONS]";
@@ -28,9 +27,6 @@ pub(super) const EXAMPLES: &str = "Examples:
 The scratch database is made on the server that --into names, and dropped at the end. The database itself that it \
 names is not touched. The login of a bucket comes from MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or from \
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; its server from --endpoint, MINIO_ENDPOINT or AWS_ENDPOINT_URL.";
-
-/// How many of the runs before are looked at for a drill of the same store.
-const BEFORE: usize = 200;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
@@ -62,54 +58,30 @@ pub(super) struct Options {
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     #[command(flatten)]
-    events: Events,
+    events: EventsArgs,
     #[command(flatten)]
-    common: Common,
+    common: CommandArgs,
 }
-
-const DRILL: Builtin = Builtin {
-    command: "drill",
-    file: ("builtin/drill.yaml", include_str!("builtin/drill.yaml")),
-    step: "drill",
-    confirm: None,
-};
 
 /// Drills.
 pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
-    let Options { backup, prefix, tier, rto, rpo, jobs, events, common, .. } = options;
-    let environment = match (&common.env, &options.store, &options.into) {
-        (None, Some(store), Some(into)) => {
-            note_password("--into", into);
-            let endpoint = options.endpoint.as_deref();
-            let store = GivenPlace { endpoint, ..typed_place(objects::ROLE.name, "STORE", store) };
-            of_places(&[store, typed_place(postgres::ROLE.name, "--into", into)])
-        }
-        (env, ..) => env.as_deref().map_or_else(|| Ok(Environment::default()), super::load),
+    let Options { backup, common, .. } = options;
+    options.into.iter().for_each(|into| note_password("--into", into));
+    let request = DrillCommand {
+        places: options.store.clone().zip(options.into.clone()),
+        endpoint: options.endpoint.clone(),
+        backup: backup.clone(),
+        prefix: options.prefix.clone(),
+        tier: options.tier.clone(),
+        rto: options.rto,
+        rpo: options.rpo,
+        jobs: options.jobs,
+        events_log: options.events.events_log.clone(),
+        command: common.options(),
     };
-    let given = json!({ "backup": backup, "prefix": prefix, "tier": tier, "rto": rto, "rpo": rpo, "jobs": jobs, "events": events.setting() });
-    let evidence = common.kept.evidence.as_path();
-    let told = |seen: &Value, run: &Run| drilled(backup, seen, before(evidence, run).as_ref());
-    DRILL.run((common, clock), vars(&given), environment, told).await.exit
-}
-
-/// What the newest drill before this one saw in the same store.
-fn before(evidence: &Path, run: &Run) -> Option<Drilled> {
-    let store = |info: &RunInfo| {
-        let store = info.connections.get("store")?;
-        Some((info.command.clone(), store.get("url")?.clone(), store.get("endpoint").cloned()))
-    };
-    let this = store(run.info.as_ref()?)?;
-    let others =
-        newest_first(evidence).into_iter().filter(|folder| folder.file_name() != run.folder.file_name());
-    others.take(BEFORE).find_map(|folder| {
-        let other = read(&folder).ok()?;
-        let info = other
-            .info
-            .as_ref()
-            .filter(|info| info.started <= run.info.as_ref().map_or(info.started, |this| this.started))?;
-        (store(info)? == this).then_some(())?;
-        let seen = Drilled::deserialize(other.observation(DRILL.scenario(), DRILL.step)?).ok()?;
-        seen.comparison.is_some().then_some(seen)
+    let ended = app::drill::drill(&request, &Terminal::new(&common.kept, clock), clock).await;
+    show_step((&common.kept, common.json), &ended, |step| {
+        drilled(backup, &step.seen, previous_drill(&common.kept.evidence, &step.outcome.run).as_ref())
     })
 }
 

@@ -1,7 +1,7 @@
 //! `explain`: what a kind is for, its settings, what it sees and what it judges by itself. The pages of `docs/kinds` are
 //! this text.
 
-use super::{refuse, say};
+use super::output::{refuse, say};
 use crate::diag::{Diag, near_miss};
 use crate::kinds::registry;
 use crate::model::Exit;

@@ -1,12 +1,15 @@
 //! The command line: one file per subcommand. The result goes to standard output, progress and diagnostics to standard
 //! error.
 
+mod arguments;
 mod audit;
 mod backup;
-mod builtin;
+mod create;
 pub mod demo;
 mod drill;
 mod explain;
+mod github;
+mod output;
 mod plan;
 mod prune;
 mod recover;
@@ -14,22 +17,17 @@ mod report;
 mod restore;
 mod run;
 mod schema;
+mod terminal;
 mod r#try;
 mod verify;
+mod wording;
 
 use crate::clock::Clock;
-use crate::diag::Diag;
-use crate::environment::{Environment, GivenPlace, Variables};
-use crate::kinds::{registry, vocabulary};
-use crate::model::{Exit, Permission};
+use crate::model::Exit;
 use crate::redact::Redactor;
-use crate::report::inert;
-use crate::scenario::{Plan, Selection};
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use arguments::SelectionArgs;
+use clap::{CommandFactory, Parser, Subcommand};
+use output::{give, tell};
 use std::sync::LazyLock;
 
 static EXITS: LazyLock<String> = LazyLock::new(|| {
@@ -63,15 +61,15 @@ enum Command {
     #[command(
         after_help = "Examples:\n  proofmark validate\n  proofmark validate scenarios/phase5 --env environments/homelab.yaml\n\nExit codes: 0 all is well, 2 not so: every mistake of every file is shown."
     )]
-    Validate(Chosen),
+    Validate(SelectionArgs),
     /// List scenarios with their titles
     #[command(after_help = "Examples:\n  proofmark list\n  proofmark list scenarios/phase5 --tag wave1")]
-    List(Chosen),
+    List(SelectionArgs),
     /// Show what would run, in which order, and what it would change
     #[command(
         after_help = "Examples:\n  proofmark plan scenarios/demo --env lab.yaml\n  proofmark plan --env lab.yaml --only demo/shop --var job=shop"
     )]
-    Plan(Chosen),
+    Plan(SelectionArgs),
     /// Tell a run again from its evidence
     #[command(
         after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml\n  proofmark report --format markdown > summary.md\n\nThe exit code is that of the run; 3 for a run that never ended."
@@ -121,121 +119,6 @@ enum Command {
         after_help = "Example:\n  proofmark demo\n\nIt stops everything that it started. Exit codes: 0 the first run passed and the second failed\nas named, 1 not so, 3 the world could not be set up."
     )]
     Demo(demo::Options),
-}
-
-/// What is chosen: files, and what of them.
-#[derive(Debug, Clone, Args)]
-struct Chosen {
-    /// Scenario files, or folders of them
-    #[arg(default_value = "scenarios")]
-    paths: Vec<PathBuf>,
-    /// Environment file: where the systems are and how to log in
-    #[arg(long, value_name = "FILE")]
-    env: Option<PathBuf>,
-    /// Only scenarios with this tag (may be given several times)
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
-    tag: Vec<String>,
-    /// Only this scenario, or this step of it: `ID` or `ID#STEP` (may be given several times)
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
-    only: Vec<String>,
-    /// A value in the place of one in a scenario's `vars` (may be given several times)
-    #[arg(long, value_name = "K=V", value_parser = pair)]
-    var: Vec<(String, String)>,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as `name=value`")?;
-    Ok((name.trim().to_owned(), value.to_owned()))
-}
-
-impl Chosen {
-    /// Reads the scenarios and the environment.
-    fn load(&self, run: &Map<String, Value>) -> Result<(Plan, Environment), Vec<Diag>> {
-        let environment = self.env.as_deref().map_or_else(|| Ok(Environment::default()), load);
-        let selection = Selection {
-            paths: self.paths.clone(),
-            tags: self.tag.clone(),
-            only: self.only.clone(),
-            vars: self.var.iter().cloned().collect(),
-        };
-        both(crate::scenario::plan(&selection, run, registry()), environment)
-    }
-}
-
-/// Reads an environment file, which may name all systems.
-fn load(file: &Path) -> Result<Environment, Vec<Diag>> {
-    Environment::load(file, vocabulary())
-}
-
-/// A place that was typed, without an endpoint; `flag` takes it.
-fn typed_place<'a>(role: &'a str, flag: &'a str, text: &'a str) -> GivenPlace<'a> {
-    GivenPlace { role, text, flag, variable: "DATABASE_URL", endpoint: None }
-}
-
-/// Reads typed places as the roles of all systems read them.
-fn of_places(places: &[GivenPlace<'_>]) -> Result<Environment, Vec<Diag>> {
-    Environment::of_places(vocabulary(), Variables::PROCESS, places)
-}
-
-/// A plan and where its systems are, or every mistake of both.
-fn both(
-    plan: Result<Plan, Vec<Diag>>,
-    environment: Result<Environment, Vec<Diag>>,
-) -> Result<(Plan, Environment), Vec<Diag>> {
-    match (plan, environment) {
-        (Ok(plan), Ok(environment)) => Ok((plan, environment)),
-        (plan, environment) => Err(plan.err().into_iter().chain(environment.err()).flatten().collect()),
-    }
-}
-
-/// What templates may name of a run.
-fn run_scope(clock: &Clock, operator: &str) -> Map<String, Value> {
-    let now = clock.now();
-    let scope = json!({ "started": now.to_string(), "date": now.strftime("%Y-%m-%d").to_string(), "operator": operator });
-    scope.as_object().cloned().unwrap_or_default()
-}
-
-/// Writes to standard output what has its own form; a reader that went away is no error.
-fn give(text: &str) {
-    let _ = anstream::stdout().write_all(text.as_bytes());
-}
-
-/// Writes to standard output for people. What stands in files (a title, a name) is no command to a CI runner.
-fn say(text: &str) {
-    give(&inert(text));
-}
-
-/// Writes a line to standard error, likewise.
-fn tell(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", inert(line));
-}
-
-/// A password that was typed is taken, with a word about it. `flag` names the place.
-fn note_password(flag: &str, place: &str) {
-    if vocabulary().tells_password(place) {
-        tell(&format!(
-            "note: a password on the command line is seen by everyone who can list processes; `{flag} env:NAME` names a variable that holds it\n"
-        ));
-    }
-}
-
-/// Shows every mistake; nothing was touched.
-fn refuse(wrong: &[Diag]) -> Exit {
-    let colour = std::io::stderr().is_terminal();
-    for diag in wrong {
-        tell(&format!("{}\n", diag.render(colour)));
-    }
-    tell(&format!("{}; nothing was run", many(wrong.len(), "mistake")));
-    Exit::Usage
-}
-
-/// `1 step`, `2 steps`.
-fn many(number: usize, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
-}
-
-fn allowed(allow: &[Permission]) -> BTreeSet<Permission> {
-    allow.iter().copied().collect()
 }
 
 fn written(bytes: &[u8]) -> Exit {

@@ -1,27 +1,22 @@
 //! `validate`, `list` and `plan`: what stands in the files, without touching anything.
 
-use super::{Chosen, many, refuse, run_scope, say, tell};
+use super::arguments::SelectionArgs;
+use super::output::{refuse, say, tell};
+use crate::app;
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::Environment;
 use crate::model::Exit;
+use crate::report::many;
 use crate::scenario::{Plan, Step};
 use std::collections::BTreeSet;
 
-fn loaded(chosen: &Chosen, clock: &Clock) -> Result<(Plan, Environment), Vec<Diag>> {
-    let (plan, environment) = chosen.load(&run_scope(clock, ""))?;
-    // Without an environment there is nothing to hold the names against.
-    if chosen.env.is_some() {
-        let (_, wrong) = plan.connections(&environment);
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
-    }
-    Ok((plan, environment))
+fn loaded(chosen: &SelectionArgs, clock: &Clock) -> Result<(Plan, Environment), Vec<Diag>> {
+    app::plan::plan(&chosen.selection(), chosen.env.as_deref(), clock)
 }
 
 /// Checks everything and says so.
-pub(super) fn validate(chosen: &Chosen, clock: &Clock) -> Exit {
+pub(super) fn validate(chosen: &SelectionArgs, clock: &Clock) -> Exit {
     match loaded(chosen, clock) {
         Ok((plan, _)) => {
             say(&format!("valid: {}\n", counted(&plan)));
@@ -41,7 +36,7 @@ fn counted(plan: &Plan) -> String {
 }
 
 /// One line per scenario.
-pub(super) fn list(chosen: &Chosen, clock: &Clock) -> Exit {
+pub(super) fn list(chosen: &SelectionArgs, clock: &Clock) -> Exit {
     let plan = match loaded(chosen, clock) {
         Ok((plan, _)) => plan,
         Err(wrong) => return refuse(&wrong),
@@ -59,7 +54,7 @@ pub(super) fn list(chosen: &Chosen, clock: &Clock) -> Exit {
 }
 
 /// What would run, in order, and what it would change.
-pub(super) fn plan(chosen: &Chosen, clock: &Clock) -> Exit {
+pub(super) fn plan(chosen: &SelectionArgs, clock: &Clock) -> Exit {
     let (plan, environment) = match loaded(chosen, clock) {
         Ok(loaded) => loaded,
         Err(wrong) => return refuse(&wrong),

@@ -1,57 +1,22 @@
 //! `backup prune`: deletes the backups that no rule keeps. The rules stand in flags, or in the variables of the plans.
 
-use super::backup::{Events, environment, shown, vars};
-use super::builtin::{Builtin, Common};
-use super::many;
+use super::arguments::{CommandArgs, EventsArgs, RetentionArgs};
+use super::terminal::{Terminal, show_step};
+use super::wording::shown;
+use crate::app;
+use crate::app::backup::prune::PruneRequest;
 use crate::backup::prune::{Pruned, Stays};
-use crate::backup::variables::retention;
 use crate::clock::Clock;
-use crate::diag::Diag;
-use crate::environment::{Environment, Variables};
-use crate::model::{Duration, Exit};
-use crate::report::line;
+use crate::model::Exit;
+use crate::report::{line, many};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fmt::Write as _;
-
-/// Where backups are called by the convention of the plans.
-const CONVENTIONAL: &str = "postgres/";
-
-/// Which backups stay.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct Rules {
-    /// So many of the newest stay; without a rule `BACKUP_KEEP` says it
-    #[arg(long, value_name = "N")]
-    keep: Option<usize>,
-    /// Those that are no older stay; without a rule `BACKUP_RETENTION_DAYS` or `RETENTION_DAYS` says it
-    #[arg(long, value_name = "DURATION")]
-    keep_within: Option<Duration>,
-    /// So many remain however old they are
-    #[arg(long, value_name = "N", default_value = "1")]
-    keep_at_least: usize,
-}
-
-impl Rules {
-    /// Are there flags that say it?
-    pub(super) fn are_given(&self) -> bool {
-        self.keep.is_some() || self.keep_within.is_some()
-    }
-
-    /// The values for a scenario, from the flags, or else from the variables; `None` where neither says anything.
-    pub(super) fn read(&self) -> Result<Option<Value>, Vec<Diag>> {
-        let (last, within) =
-            if self.are_given() { (self.keep, self.keep_within) } else { retention(Variables::PROCESS)? };
-        let said = last.is_some() || within.is_some();
-        Ok(said.then(
-            || json!({ "keep-last": last, "keep-within": within, "keep-at-least": self.keep_at_least }),
-        ))
-    }
-}
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    rules: Rules,
+    rules: RetentionArgs,
     /// Only names that begin with this; without --env it is `postgres/`
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
@@ -68,42 +33,26 @@ pub(super) struct Options {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    events: Events,
+    events: EventsArgs,
     #[command(flatten)]
-    common: Common,
+    common: CommandArgs,
 }
-
-const PRUNE: Builtin = Builtin {
-    command: "backup prune",
-    file: ("builtin/backup/prune.yaml", include_str!("builtin/backup/prune.yaml")),
-    step: "prune",
-    confirm: None,
-};
 
 /// Prunes.
 pub(super) async fn prune(options: &Options, clock: &Clock) -> Exit {
-    let Options { common, rules, verify, foreign, local, dry_run, events, .. } = options;
-    let missing = || {
-        let help =
-            "add `--keep 30`, `--keep-within 30d` or both, or set BACKUP_KEEP or BACKUP_RETENTION_DAYS";
-        vec![Diag::new("missing-rule", "nothing says which backups stay").help(help)]
+    let common = &options.common;
+    let request = PruneRequest {
+        rules: options.rules.rules(),
+        prefix: options.prefix.clone(),
+        tier: options.verify.clone(),
+        foreign: options.foreign,
+        local: options.local.clone(),
+        dry_run: options.dry_run,
+        events_log: options.events.events_log.clone(),
+        command: common.options(),
     };
-    let (rules, wrong) = match rules.read().and_then(|rules| rules.ok_or_else(missing)) {
-        Ok(rules) => (vars(&rules), vec![]),
-        // With a mistake nothing is run; so it is told once, in the words of this command.
-        Err(wrong) => (vars(&json!({ "keep-last": usize::MAX })), wrong),
-    };
-    let conventional = common.env.is_none().then(|| CONVENTIONAL.to_owned());
-    let mut given = vars(&json!({
-        "prefix": options.prefix.clone().or(conventional), "verify": verify, "foreign": foreign, "local": local,
-        "events": events.setting(), "dry-run": dry_run,
-    }));
-    given.extend(rules);
-    let environment: Result<Environment, Vec<Diag>> = match environment(common, &["store"]) {
-        Ok(environment) if wrong.is_empty() => Ok(environment),
-        other => Err(wrong.into_iter().chain(other.err().into_iter().flatten()).collect()),
-    };
-    PRUNE.run((common, clock), given, environment, |seen, _| pruned(seen, *dry_run)).await.exit
+    let ended = app::backup::prune::prune(&request, &Terminal::new(&common.kept, clock), clock).await;
+    show_step((&common.kept, common.json), &ended, |step| pruned(&step.seen, options.dry_run))
 }
 
 /// What went and what stays, place by place.

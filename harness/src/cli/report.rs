@@ -1,10 +1,11 @@
 //! `report`: tells a run again from its evidence, and exits as the run did.
 
-use super::{give, tell};
+use super::output::{give, tell};
+use super::terminal::show_unread;
+use crate::app;
 use crate::diag::Diag;
 use crate::model::Exit;
-use crate::record::{ReadError, Run, find, read};
-use crate::report::{self, Format, Report};
+use crate::report::{self, Format};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -24,38 +25,12 @@ pub(super) struct Options {
     format: Format,
 }
 
-/// Reads a run back.
-pub(super) fn opened(name: Option<&str>, root: &std::path::Path) -> Result<Run, Exit> {
-    find(name, root).and_then(|folder| read(&folder)).map_err(|error| {
-        let (exit, help) = match &error {
-            ReadError::Missing(_) | ReadError::Empty(_) => {
-                (Exit::Usage, "name a run's folder, or its id below `--evidence DIR`")
-            }
-            ReadError::Newer(..) => {
-                (Exit::Usage, "a run is read by the version that wrote it, or a newer one")
-            }
-            ReadError::Io { .. } | ReadError::Damaged { .. } => {
-                (Exit::Evidence, "`proofmark verify` shows what else is not as it was")
-            }
-        };
-        tell(&Diag::new("no-run", error.to_string()).help(help).render(std::io::stderr().is_terminal()));
-        exit
-    })
-}
-
-/// What a run's evidence says.
-pub(super) fn told(run: &Run) -> Report {
-    let folded = report::fold(run.info.as_ref(), &run.lines, run.manifest.is_some());
-    Report { evidence: Some(run.folder.display().to_string()), ..folded }
-}
-
 /// Tells a run.
 pub(super) fn report(options: &Options) -> Exit {
-    let run = match opened(options.run.as_deref(), &options.evidence) {
-        Ok(run) => run,
-        Err(exit) => return exit,
+    let report = match app::report::report(options.run.as_deref(), &options.evidence) {
+        Ok(report) => report,
+        Err(error) => return show_unread(&error),
     };
-    let report = told(&run);
     match report::render(&report, options.format, std::io::stdout().is_terminal()) {
         Ok(text) => give(&text),
         Err(error) => {

@@ -1,48 +1,46 @@
 //! `backup restore`: a database is made again from its backup, or tables of it are emptied and filled. Whoever asks for it
 //! types the database's name, or says `--yes`.
 
-use super::backup::{Events, Which, environment, vars};
-use super::builtin::{Builtin, Common};
+use super::arguments::{BackupArgs, CommandArgs, EventsArgs};
 use super::drill::drilled;
-use super::run::Confirm;
+use super::terminal::{Confirm, Terminal, show_step};
+use crate::app;
+use crate::app::backup::restore::RestoreRequest;
 use crate::clients::postgres::Dsn;
 use crate::clock::Clock;
 use crate::diag::Diag;
 use crate::environment::{Connection, Systems};
 use crate::model::Exit;
 use crate::report::line;
-use serde_json::json;
 use std::io::{IsTerminal, Write};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    which: Which,
+    which: BackupArgs,
     /// Only this table, `name`, `schema.name` or `*` (may be given several times): it is emptied and filled where it is
     #[arg(long, value_name = "TABLE")]
     table: Vec<String>,
     #[command(flatten)]
-    events: Events,
+    events: EventsArgs,
     #[command(flatten)]
-    common: Common,
+    common: CommandArgs,
 }
 
 /// Restores.
 pub(super) async fn restore(options: &Options, yes: bool, clock: &Clock) -> Exit {
-    let Options { which: Which { backup, prefix }, table, events, common } = options;
-    let (into, confirm): (_, Confirm) =
-        if table.is_empty() { ("recreate", all_typed) } else { ("in-place", tables_typed) };
-    let given = json!({
-        "backup": backup, "prefix": prefix, "into": into, "tables": table, "events": events.setting(),
-    });
-    let builtin = Builtin {
-        command: "backup restore",
-        file: ("builtin/backup/restore.yaml", include_str!("builtin/backup/restore.yaml")),
-        step: "restore",
-        confirm: (!yes).then_some(confirm),
+    let Options { which: BackupArgs { backup, prefix }, table, events, common } = options;
+    let confirm: Confirm = if table.is_empty() { all_typed } else { tables_typed };
+    let request = RestoreRequest {
+        backup: backup.clone(),
+        prefix: prefix.clone(),
+        tables: table.clone(),
+        events_log: events.events_log.clone(),
+        command: common.options(),
     };
-    let environment = environment(common, &["postgres", "store"]);
-    builtin.run((common, clock), vars(&given), environment, |seen, _| drilled(backup, seen, None)).await.exit
+    let terminal = Terminal::new(&common.kept, clock).asking((!yes).then_some(confirm));
+    let ended = app::backup::restore::restore(&request, &terminal, clock).await;
+    show_step((&common.kept, common.json), &ended, |step| drilled(backup, &step.seen, None))
 }
 
 fn all_typed(systems: &Systems) -> Result<(), Diag> {

@@ -1,6 +1,6 @@
 //! `schema`: the files' formats as JSON Schema, for editors and for programs that read reports.
 
-use super::give;
+use super::output::give;
 use crate::kinds::{registry, vocabulary};
 use crate::model::Exit;
 use crate::report::Report;

@@ -1,8 +1,11 @@
 //! `verify`: makes every hash and every judgement of a run again.
 
-use super::report::opened;
-use super::{many, say};
+use super::output::say;
+use super::terminal::show_unread;
+use crate::app;
+use crate::app::verify::VerifiedRun;
 use crate::model::Exit;
+use crate::report::many;
 use std::path::PathBuf;
 
 /// Which run.
@@ -17,18 +20,17 @@ pub(super) struct Options {
 
 /// Verifies a run and says what is not as it was kept.
 pub(super) fn verify(options: &Options) -> Exit {
-    let run = match opened(options.run.as_deref(), &options.evidence) {
-        Ok(run) => run,
-        Err(exit) => return exit,
-    };
-    let verified = crate::verify::verify(&run, crate::kinds::registry());
-    let exit = verified.exit();
+    let VerifiedRun { folder, exit, verified } =
+        match app::verify::verify(options.run.as_deref(), &options.evidence) {
+            Ok(verified) => verified,
+            Err(error) => return show_unread(&error),
+        };
     let headline = match exit {
         Exit::Passed => "the same",
         Exit::Unverified => "could not be verified whole",
         _ => "DIFFERENT",
     };
-    say(&format!("{}: {headline}\n", run.folder.display()));
+    say(&format!("{}: {headline}\n", folder.display()));
     for line in &verified.different {
         say(&format!("  ✗ {line}\n"));
     }

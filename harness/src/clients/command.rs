@@ -254,7 +254,7 @@ fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
 }
 
 /// A program that has ended, as evidence has it. `bytes` are those of its standard output.
-fn exchange(argv: &[String], status: Option<i32>, bytes: u64, seconds: f64) -> Exchange {
+pub fn exchange(argv: &[String], status: Option<i32>, bytes: u64, seconds: f64) -> Exchange {
     let target = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     Exchange { method: "exec".into(), target, status, bytes, seconds, ..Exchange::default() }
 }

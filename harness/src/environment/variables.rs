@@ -131,12 +131,12 @@ impl Environment {
         variables: Variables<'_>,
         roles: &[&str],
     ) -> Result<Self, Vec<Diag>> {
-        let read = |name: &str| match vocabulary.role(name).from_variables {
-            Some(read) => read(variables),
-            None => {
+        let read = |name: &str| {
+            let Some(read) = vocabulary.role(name).from_variables else {
                 let what = format!("no environment variable says where `{name}` is");
-                Err(vec![missing_variable(&what, "give `--env FILE`")])
-            }
+                return Err(vec![missing_variable(&what, "give `--env FILE`")]);
+            };
+            read(variables)
         };
         Self::with(vocabulary, roles.iter().map(|name| ((*name).to_owned(), read(name))))
     }

@@ -67,6 +67,15 @@ impl Vocabulary {
     }
 }
 
+/// Finds mistakes in a connection of this name, as it is written, with this `url`.
+pub type CheckConnection = fn(&str, &ConnectionFile, &str) -> Vec<Misfit>;
+
+/// Reads a connection from variables; every one that is missing or wrong is a diagnostic.
+pub type ReadVariables = fn(Variables<'_>) -> Result<Option<ConnectionFile>, Vec<Diag>>;
+
+/// Reads a connection from a place on the command line.
+pub type ReadPlace = fn(Variables<'_>, &GivenPlace<'_>) -> Result<ConnectionFile, Vec<Diag>>;
+
 /// What a connection may serve as: which keys are read, what the `url` may be, and the words for mistakes.
 #[derive(Debug, Clone, Copy)]
 pub struct Role {
@@ -88,13 +97,13 @@ pub struct Role {
     pub secret_url: bool,
     /// Mistakes in what is written, once it is known that the role can be served by this `url`. It is called before any
     /// secret is read, and again with a `url` that a reference gave.
-    pub check: Option<fn(connection: &str, written: &ConnectionFile, url: &str) -> Vec<Misfit>>,
+    pub check: Option<CheckConnection>,
     /// Completes a connection whose references were all read.
     pub complete: Option<fn(&mut ConnectionBuilder<'_>)>,
     /// The connection that variables describe; `None` where the role can be left out.
-    pub from_variables: Option<fn(Variables<'_>) -> Result<Option<ConnectionFile>, Vec<Diag>>>,
+    pub from_variables: Option<ReadVariables>,
     /// The connection that a place on the command line names. Without this a URL, or `env:NAME`.
-    pub from_place: Option<fn(Variables<'_>, &GivenPlace<'_>) -> Result<ConnectionFile, Vec<Diag>>>,
+    pub from_place: Option<ReadPlace>,
     /// Puts the login back, from variables, into a connection that was read from evidence, where it is masked. Returns
     /// whether one can log in.
     pub restore_login: Option<fn(Variables<'_>, &mut ConnectionFile) -> bool>,

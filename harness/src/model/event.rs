@@ -191,14 +191,15 @@ pub struct RunInfo {
     /// Commit of the scenarios' checkout, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Programs that ran before the first step, in order: for secrets of connections, and `git` for `commit`. What is
+    /// printed for a secret is secret, so that neither its length nor its hash is kept: `bytes` is 0. Older evidence has
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<Exchange>,
     /// Name of this machine.
     pub host: String,
     /// Who ran it.
     pub operator: String,
-    /// The programs that were run for secrets of connections, in order. What they printed is secret, so that neither its
-    /// length nor its hash is kept: `bytes` is 0. Older evidence has none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub programs: Vec<Exchange>,
 }
 
 const SCENARIO: Frame = Frame { own: &["id", "sha256", "lines"], named: &["steps"], parts: &[] };

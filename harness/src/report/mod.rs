@@ -18,7 +18,7 @@ pub mod text;
 mod words;
 
 pub use fold::fold;
-pub use words::{line, seconds};
+pub use words::{line, many, seconds};
 
 use crate::diag::Diag;
 use crate::model::{Exit, Finding, Verdict};

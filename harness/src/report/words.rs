@@ -20,6 +20,11 @@ pub(super) fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
+/// `1 step`, `2 steps`.
+pub fn many(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// A length of time: `0.02s`, `12.3s`, `2m 05s`, `1h 02m`.
 pub fn seconds(seconds: f64) -> String {
     #[expect(

@@ -1,16 +1,14 @@
 //! What an audit found well, as scenarios that guard it: they pass now, and fail when a rule is taken away or dies.
 
-use super::{Audited, list, surely_told};
-use crate::cli::many;
+use super::result::{Audited, items, surely_notifies};
 use crate::diag::Diag;
 use crate::model::Verdict;
-use crate::record::Run;
 use crate::report::line;
 use askama::Template;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The files that may be written.
 const FILES: [&str; 4] = ["server.yaml", "targets.yaml", "alerts.yaml", "routes.yaml"];
@@ -52,8 +50,19 @@ enum Asks {
     },
 }
 
-/// Is there room for the files? What is there is never written over.
-pub(super) fn room(folder: Option<&Path>) -> Result<(), Diag> {
+/// A scenario file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenGuard {
+    /// The file.
+    pub path: PathBuf,
+    /// How many steps it has.
+    pub steps: usize,
+    /// How much was not well enough to be guarded; the file lists it.
+    pub left_out: usize,
+}
+
+/// Refuses a folder that has one of the files already: no file is overwritten.
+pub(super) fn free_to_write(folder: Option<&Path>) -> Result<(), Diag> {
     let there = folder.into_iter().flat_map(|folder| FILES.map(|name| folder.join(name)));
     match there.into_iter().find(|path| path.exists()) {
         None => Ok(()),
@@ -64,15 +73,14 @@ pub(super) fn room(folder: Option<&Path>) -> Result<(), Diag> {
     }
 }
 
-/// Writes what is well, and tells what was written.
-pub(super) fn write(seen: &Audited, run: &Run, folder: &Path) -> Result<String, Diag> {
+/// Writes what is well; `at` is when the audit began. Returns the files, none where nothing is well enough.
+pub(super) fn write_guards(seen: &Audited, at: &str, folder: &Path) -> Result<Vec<WrittenGuard>, Diag> {
     let unwritten = |path: &Path, error: &std::io::Error| {
         let diag = Diag::new("not-written", format!("{} could not be written: {error}", path.display()));
         diag.help("the audit itself is kept; `--write` another folder")
     };
-    let at = run.info.as_ref().map(|info| info.started.to_string()).unwrap_or_default();
-    let mut told = String::new();
-    for (name, guard) in FILES.into_iter().zip(guards(seen, &at)) {
+    let mut written = vec![];
+    for (name, guard) in FILES.into_iter().zip(guards(seen, at)) {
         if guard.steps.is_empty() {
             continue;
         }
@@ -82,18 +90,9 @@ pub(super) fn write(seen: &Audited, run: &Run, folder: &Path) -> Result<String, 
         let file = fs::OpenOptions::new().create_new(true).write(true).open(&path);
         file.and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|error| unwritten(&path, &error))?;
-        let left = if guard.left_out.is_empty() {
-            String::new()
-        } else {
-            format!(", {} left out", guard.left_out.len())
-        };
-        let steps = many(guard.steps.len(), "step");
-        told.extend(["written  ", &path.display().to_string(), "  ", &steps, &left, "\n"]);
+        written.push(WrittenGuard { path, steps: guard.steps.len(), left_out: guard.left_out.len() });
     }
-    if told.is_empty() {
-        return Ok("nothing is well enough to be guarded, so nothing was written\n\n".to_owned());
-    }
-    Ok(format!("{told}         proofmark run {} --env FILE\n\n", folder.display()))
+    Ok(written)
 }
 
 /// In the order of the files.
@@ -141,7 +140,7 @@ fn server(seen: &Audited) -> Steps {
 
 fn targets(seen: &Audited) -> Steps {
     let mut jobs: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    let targets = seen.targets.iter().flat_map(|record| list(&record.observation["targets"]));
+    let targets = seen.targets.iter().flat_map(|record| items(&record.observation["targets"]));
     for target in targets {
         let number = jobs.entry(target["job"].as_str().unwrap_or_default()).or_default();
         number.0 += 1;
@@ -176,7 +175,7 @@ struct Named<'a> {
 
 fn alerts(seen: &Audited) -> Steps {
     let mut groups: BTreeMap<&str, BTreeMap<&str, Named<'_>>> = BTreeMap::new();
-    let rules = seen.rules.iter().flat_map(|record| list(&record.observation["rules"]));
+    let rules = seen.rules.iter().flat_map(|record| items(&record.observation["rules"]));
     for rule in rules {
         let (group, name) =
             (rule["group"].as_str().unwrap_or_default(), rule["name"].as_str().unwrap_or_default());
@@ -253,9 +252,9 @@ fn routes(seen: &Audited) -> Steps {
         return (vec![], vec![]);
     }
     let (mut good, mut left) = (BTreeSet::new(), BTreeSet::new());
-    for alert in list(&seen["alerts"]) {
+    for alert in items(&seen["alerts"]) {
         let name = alert["name"].as_str().unwrap_or_default();
-        let sure = surely_told(seen, alert);
+        let sure = surely_notifies(seen, alert);
         if sure && quoted(name).is_some() {
             good.insert(name)
         } else {

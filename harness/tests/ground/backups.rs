@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test writes into its own store")]
 
-use crate::postgres::Postgres;
+use crate::ground::postgres::Postgres;
 use fixtures::Desk;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -3,11 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 
-#[path = "postgres.rs"]
-pub mod postgres;
-
-use crate::ground::{Look, look, with};
-use postgres::Postgres;
+use crate::ground::look::{Look, look, with};
+use crate::ground::postgres::Postgres;
 use proofmark::environment::{Connection, Dsn, Tls};
 use proofmark::model::Duration;
 use proofmark::redact::Redactor;

@@ -10,11 +10,9 @@ use std::fs;
 
 const BOTH: &str = "  - { id: backup, act: { backup: {} } }\n  - { id: drill, act: { restore-drill: { tier: T4, rto: 10m, rpo: 1h } } }\n";
 
-const AWKWARD: &str = include_str!("../../../fixtures/sql/awkward.sql");
-
 #[test]
 fn a_backup_is_made_and_restored_and_nothing_else_is_left() {
-    let server = server(AWKWARD);
+    let server = backups::awkward();
     let desk = desk(&server);
     desk.scenario("s", "", BOTH);
     let ended = desk.runs("change", 0);
@@ -70,7 +68,7 @@ fn a_whole_database_gets_back_what_the_backup_holds() {
 #[test]
 fn only_the_source_itself_is_written_in_place() {
     let (server, mut desk) = booked();
-    server.sql("postgres", "CREATE DATABASE other TEMPLATE app");
+    server.copy(&server.name("app"), "other");
     desk.set("DATABASE_URL", &server.url("other"));
     let before = server.sql("other", "SELECT count(*), sum(id) FROM bookings");
     let ended = desk.runs("destroy", 3);
@@ -97,7 +95,7 @@ fn a_restore_that_fails_in_place_leaves_the_tables_as_they_were() {
 #[test]
 fn what_came_back_is_held_against_the_live_database() {
     let server = server(&bookings(500, "'note ' || i"));
-    server.sql("postgres", "CREATE DATABASE drills");
+    server.create("drills");
     let mut desk = desk(&server);
     desk.set("DRILLS", &server.url("drills"));
     let text = fs::read_to_string(desk.path("environment.yaml")).unwrap();
@@ -175,13 +173,14 @@ fn each_operation_tells_what_it_does_in_a_file_of_its_own_and_in_the_shared_one(
 #[test]
 fn a_backup_that_fails_is_told_to_the_webhook_and_leaves_nothing() {
     let server = server("CREATE TABLE bookings (id int); INSERT INTO bookings VALUES (1)");
-    server.sql("app", "CREATE ROLE blind LOGIN PASSWORD 'blind-password'");
+    let blind = server.name("blind");
+    server.sql("app", &format!("CREATE ROLE {blind} LOGIN PASSWORD 'blind-password'"));
     let desk = desk(&server);
     let hook = Server::start().on("/hook", Answer::new(200, "text/plain", "ok"));
     let text = fs::read_to_string(desk.path("environment.yaml")).unwrap();
     desk.write("environment.yaml", format!("{text}  webhook: {{ url: '{}/hook' }}\n", hook.url()));
     let mut desk = desk;
-    desk.set("DATABASE_URL", &format!("postgresql://blind:blind-password@127.0.0.1:{}/app", server.port));
+    desk.set("DATABASE_URL", &server.url_as(&blind, "blind-password", "app"));
     desk.scenario("s", "", "  - { id: backup, act: { backup: { webhook: true, local: copies } } }\n");
     let ended = desk.runs("change", 1);
     assert!(ended.stdout.contains("permission denied"), "{}", ended.stdout);
@@ -222,7 +221,7 @@ const SRS: Extension = Extension(
 #[test]
 fn what_users_wrote_into_an_extensions_tables_is_backed_up_and_compared() {
     let server = Postgres::start_with(&[], Some(SRS));
-    server.sql("postgres", "CREATE DATABASE app");
+    server.create("app");
     server.sql("app", "CREATE EXTENSION proofmark_srs; CREATE TABLE users AS SELECT 1 AS id");
     server.sql(
         "app",

@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use crate::ground::database::awkward;
+use crate::ground::backups;
+use crate::ground::database::{awkward, awkward_with};
 use crate::ground::postgres::Postgres;
 use bytes::Bytes;
 use flate2::Compression;
@@ -17,7 +18,6 @@ use proofmark::clock::Clock;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::process::Command;
 
 /// What makes a counter stumble, on top of the awkward database.
 const TRAPS: &str = r"SET check_function_bodies = off;
@@ -37,17 +37,17 @@ SELECT lo_from_bytea(0, '\xdead'), lo_create(0), lo_from_bytea(0, convert_to(rep
 ";
 
 fn server() -> Postgres {
-    let server = awkward(&[]);
+    trapped(awkward())
+}
+
+fn trapped(server: Postgres) -> Postgres {
     server.sql("app", TRAPS);
     server
 }
 
-fn dump(server: &Postgres, program: &str, arguments: &[&str]) -> Vec<u8> {
-    let mut command = Command::new(program);
-    command.args(["-h", server.folder().to_str().unwrap(), "-p", &server.port.to_string(), "-U", "postgres"]);
-    let output = command.args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+/// A dump of `app` in this format.
+fn dump(server: &Postgres, format: &[&str]) -> Vec<u8> {
+    backups::dump(server, "pg_dump", &[format, &[&server.name("app")]].concat())
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -127,7 +127,7 @@ async fn every_format_holds_what_the_database_holds() {
         &["-Fp", "--rows-per-insert=7"],
     ];
     for format in formats {
-        let bytes = dump(&server, "pg_dump", &[format, &["app"]].concat());
+        let bytes = dump(&server, format);
         let what = format.join(" ");
         let plain = decoded(&bytes).await;
         same_contents(&plain, &tables, &sequences, &what);
@@ -136,7 +136,7 @@ async fn every_format_holds_what_the_database_holds() {
         assert_eq!(archive, !what.contains("-Fp"), "{what}");
         assert_eq!(plain.restored.is_some(), archive);
         if let [Format::Custom(header)] = &plain.formats[..] {
-            assert_eq!(header.database.as_deref(), Some("app"));
+            assert_eq!(header.database, Some(server.name("app")));
             assert!(header.dump_version.as_ref().unwrap().starts_with("15."));
         }
         let checked = plain.unproven.is_empty();
@@ -156,10 +156,10 @@ async fn every_format_holds_what_the_database_holds() {
 
 #[tokio::test]
 async fn several_databases_are_told_so() {
-    let server = server();
+    let server = trapped(awkward_with(&[]));
     server.sql("postgres", "CREATE DATABASE \"we ird'd\\b\"");
     let tables = counted(&server);
-    let all = dump(&server, "pg_dumpall", &[]);
+    let all = backups::dump(&server, "pg_dumpall", &[]);
     let found = decoded(&all).await;
     assert_eq!((&found.outcome, &found.formats[..]), (&Outcome::Sound, &[Format::Cluster][..]));
     let contents = found.contents.unwrap();
@@ -175,13 +175,13 @@ async fn several_databases_are_told_so() {
 #[tokio::test]
 async fn what_is_cut_short_is_broken() {
     let server = server();
-    let custom = dump(&server, "pg_dump", &["-Fc", "-Z1", "app"]);
-    let plain = dump(&server, "pg_dump", &["-Fp", "app"]);
-    let tar = dump(&server, "pg_dump", &["-Ft", "app"]);
+    let custom = dump(&server, &["-Fc", "-Z1"]);
+    let plain = dump(&server, &["-Fp"]);
+    let tar = dump(&server, &["-Ft"]);
     let samples = [
         ("custom", custom.clone(), 1),
         ("custom in gzip", gzip(&custom), 1),
-        ("uncompressed", dump(&server, "pg_dump", &["-Fc", "-Z0", "app"]), 1),
+        ("uncompressed", dump(&server, &["-Fc", "-Z0"]), 1),
         // Its end is two blocks of 512 bytes.
         ("tar", tar, 1),
         // It ends with two line breaks, which say nothing.
@@ -208,7 +208,7 @@ async fn what_is_cut_short_is_broken() {
 #[tokio::test]
 async fn a_dump_that_ends_inside_a_copy_says_where() {
     let server = server();
-    let plain = dump(&server, "pg_dump", &["-Fp", "app"]);
+    let plain = dump(&server, &["-Fp"]);
     let begin = find(&plain, b"COPY public.many (id, body, made) FROM stdin;\n");
     let at = begin + find(&plain[begin..], b"\n7000\t") + 4;
     for (bytes, what) in [(plain[..at].to_vec(), ""), (gzip(&plain[..at]), " in gzip")] {
@@ -221,7 +221,7 @@ async fn a_dump_that_ends_inside_a_copy_says_where() {
         );
     }
     for (format, place) in [("-Fc", "the data of public.many, after"), ("-Ft", "after")] {
-        let archive = dump(&server, "pg_dump", &[format, "-t", "many", "app"]);
+        let archive = dump(&server, &[format, "-t", "many"]);
         let cut = decoded(&archive[..archive.len() / 2]).await;
         let Outcome::Broken { why, .. } = &cut.outcome else { panic!("{:?}", cut.outcome) };
         assert!(why.contains(place), "{why}");
@@ -232,7 +232,7 @@ async fn a_dump_that_ends_inside_a_copy_says_where() {
 #[tokio::test]
 async fn a_flipped_bit_is_noticed_where_there_is_a_checksum() {
     let server = server();
-    let custom = dump(&server, "pg_dump", &["-Fc", "-Z1", "-t", "many", "app"]);
+    let custom = dump(&server, &["-Fc", "-Z1", "-t", "many"]);
     let whole = decoded(&custom).await;
     // Here the zlib stream begins; before it stands the list, in clear text, which has no checksum.
     let data = find(&custom, b"\x78\x01");
@@ -256,7 +256,7 @@ async fn a_flipped_bit_is_noticed_where_there_is_a_checksum() {
 async fn a_changed_digit_is_not_noticed_where_there_is_none() {
     let server = server();
     for format in [&["-Fc", "-Z0"][..], &["-Ft"], &["-Fp"]] {
-        let bytes = dump(&server, "pg_dump", &[format, &["app"]].concat());
+        let bytes = dump(&server, format);
         let whole = decoded(&bytes).await;
         let digit = find(&bytes, b"2026-02-16 00:07:00") + 18;
         let changed = decoded(&flip(&bytes, digit)).await;
@@ -272,9 +272,9 @@ async fn a_changed_digit_is_not_noticed_where_there_is_none() {
         assert!(matches!(decoded(&packed).await.outcome, Outcome::Broken { layer: 0, .. }));
     }
     // Nor what is behind the last data of an archive, which pg_restore does not read.
-    let custom = dump(&server, "pg_dump", &["-Fc", "app"]);
+    let custom = dump(&server, &["-Fc"]);
     assert_eq!(decoded(&[&*custom, b"garbage"].concat()).await.outcome, Outcome::Sound);
-    let tar = dump(&server, "pg_dump", &["-Ft", "app"]);
+    let tar = dump(&server, &["-Ft"]);
     assert!(matches!(decoded(&[&*tar, &[b'x'; 512]].concat()).await.outcome, Outcome::Broken { .. }));
 }
 

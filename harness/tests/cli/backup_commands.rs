@@ -3,16 +3,13 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use crate::ground::backups::{desk, server, stand_in};
+use crate::ground::backups::{awkward, desk, scratch, server, stand_in};
 use crate::ground::postgres::{POSTGRES_PASSWORD, Postgres};
 use fixtures::{Answer, Desk, Ended, Server};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-const AWKWARD: &str = include_str!("../../../fixtures/sql/awkward.sql");
 
 /// As it stands in a URL.
 const ENCODED: &str = "top%2Fsecret";
@@ -51,7 +48,7 @@ fn called(desk: &Desk, line: &str, code: i32) -> Ended {
 
 #[test]
 fn a_backup_is_made_listed_verified_and_drilled() {
-    let server = server(AWKWARD);
+    let server = awkward();
     let desk = desk(&server);
     let made = called(&desk, "backup create --env environment.yaml --allow change --local copies", 0);
     let name = desk.files("store").into_keys().find(|name| !name.contains(".json")).unwrap();
@@ -75,23 +72,26 @@ fn a_backup_is_made_listed_verified_and_drilled() {
         verified.stdout
     );
 
-    let before = server.sql("postgres", "SELECT count(*) FROM pg_database");
+    let own = format!("SELECT count(*) FROM pg_database WHERE datdba = '{}'::regrole", server.role());
+    let before = server.sql("postgres", &own);
     let drilled =
         called(&desk, "drill store --into env:DATABASE_URL --allow change --tier T4 --rto 10m --rpo 1h", 0);
     let first = drilled.stdout.lines().next().unwrap();
     assert!(first.starts_with("newest backup 2") && first.contains(", restores in "), "{first}");
     assert!(drilled.stdout.contains("does not prove:\n    owners"), "{}", drilled.stdout);
-    assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_database"), before);
+    assert_eq!(server.sql("postgres", &own), before);
 }
 
 #[test]
 fn a_dry_run_writes_nothing_and_needs_no_leave() {
-    let server = server(AWKWARD);
+    let server = awkward();
     let desk = desk(&server);
     let ended =
         called(&desk, "backup create --dry-run --name x/{db}_{date}_{time} --env environment.yaml", 3);
     assert!(
-        ended.stdout.starts_with("a dry run, nothing was written; it would be x/app_2"),
+        ended
+            .stdout
+            .starts_with(&format!("a dry run, nothing was written; it would be x/{}_2", server.name("app"))),
         "{}",
         ended.stdout
     );
@@ -101,10 +101,8 @@ fn a_dry_run_writes_nothing_and_needs_no_leave() {
 
 #[test]
 fn ten_thousand_backups_are_listed_at_once() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE TABLE bookings (id int)");
+    let server = server("CREATE TABLE bookings (id int)");
     let mut desk = desk(&server);
-    desk.set("DATABASE_URL", &server.url("postgres"));
     called(&desk, "backup create --name {date}_{time} --env environment.yaml --allow change", 0);
     for (name, bytes) in desk.files("store") {
         let (_, ending) = name.split_once('.').unwrap();
@@ -112,13 +110,11 @@ fn ten_thousand_backups_are_listed_at_once() {
             desk.write(&format!("store/{:02}/{number}.{ending}", number % 30), &bytes);
         }
     }
-    let start = Instant::now();
+    // Optimised it is under two seconds; this build is not. Its machine has other work, so the processor's time counts.
+    desk.limit("ulimit -t 10");
     let ended = desk.call(&["backup", "list", "--env", "environment.yaml"]);
-    let took = start.elapsed();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains("\n10000 backups, "), "{}", &ended.stdout[ended.stdout.len() - 2000..]);
-    // Optimised it is under two; this build is not, and its machine has other work.
-    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]
@@ -161,7 +157,7 @@ fn theirs(desk: &Desk) -> &'static str {
 
 #[test]
 fn a_password_on_the_command_line_is_taken_with_a_word_about_it() {
-    let server = server(AWKWARD);
+    let server = awkward();
     let desk = desk(&server);
     called(&desk, "backup create --env environment.yaml --allow change", 0);
     let ended = called(&desk, &format!("drill store --into {} --allow change", server.url("app")), 0);
@@ -172,19 +168,16 @@ fn a_password_on_the_command_line_is_taken_with_a_word_about_it() {
 
 #[test]
 fn what_a_drill_left_is_put_back_without_an_environment() {
-    let server = server(AWKWARD);
+    let server = awkward();
     let mut desk = desk(&server);
     called(&desk, "backup create --env environment.yaml --allow change", 0);
     desk.set("HELD", &server.url("app"));
     let drilling = desk.start(&["drill", "store", "--into", "env:HELD", "--allow", "change"]);
-    let scratch = "SELECT count(*) FROM pg_database WHERE datname LIKE 'proofmark%'";
-    fixtures::until("the scratch database is there", || {
-        (server.sql("postgres", scratch) == "1").then_some(())
-    });
+    fixtures::until("the scratch database is there", || (scratch(&server) == "1").then_some(()));
     drilling.kill();
     let ended = desk.call(&["recover"]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert_eq!(server.sql("postgres", scratch), "0");
+    assert_eq!(scratch(&server), "0");
     desk.tells_none_of(&[POSTGRES_PASSWORD, ENCODED]);
 }
 
@@ -294,7 +287,7 @@ fn every_failure_of_a_backup_is_told_to_the_webhook_once() {
 
 #[test]
 fn events_go_where_the_variable_says() {
-    let server = server(AWKWARD);
+    let server = awkward();
     let mut desk = desk(&server);
     desk.set("BACKUP_EVENTS_LOG", "logs/events.jsonl");
     called(&desk, "backup create --env environment.yaml --allow change", 0);
@@ -310,12 +303,9 @@ fn events_go_where_the_variable_says() {
 
 #[test]
 fn a_restore_asks_for_the_databases_name() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql(
-        "app",
-        "CREATE TABLE bookings (id serial, t text); INSERT INTO bookings (t) VALUES ('a'), ('b')",
-    );
+    let app = "CREATE TABLE bookings (id serial, t text); INSERT INTO bookings (t) VALUES ('a'), ('b')";
+    let server = server(app);
+    let name = server.name("app");
     let desk = desk(&server);
     called(&desk, "backup create --env environment.yaml --allow change", 0);
     fs::remove_dir_all(desk.path("evidence")).unwrap();
@@ -328,11 +318,11 @@ fn a_restore_asks_for_the_databases_name() {
     assert!(ended.stderr.contains("--allow destroy"), "{}", ended.stderr);
     assert_eq!(count(), "0");
     for (more, says) in [("--table bookings", "empties tables of"), ("", "in the place of")] {
-        for (word, code, rows) in [("application", 2, "0"), ("app", 0, "2")] {
+        for (word, code, rows) in [("application", 2, "0"), (&name, 0, "2")] {
             server.sql("app", "DELETE FROM bookings");
             let ended = typed(&desk, &server, &format!("{restore} destroy {more}"), word);
             assert_eq!((ended.0, count().as_str()), (Some(code), rows), "{}", ended.1);
-            assert!(ended.1.contains(&format!("{says} the database `app` on 127.0.0.1")), "{}", ended.1);
+            assert!(ended.1.contains(&format!("{says} the database `{name}` on 127.0.0.1")), "{}", ended.1);
         }
     }
     // The database was made again, and may be once more; of its tables the old backup is not sure any more.
@@ -347,9 +337,7 @@ fn a_restore_asks_for_the_databases_name() {
 
 #[test]
 fn what_no_rule_keeps_is_pruned() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", "CREATE TABLE bookings AS SELECT 1 AS id");
+    let server = server("CREATE TABLE bookings AS SELECT 1 AS id");
     let mut desk = desk(&server);
     for _ in 0..3 {
         called(&desk, "backup create --env environment.yaml --allow change", 0);
@@ -374,9 +362,7 @@ fn what_no_rule_keeps_is_pruned() {
 
 #[test]
 fn old_backups_go_once_a_new_one_was_made() {
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", "CREATE TABLE bookings AS SELECT 1 AS id");
+    let server = server("CREATE TABLE bookings AS SELECT 1 AS id");
     let mut desk = desk(&server);
     let create = "backup create --env environment.yaml --local copies --allow";
     let counts = |desk: &Desk| (desk.files("store").len(), desk.files("copies").len());
@@ -426,7 +412,7 @@ fn old_backups_go_once_a_new_one_was_made() {
 
 #[test]
 fn a_terminal_shows_how_far_it_has_come_and_that_all_is_put_back_in_one_line() {
-    let server = server(AWKWARD);
+    let server = awkward();
     let mut desk = desk(&server);
     // Half of the dump comes, and the rest when we say so.
     stand_in(

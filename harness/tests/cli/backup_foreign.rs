@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use crate::ground::backups::{DRILL, desk, dump, made_a_database, open, scratch, server, store};
+use crate::ground::backups::{DRILL, desk, dump, made_a_database, open, scratch, server, server_with, store};
 use crate::ground::postgres::{POSTGRES_PASSWORD, Postgres};
 use fixtures::Desk;
 use flate2::Compression;
@@ -45,7 +45,7 @@ fn drilled(desk: &Desk, name: &str, bytes: &[u8], code: i32) -> String {
 }
 
 fn plain(server: &Postgres, more: &[&str]) -> String {
-    String::from_utf8(dump(server, "pg_dump", &[&["-d", "app"], more].concat())).unwrap()
+    String::from_utf8(dump(server, "pg_dump", &[&["-d", &server.name("app")], more].concat())).unwrap()
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn every_format_is_drilled_whatever_it_is_called() {
     let server = server(BOOKINGS);
     let desk = desk(&server);
     let sql = plain(&server, &[]);
-    let of = |format: &str| dump(&server, "pg_dump", &["-d", "app", format]);
+    let of = |format: &str| dump(&server, "pg_dump", &["-d", &server.name("app"), format]);
     let all = [
         ("app.sql", sql.clone().into_bytes()),
         ("app.dump", unfenced(&sql).into_bytes()),
@@ -75,8 +75,9 @@ fn every_format_is_drilled_whatever_it_is_called() {
 
 #[test]
 fn what_is_cut_or_does_not_fit_here_is_said_before_a_database_is_made() {
-    let server = server(BOOKINGS);
-    server.sql("postgres", "CREATE DATABASE other");
+    // Its dump of the whole server is of this test's databases only.
+    let server = server_with(&[], BOOKINGS);
+    server.create("other");
     server.sql("other", "CREATE TABLE more AS SELECT 1 AS id");
     let desk = desk(&server);
     let sql = plain(&server, &[]);
@@ -126,8 +127,8 @@ fn what_does_more_than_fill_one_database_is_refused_and_not_run() {
         format!("SELECT 1 \\g |touch {ran_name}"),
         format!("\\i {ran_name}"),
         format!("\\unrestrict k \\! touch {ran_name}"),
-        "\\connect app".to_owned(),
-        "DROP DATABASE IF EXISTS app;".to_owned(),
+        format!("\\connect {}", server.name("app")),
+        format!("DROP DATABASE IF EXISTS {};", server.name("app")),
         "CREATE DATABASE more;".to_owned(),
         "ALTER ROLE postgres SUPERUSER;".to_owned(),
         "ALTER SYSTEM SET work_mem = '64kB';".to_owned(),

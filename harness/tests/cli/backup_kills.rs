@@ -12,7 +12,7 @@
     reason = "a test waits for a moment to kill at, and tells how far it is"
 )]
 
-use crate::ground::backups::{BACKUP, DRILL, bookings, desk, scratch, server};
+use crate::ground::backups::{BACKUP, DRILL, bookings, desk, scratch, server_with};
 use crate::ground::postgres::Postgres;
 use fixtures::{Desk, until};
 use serde_json::Value;
@@ -74,7 +74,7 @@ fn only_whole(desk: &Desk, folder: &str, point: &str) {
 }
 
 fn backup_and_drill(moments: u32) {
-    let server = server(&bookings(20_000, "repeat(md5(i::text), 20)"));
+    let server = server_with(&[], &bookings(20_000, "repeat(md5(i::text), 20)"));
     let desk = desk(&server);
     desk.scenario("s", "", BOTH);
     killed(&desk, &server, "change", moments, |point| {
@@ -85,7 +85,7 @@ fn backup_and_drill(moments: u32) {
 }
 
 fn in_place(moments: u32) {
-    let server = server(&bookings(20_000, "repeat(md5(i::text), 20)"));
+    let server = server_with(&[], &bookings(20_000, "repeat(md5(i::text), 20)"));
     let desk = desk(&server);
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);
@@ -111,7 +111,7 @@ fn in_place(moments: u32) {
 /// A server goes on with what a program asked for that is dead by then.
 #[test]
 fn a_database_that_is_still_being_made_is_not_left() {
-    let server = server(&bookings(20_000, "repeat(md5(i::text), 20)"));
+    let server = server_with(&[], &bookings(20_000, "repeat(md5(i::text), 20)"));
     let desk = desk(&server);
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);

@@ -92,7 +92,7 @@ fn looked(desk: &Desk, files: &Files, what: &str, code: i32) -> [String; 3] {
 #[test]
 fn bytes_that_are_not_those_that_were_written_are_noticed_before_a_database_is_made() {
     let server = server(APP);
-    server.sql("postgres", "CREATE DATABASE other");
+    server.create("other");
     server.sql("other", OTHER);
     let mut desk = desk(&server);
     let good = backed_up(&desk);
@@ -275,10 +275,10 @@ fn what_comes_back_otherwise_is_named() {
     let desk = desk(&server);
     let good = backed_up(&desk);
     for (change, finding, words) in OTHERWISE {
-        server.sql("postgres", "CREATE DATABASE changed TEMPLATE app");
+        server.copy(&server.name("app"), "changed");
         server.sql("changed", change);
-        let bytes = dump(&server, "pg_dump", &["-d", "changed", "-Fc", "-Z1"]);
-        server.sql("postgres", "DROP DATABASE changed");
+        let bytes = dump(&server, "pg_dump", &["-d", &server.name("changed"), "-Fc", "-Z1"]);
+        server.sql("postgres", &format!("DROP DATABASE {}", server.name("changed")));
         store(&desk, &under(&good, bytes));
         desk.scenario("s", "", DRILL);
         desk.runs("change", 1);
@@ -295,7 +295,7 @@ fn a_changed_digit_is_noticed_where_only_the_content_tells() {
     let server = server(APP);
     let desk = desk(&server);
     let good = backed_up(&desk);
-    let whole = dump(&server, "pg_dump", &["-d", "app", "-Fc", "-Z0"]);
+    let whole = dump(&server, "pg_dump", &["-d", &server.name("app"), "-Fc", "-Z0"]);
     assert_eq!(looked(&desk, &under(&good, whole.clone()), "uncompressed", 0), ["", "", ""]);
     let at = whole.windows(13).position(|some| some == b"\tnote 321\t321").unwrap() + 12;
     let mut bytes = whole;

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use crate::ground::database::{self, awkward, cx};
+use crate::ground::database::{self, awkward, awkward_with, cx};
 use crate::ground::postgres::Postgres;
 use proofmark::backup::compare::{Comparison, Depth, compare};
 use proofmark::clients::Log;
@@ -26,17 +26,18 @@ async fn picture(server: &Postgres, database: &str) -> Picture {
 
 /// Dumps `app` at this snapshot and restores it into a new database, by PostgreSQL's own programs.
 fn copy(server: &Postgres, snapshot: &str, into: &str) {
-    server.sql("postgres", &format!("CREATE DATABASE {into} TEMPLATE template0"));
-    let file = server.folder().join(into);
+    server.create(into);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(into);
     let cx = cx(&server.url("app"));
     let run = |program: &str, database: &str, args: &[&str]| {
-        let way = libpq(cx.wire("postgres").unwrap(), Some(database)).unwrap();
+        let way = libpq(cx.wire("postgres").unwrap(), Some(&server.name(database))).unwrap();
         let output = Command::new(program).args(args).envs(way.variables.clone()).output().unwrap();
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     };
     let file = file.to_str().unwrap();
     run("pg_dump", "app", &["-Fc", "-Z1", "--snapshot", snapshot, "-f", file]);
-    run("pg_restore", into, &["--exit-on-error", "-d", into, file]);
+    run("pg_restore", into, &["--exit-on-error", "-d", &server.name(into), file]);
 }
 
 fn differences(seen: &Comparison) -> Vec<String> {
@@ -57,7 +58,7 @@ fn differences(seen: &Comparison) -> Vec<String> {
 
 #[tokio::test]
 async fn whoever_listens_hears_of_every_table() {
-    let server = awkward(&[]);
+    let server = awkward();
     let (heard, mut cx) = (Arc::new(Mutex::new(vec![])), cx(&server.url("app")));
     let by = Arc::clone(&heard);
     cx.log = Log::heard(move |far| by.lock().unwrap().extend(far.tables));
@@ -68,7 +69,7 @@ async fn whoever_listens_hears_of_every_table() {
 
 #[tokio::test]
 async fn a_dump_at_the_snapshot_comes_back_the_same_while_others_write() {
-    let server = awkward(&[]);
+    let server = awkward();
     server.sql("app", LARGE_OBJECTS);
     let cx = cx(&server.url("app"));
     let mut snapshot = Snapshot::take(cx.wire("postgres").unwrap()).await.unwrap();
@@ -78,7 +79,7 @@ async fn a_dump_at_the_snapshot_comes_back_the_same_while_others_write() {
     let picture_there = snapshot.picture().await.unwrap();
     copy(&server, &snapshot.id, "again");
     assert_eq!(snapshot.source.major, 15);
-    assert_eq!(snapshot.source.database, "app");
+    assert_eq!(snapshot.source.database, server.name("app"));
     snapshot.close().await.unwrap();
     let here = picture(&server, "again").await;
     let seen = compare(&picture_there, &here, Depth::Contents { hashes: true });
@@ -90,7 +91,7 @@ async fn a_dump_at_the_snapshot_comes_back_the_same_while_others_write() {
 
 #[tokio::test]
 async fn each_change_is_seen_where_it_was_made_and_nowhere_else() {
-    let server = awkward(&[]);
+    let server = awkward();
     server.sql("app", LARGE_OBJECTS);
     let before = picture(&server, "app").await;
     assert_eq!(before, picture(&server, "app").await, "nothing changed");
@@ -135,7 +136,7 @@ async fn each_change_is_seen_where_it_was_made_and_nowhere_else() {
 
 #[tokio::test]
 async fn a_value_that_only_looks_like_another_is_another() {
-    let server = awkward(&[]);
+    let server = awkward();
     server.sql("app", "CREATE TYPE pair AS (a int, b int)");
     server.sql("app", "CREATE TYPE loud AS ENUM ('x', 'X')");
     server.sql(
@@ -181,7 +182,7 @@ async fn a_value_that_only_looks_like_another_is_another() {
 
 #[tokio::test]
 async fn a_table_of_all_columns_that_there_can_be_and_one_of_none_are_hashed() {
-    let server = awkward(&[]);
+    let server = awkward();
     let columns: Vec<String> = (0..1600).map(|at| format!("\"c \"\" {at}\" int2")).collect();
     server.sql("app", &format!("CREATE TABLE wide ({})", columns.join(", ")));
     server
@@ -197,7 +198,8 @@ async fn a_table_of_all_columns_that_there_can_be_and_one_of_none_are_hashed() {
 
 #[tokio::test]
 async fn rows_that_the_role_may_not_see_are_an_error_and_no_smaller_number() {
-    let server = awkward(&[]);
+    // What a role may do is the whole server's.
+    let server = awkward_with(&[]);
     let cx = database::as_role(&server, "reader");
     // It may not even lock every table.
     let error = Snapshot::take(cx.wire("postgres").unwrap()).await.map(drop).unwrap_err().to_string();
@@ -211,7 +213,7 @@ async fn rows_that_the_role_may_not_see_are_an_error_and_no_smaller_number() {
 
 #[tokio::test]
 async fn a_table_cannot_be_emptied_while_the_moment_is_held() {
-    let server = awkward(&[]);
+    let server = awkward();
     let cx = cx(&server.url("app"));
     let mut snapshot = Snapshot::take(cx.wire("postgres").unwrap()).await.unwrap();
     let there = snapshot.picture().await.unwrap();

@@ -1,7 +1,9 @@
 //! What keeps a backup from being made, or from being restored here, through whole runs: a role that does not see all, a
 //! table that is emptied meanwhile, a pg_dump that fails or lies, servers of another version, and poolers.
 
-use crate::ground::backups::{BACKUP, DRILL, desk, made_a_database, open, scratch, server, stand_in};
+use crate::ground::backups::{
+    BACKUP, DRILL, desk, made_a_database, open, scratch, server, server_with, stand_in,
+};
 use crate::ground::between::{Trick, between};
 use crate::ground::hook::{hooked, told};
 use crate::ground::postgres::POSTGRES_PASSWORD;
@@ -28,16 +30,16 @@ fn fails(desk: &Desk, words: &str) {
 #[test]
 fn a_role_that_does_not_see_all_makes_no_backup() {
     let server = server(APP);
-    for role in ["blind", "partly"] {
+    let (blind, partly) = (server.name("blind"), server.name("partly"));
+    for (role, sees) in [(&blind, "users"), (&partly, "ALL TABLES IN SCHEMA public")] {
         server.sql("app", &format!("CREATE ROLE {role} LOGIN PASSWORD 'login-password'"));
+        server.sql("app", &format!("GRANT SELECT ON {sees} TO {role}"));
     }
-    server
-        .sql("app", "GRANT SELECT ON users TO blind; GRANT SELECT ON ALL TABLES IN SCHEMA public TO partly");
     let mut desk = desk(&server);
-    let url = |role: &str| format!("postgresql://{role}:login-password@127.0.0.1:{}/app", server.port);
-    desk.set("DATABASE_URL", &url("blind"));
+    let url = |role: &str| server.url_as(role, "login-password", "app");
+    desk.set("DATABASE_URL", &url(&blind));
     fails(&desk, "permission denied for table bookings");
-    desk.set("DATABASE_URL", &url("partly"));
+    desk.set("DATABASE_URL", &url(&partly));
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);
     fs::remove_dir_all(desk.path("store")).unwrap();
@@ -47,7 +49,7 @@ fn a_role_that_does_not_see_all_makes_no_backup() {
         "CREATE POLICY few ON bookings USING (id < 10); ALTER TABLE bookings ENABLE ROW LEVEL SECURITY",
     );
     fails(&desk, "row-level security");
-    desk.set("DATABASE_URL", &url("partly").replace("login-password", "no-password-of-it"));
+    desk.set("DATABASE_URL", &url(&partly).replace("login-password", "no-password-of-it"));
     desk.scenario("s", "", BACKUP);
     let ended = desk.run(&["--allow", "change"]);
     assert!(ended.code != Some(0) && desk.files("store").is_empty(), "{ended:#?}");
@@ -83,7 +85,8 @@ fn a_table_cannot_be_emptied_while_it_is_dumped_and_what_is_written_meanwhile_is
 
 #[test]
 fn a_pg_dump_that_fails_or_leaves_something_out_makes_no_backup() {
-    let server = server(APP);
+    // All sessions of the server are ended here.
+    let server = server_with(&[], APP);
     let mut desk = desk(&server);
     let all = [
         ("real \"$@\" | head -c 3000; echo 'it broke' >&2; exit 1", "pg_dump ended with 1: it broke"),
@@ -160,7 +163,7 @@ fn a_pooler_that_knows_one_database_is_no_target() {
     let mut desk = desk(&server);
     desk.scenario("s", "", BACKUP);
     desk.runs("change", 0);
-    let port = between(server.port, &Trick::OneDatabase("app"));
+    let port = between(server.port, &Trick::OneDatabase(server.name("app")));
     let direct = server.port.to_string();
     desk.set(
         "DATABASE_URL",

@@ -8,6 +8,7 @@ mod ground {
     pub mod database;
     pub mod gate;
     pub mod hook;
+    pub mod lasting;
     pub mod look;
     pub mod objects;
     pub mod postgres;

@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use crate::ground::database::{as_role, awkward, cx, gone, query, reach, tables};
+use crate::ground::database::{as_role, awkward, awkward_with, cx, gone, query, reach, tables};
 use crate::ground::look::{Look, look};
 use proofmark::environment::Tls;
 use proofmark::model::{Duration, Verdict};
@@ -15,7 +15,7 @@ use std::time::{Duration as Std, Instant};
 
 #[tokio::test]
 async fn every_type_is_shown_whatever_the_database_is_set_to() {
-    let server = awkward(&[]);
+    let server = awkward();
     let cx = cx(&server.url("app"));
     let seen = query(&cx, "SELECT * FROM alltypes ORDER BY id").await.unwrap();
     assert_eq!(seen.verdict, Verdict::Passed);
@@ -65,15 +65,18 @@ async fn every_type_is_shown_whatever_the_database_is_set_to() {
     let shown = query(&cx, "SHOW server_version").await.unwrap().seen;
     let version = shown["database"]["version"].as_str().unwrap();
     assert!(shown["rows"][0]["server_version"].as_str().unwrap().starts_with(version), "{shown}");
-    assert_eq!((&shown["database"]["name"], &shown["database"]["role"]), (&json!("app"), &json!("postgres")));
+    assert_eq!(
+        (&shown["database"]["name"], &shown["database"]["role"]),
+        (&json!(server.name("app")), &json!(server.role()))
+    );
     assert_eq!(shown["database"]["tls"], "TLSv1.3", "prefer takes what the server offers");
 }
 
 #[tokio::test]
 async fn nothing_can_be_written_whatever_the_statement_tries() {
-    let server = awkward(&[]);
+    let server = awkward();
     let cx = cx(&server.url("app"));
-    let proof = server.folder().join("written");
+    let proof = server.folder().join(server.name("written"));
     let program = format!("COPY (SELECT 1) TO PROGRAM 'touch {}'", proof.display());
     for (sql, word) in [
         ("INSERT INTO ledger VALUES (9) RETURNING id", "read-only"),
@@ -116,7 +119,7 @@ async fn nothing_can_be_written_whatever_the_statement_tries() {
 
 #[tokio::test]
 async fn no_row_fails_and_too_many_are_an_error() {
-    let server = awkward(&[]);
+    let server = awkward();
     let cx = cx(&server.url("app"));
     let none = query(&cx, "SELECT 1 AS one WHERE false").await.unwrap();
     assert_eq!((none.verdict, &none.seen["columns"]), (Verdict::Failed, &json!(["one"])));
@@ -133,7 +136,7 @@ async fn no_row_fails_and_too_many_are_an_error() {
 
 #[tokio::test]
 async fn a_look_that_is_given_up_is_cancelled_on_the_server_too() {
-    let server = awkward(&[]);
+    let server = awkward();
     let sleep = json!({"postgres-query": {"sql": "SELECT pg_sleep(600)"}});
     for timeout in [Duration::secs(600), Duration::secs(1)] {
         let cx = reach(&server.url("app"), Tls::default(), timeout);
@@ -162,7 +165,7 @@ async fn a_look_that_is_given_up_is_cancelled_on_the_server_too() {
 
 #[tokio::test]
 async fn row_level_security_never_makes_a_smaller_number() {
-    let server = awkward(&[]);
+    let server = awkward();
     let reader = as_role(&server, "reader");
     // What a naive count shows this role.
     let naive = "SET ROLE reader; SELECT count(*) FROM rls";
@@ -197,7 +200,7 @@ fn counts(look: &Look) -> Vec<(String, u64)> {
 
 #[tokio::test]
 async fn every_table_is_counted_once_and_exactly() {
-    let mut server = awkward(&[("autovacuum", "off")]);
+    let mut server = awkward_with(&[("autovacuum", "off")]);
     let cx = cx(&server.url("app"));
     let expected: Vec<(String, u64)> = [
         ("copy.floats", 0),
@@ -237,7 +240,7 @@ async fn every_table_is_counted_once_and_exactly() {
 
 #[tokio::test]
 async fn names_find_their_table_or_fail() {
-    let server = awkward(&[]);
+    let server = awkward();
     let cx = cx(&server.url("app"));
     for (settings, verdict, rows) in [
         (json!({"tables": ["part_rest", "part_2024"]}), Verdict::Passed, vec![365, 535]),
@@ -265,7 +268,7 @@ async fn names_find_their_table_or_fail() {
     }
     let unfilled = tables(&cx, json!({"tables": ["mv_nodata"]})).await.unwrap_err();
     assert!(unfilled.message.contains("has not been populated"), "{unfilled}");
-    server.sql("postgres", "CREATE DATABASE bare");
+    server.create("bare");
     let none = tables(&self::cx(&server.url("bare")), json!({})).await.unwrap();
     assert_eq!((none.verdict, &none.seen["tables"]), (Verdict::Failed, &json!([])));
     for wrong in [json!({"tables": []}), json!({"tables": ["a", "a"]}), json!({"schema": "pg_catalog"})] {
@@ -277,7 +280,7 @@ async fn names_find_their_table_or_fail() {
 
 #[tokio::test]
 async fn all_counts_are_of_one_moment() {
-    let server = awkward(&[]);
+    let server = awkward();
     server.sql(
         "app",
         "CREATE TABLE a (id int); CREATE TABLE b (id int); INSERT INTO a SELECT generate_series(1, 1000)",
@@ -307,7 +310,7 @@ async fn all_counts_are_of_one_moment() {
 
 #[tokio::test]
 async fn a_table_that_is_emptied_or_locked_meanwhile_is_no_empty_table() {
-    let server = awkward(&[]);
+    let server = awkward();
     // Someone who is about to truncate holds the lock: waiting has an end, and the answer is not zero.
     let mut other = server.psql("app").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = other.stdin.take().unwrap();

@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test writes its own input")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use crate::ground::database::{awkward, cx, query, reach};
+use crate::ground::database::{awkward, awkward_with, cx, query, reach};
 use crate::ground::look::look;
 use crate::ground::postgres::{POSTGRES_PASSWORD, Postgres};
 use proofmark::environment::Tls;
@@ -119,7 +119,7 @@ async fn a_server_without_tls_is_said_so() {
 
 #[tokio::test]
 async fn errors_say_where_and_how_to_mend_it_and_never_the_password() {
-    let mut server = awkward(&[]);
+    let mut server = awkward_with(&[]);
     let port = server.port;
     let at = |login: &str, database: &str| format!("postgresql://{login}@127.0.0.1:{port}/{database}");
     for (url, sql, word, transient) in [
@@ -167,7 +167,7 @@ async fn errors_say_where_and_how_to_mend_it_and_never_the_password() {
 
 #[tokio::test]
 async fn a_server_that_dies_in_the_middle_is_an_error() {
-    let mut server = awkward(&[]);
+    let mut server = awkward_with(&[]);
     let cx = cx(&server.url("app"));
     let asked = tokio::spawn(async move { query(&cx, "SELECT pg_sleep(600)").await });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
@@ -212,7 +212,8 @@ fn kept(folder: &Path, told: Vec<u8>) -> Vec<(String, String)> {
 
 #[test]
 fn a_whole_run_by_the_variables_of_the_plans_keeps_no_password() {
-    let server = awkward(&[]);
+    let server = awkward();
+    let (role, name) = (server.role(), server.name("app"));
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("env.yaml", "proofmark: v1\nconnections:\n  postgres: { url: { env: DATABASE_URL } }\n");
@@ -224,7 +225,7 @@ fn a_whole_run_by_the_variables_of_the_plans_keeps_no_password() {
     );
     let asyncpg = server.url("app").replace("postgresql:", "postgresql+asyncpg:") + "?ssl=require";
     let words = format!(
-        "host=127.0.0.1 port={} user=postgres dbname=app password='{POSTGRES_PASSWORD}'",
+        "host=127.0.0.1 port={} user={role} dbname={name} password='{POSTGRES_PASSWORD}'",
         server.port
     );
     let port = server.port.to_string();
@@ -234,9 +235,9 @@ fn a_whole_run_by_the_variables_of_the_plans_keeps_no_password() {
         vec![
             ("POSTGRES_HOST", "127.0.0.1"),
             ("POSTGRES_PORT", &port),
-            ("POSTGRES_USER", "postgres"),
+            ("POSTGRES_USER", &role),
             ("POSTGRES_PASSWORD", POSTGRES_PASSWORD),
-            ("POSTGRES_DB", "app"),
+            ("POSTGRES_DB", &name),
         ],
     ] {
         let run = assert_cmd::Command::cargo_bin("proofmark")

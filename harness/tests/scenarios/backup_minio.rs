@@ -6,7 +6,7 @@
 
 use crate::ground::backups::{BACKUP, DRILL, server, stand_in};
 use crate::ground::hook::{hooked, told};
-use crate::ground::minio::{LOGIN, Minio, missing};
+use crate::ground::minio::{LOGIN, Minio, missing, shared};
 use crate::ground::postgres::{POSTGRES_PASSWORD, Postgres};
 use crate::ground::proxy::{Proxy, Trick};
 use crate::trial;
@@ -55,13 +55,13 @@ fn no_secret(desk: &Desk) {
 
 fn refuses() {
     let runtime = Runtime::new().unwrap();
-    let minio = runtime.block_on(Minio::start());
+    let minio = shared();
     let server = server(APP);
-    runtime.block_on(minio.put("/store", ""));
+    runtime.block_on(minio.put("/refuses", ""));
     for (place, secret, words) in
-        [("store/a", "another-secret-key", "secret"), ("nothere/a", LOGIN.1, "bucket")]
+        [("refuses/a", "another-secret-key", "secret"), ("nothere/a", LOGIN.1, "bucket")]
     {
-        let desk = desk(&server, &minio, place, secret);
+        let desk = desk(&server, minio, place, secret);
         let hook = hooked(&desk);
         let ended = desk.run(&["--allow", "change"]);
         assert_eq!(ended.code, Some(1), "{ended:#?}");
@@ -69,9 +69,9 @@ fn refuses() {
         let message = told(&hook, &desk, &SECRETS);
         assert!(message.contains(words) && desk.files("copies").is_empty(), "{message}");
     }
-    let list = runtime.block_on(minio.ask("/store?list-type=2"));
+    let list = runtime.block_on(minio.ask("/refuses?list-type=2"));
     assert!(list.contains("<KeyCount>0</KeyCount>"), "{list}");
-    let desk = desk(&server, &minio, "store/a", LOGIN.1);
+    let desk = desk(&server, minio, "refuses/a", LOGIN.1);
     desk.runs("change", 0);
     desk.scenario("s", "", DRILL);
     desk.runs("change", 0);
@@ -110,15 +110,15 @@ fn dies() {
 
 fn cut_short() {
     let runtime = Runtime::new().unwrap();
-    let minio = runtime.block_on(Minio::start());
+    let minio = shared();
     let proxy = runtime.block_on(Proxy::start(&minio.url));
     let server = server(APP);
-    runtime.block_on(minio.put("/store", ""));
-    let listed = || runtime.block_on(minio.ask("/store?list-type=2"));
-    let desk = desk(&server, &minio, "store/a", LOGIN.1);
+    runtime.block_on(minio.put("/cut-short", ""));
+    let listed = || runtime.block_on(minio.ask("/cut-short?list-type=2"));
+    let desk = desk(&server, minio, "cut-short/a", LOGIN.1);
     let environment = std::fs::read_to_string(desk.path("environment.yaml")).unwrap();
     desk.write("environment.yaml", environment.replace(&minio.url, &proxy.url));
-    proxy.play("PUT /store/a/*.manifest.json", Trick::CutRequest(500));
+    proxy.play("PUT /cut-short/a/*.manifest.json", Trick::CutRequest(500));
     let hook = hooked(&desk);
     let ended = desk.run(&["--allow", "change"]);
     assert_eq!(ended.code, Some(1), "{ended:#?}");
@@ -128,7 +128,7 @@ fn cut_short() {
     assert!(listed().contains("<KeyCount>0</KeyCount>"), "{}", listed());
     assert_eq!(proxy.forget(), 1, "it was played, and stays until it is forgotten");
     // The answer alone is lost: what stands there is ours, and the backup is made.
-    proxy.play("PUT /store/a/*.manifest.json", Trick::LoseAnswer);
+    proxy.play("PUT /cut-short/a/*.manifest.json", Trick::LoseAnswer);
     desk.runs("change", 0);
     assert!(listed().contains("<KeyCount>2</KeyCount>") && proxy.left() == 0, "{}", listed());
     no_secret(&desk);

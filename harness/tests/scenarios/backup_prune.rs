@@ -4,9 +4,9 @@
 #![expect(clippy::disallowed_methods, reason = "a test writes its own input and sets its times")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+use crate::ground::backups;
 use crate::ground::minio::{LOGIN, Minio, missing, shared};
 use crate::ground::objects::{leave, open};
-use crate::ground::postgres::Postgres;
 use crate::ground::store::{self, ACCESS, SECRET, bucket};
 use crate::trial;
 use base64::Engine as _;
@@ -67,9 +67,9 @@ pub fn trials() -> Vec<Trial> {
 fn stock() -> &'static (Vec<u8>, Vec<u8>) {
     static STOCK: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
     STOCK.get_or_init(|| {
-        let server = Postgres::start(&[]);
-        server.sql("postgres", "CREATE DATABASE app");
-        server.sql("app", "CREATE TABLE wines AS SELECT i, 'wine ' || i AS name FROM generate_series(1, 500) i");
+        let server = backups::server(
+            "CREATE TABLE wines AS SELECT i, 'wine ' || i AS name FROM generate_series(1, 500) i",
+        );
         let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
         desk.set("DATABASE_URL", &server.url("app"));
         fs::create_dir_all(desk.path("store")).unwrap();

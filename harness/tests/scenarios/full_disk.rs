@@ -125,7 +125,7 @@ fn backup() {
     // What cannot be packed: some hundred kilobytes.
     let photos = "CREATE TABLE photos AS SELECT i, sha512(random()::text::bytea) AS photo FROM generate_series(1, 9000) i";
     let server = backups::server(photos);
-    server.sql("postgres", "CREATE DATABASE small");
+    server.create("small");
     server.sql("small", "CREATE TABLE bookings AS SELECT 1 AS id");
     for full in ["store", "copies"] {
         assert!(fails(&backups::desk(&server), full, "256k").is_some(), "{full}");

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+use crate::ground::backups;
 use crate::ground::look;
 use crate::ground::minio::{LOGIN, Minio, Test, missing, shared};
-use crate::ground::postgres::{POSTGRES_PASSWORD, Postgres};
+use crate::ground::postgres::POSTGRES_PASSWORD;
 use crate::ground::store::{self, ACCESS, SECRET, bucket, keys, objects, state};
 use crate::trial;
 use fixtures::Desk;
@@ -218,18 +219,17 @@ async fn whole_run(minio: &'static Minio) {
 
 async fn commands(minio: &'static Minio) {
     minio.put("/commands", "").await;
-    let server = Postgres::start(&[]);
-    server.sql("postgres", "CREATE DATABASE app");
-    server.sql("app", "CREATE TABLE bookings AS SELECT n FROM generate_series(1, 1234) n");
+    let server = backups::server("CREATE TABLE bookings AS SELECT n FROM generate_series(1, 1234) n");
+    let (role, database) = (server.role(), server.name("app"));
     let mut desk = Desk::new(env!("CARGO_BIN_EXE_proofmark"), &[]);
     let port = server.port.to_string();
     for (name, value) in [
         ("DATABASE_URL", ""),
         ("POSTGRES_HOST", "127.0.0.1"),
         ("POSTGRES_PORT", &port),
-        ("POSTGRES_USER", "postgres"),
+        ("POSTGRES_USER", &role),
         ("POSTGRES_PASSWORD", POSTGRES_PASSWORD),
-        ("POSTGRES_DB", "app"),
+        ("POSTGRES_DB", &database),
         ("MINIO_ENDPOINT", minio.url.trim_start_matches("http://")),
         ("MINIO_BUCKET", "commands"),
         ("MINIO_ACCESS_KEY", ""),
@@ -251,7 +251,10 @@ async fn commands(minio: &'static Minio) {
     };
     let made = called("backup create --allow change", 0);
     let name = made.lines().next().unwrap();
-    let today = proofmark::clock::Clock::real().now().strftime("postgres/%Y/%m/%d/app_%Y%m%d_").to_string();
+    let today = proofmark::clock::Clock::real()
+        .now()
+        .strftime(&format!("postgres/%Y/%m/%d/{database}_%Y%m%d_"))
+        .to_string();
     assert!(name.starts_with(&today), "{name}");
     assert!(made.contains("1 table, 1,234 rows"), "{made}");
     assert!(called("backup list", 0).starts_with(name));

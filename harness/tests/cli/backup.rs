@@ -72,7 +72,8 @@ fn only_the_source_itself_is_written_in_place() {
     desk.set("DATABASE_URL", &server.url("other"));
     let before = server.sql("other", "SELECT count(*), sum(id) FROM bookings");
     let ended = desk.runs("destroy", 3);
-    assert!(ended.stdout.contains("only its own source may be written in place"), "{}", ended.stdout);
+    let said = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("only its own source may be written in place"), "{}", ended.stdout);
     assert_eq!(server.sql("other", "SELECT count(*), sum(id) FROM bookings"), before);
 }
 

@@ -6,11 +6,11 @@
 use crate::ground::backups::{
     BACKUP, DRILL, desk, dump, made_a_database, open, scratch, server, server_with, store,
 };
-use crate::ground::postgres::POSTGRES_PASSWORD;
 use fixtures::Desk;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -309,18 +309,26 @@ fn a_changed_digit_is_noticed_where_only_the_content_tells() {
     assert!(verify.is_empty() && unproven.contains("that no value was changed"), "{verify} {unproven}");
 }
 
-/// Command lines of every process, for as long as something runs.
-fn command_lines(while_it: impl FnOnce() + Send + 'static) -> Vec<String> {
+/// Command lines of every process, for as long as something runs; with each, whether it ran in this folder.
+fn command_lines(folder: &Path, while_it: impl FnOnce() + Send + 'static) -> BTreeSet<(bool, String)> {
+    let folder = folder.canonicalize().unwrap();
     let running = std::thread::spawn(while_it);
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     while !running.is_finished() {
-        let all = std::fs::read_dir("/proc").unwrap().flatten();
-        let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-        seen.extend(lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")));
+        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        seen.extend(all.filter_map(|process| {
+            let line = std::fs::read(process.join("cmdline")).ok()?;
+            let here = std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder);
+            Some((here, String::from_utf8_lossy(&line).replace('\0', " ")))
+        }));
     }
     running.join().unwrap();
-    seen.into_iter().collect()
+    seen
 }
+
+/// The password of one server, and as it stands in a URL.
+const OWN_PASSWORD: &str = "nowhere/else@word:2";
+const OWN_ENCODED: &str = "nowhere%2Felse%40word%3A2";
 
 #[test]
 fn the_password_stands_in_no_command_line_log_evidence_or_report() {
@@ -328,24 +336,32 @@ fn the_password_stands_in_no_command_line_log_evidence_or_report() {
         &[("log_statement", "all"), ("log_connections", "on"), ("log_min_messages", "info")],
         APP,
     );
-    let desk = desk(&server);
+    // Other tests start programs with the password of theirs; this one is nowhere but here, and was not logged.
+    let alter = format!("ALTER ROLE postgres PASSWORD '{OWN_PASSWORD}'");
+    let altered = server.psql("postgres").args(["-c", "SET log_statement = 'none'", "-c", &alter]).status();
+    assert!(altered.unwrap().success());
+    let mut desk = desk(&server);
+    desk.set("DATABASE_URL", &server.url_as("postgres", OWN_ENCODED, "app"));
     let place = "  - { id: place, act: { restore-drill: { into: in-place, truncate: [bookings] } } }\n";
     desk.scenario("s", "", &format!("{BACKUP}{DRILL}{place}"));
     let desk = std::sync::Arc::new(desk);
     let its = desk.clone();
-    let lines = command_lines(move || {
+    let lines = command_lines(&desk.path(""), move || {
         let ended = its.run(&["--allow", "change,destroy"]);
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let said = ended.stdout + &ended.stderr;
-        assert!(!said.contains(POSTGRES_PASSWORD) && !said.contains("top%2Fsecret"), "{said}");
+        assert!(!said.contains(OWN_PASSWORD) && !said.contains(OWN_ENCODED), "{said}");
     });
     for program in ["pg_dump --snapshot", "pg_restore --no-password", "psql --no-password"] {
-        assert!(lines.iter().any(|line| line.contains(program)), "{program} was seen: {lines:#?}");
+        assert!(
+            lines.iter().any(|(here, line)| *here && line.contains(program)),
+            "{program} was seen: {lines:#?}"
+        );
     }
     let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
     assert!(log.contains("COPY public.bookings") && log.contains("TRUNCATE"), "the log tells what was done");
-    let all = lines.iter().map(String::as_str).chain(log.lines());
-    for secret in [POSTGRES_PASSWORD, "top%2Fsecret"] {
+    let all = lines.iter().map(|(_, line)| line.as_str()).chain(log.lines());
+    for secret in [OWN_PASSWORD, OWN_ENCODED] {
         let told = all.clone().find(|line| line.contains(secret));
         assert!(told.is_none(), "{told:?}");
         desk.tells_none_of(&[secret]);

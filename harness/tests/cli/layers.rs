@@ -134,3 +134,32 @@ fn the_context_of_steps_has_at_most_five_fields() {
     let fields = context.lines().filter(|line| line.trim_start().starts_with("pub ")).count();
     assert!((1..=5).contains(&fields), "{fields} fields");
 }
+
+/// A file of tests that its `main.rs` does not name is not compiled, and its tests are gone without a word. One beside the
+/// folders would be a binary more, which links the whole library.
+#[test]
+fn the_tests_are_two_binaries_and_each_file_is_a_module_of_one() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let read = |folder: &str| {
+        let entries = fs::read_dir(tests.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|ending| ending == "rs")).collect::<Vec<_>>()
+    };
+    assert_eq!(read(""), Vec::<PathBuf>::new());
+    let binaries =
+        ["cli", "scenarios"].map(|name| (name, fs::read_to_string(tests.join(name).join("main.rs"))));
+    let binaries = binaries.map(|(name, main)| (name, main.unwrap()));
+    let names = |main: &str, file: &Path| {
+        let declared = format!("mod {};", file.file_stem().unwrap().to_string_lossy());
+        main.lines().any(|line| line.trim_start().trim_start_matches("pub ") == declared)
+    };
+    for (name, main) in &binaries {
+        let files = read(name).into_iter().filter(|file| !file.ends_with("main.rs"));
+        let lost: Vec<PathBuf> = files.filter(|file| !names(main, file)).collect();
+        assert!(lost.is_empty(), "no module of `{name}`: {lost:?}");
+    }
+    let lost: Vec<PathBuf> = read("ground")
+        .into_iter()
+        .filter(|file| !binaries.iter().any(|(_, main)| names(main, file)))
+        .collect();
+    assert!(lost.is_empty(), "a module of neither: {lost:?}");
+}

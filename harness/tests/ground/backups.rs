@@ -8,8 +8,7 @@ use crate::ground::postgres::{self, Postgres};
 use fixtures::Desk;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::process::Command;
 
 /// What is asked of most.
@@ -97,8 +96,7 @@ pub fn stand_in(desk: &mut Desk, server: &Postgres, words: &str) {
         "#!/bin/sh\nPATH='{path}'\nif [ \"$1\" = --version ]; then echo 'pg_dump (PostgreSQL) {major}.99'; exit; fi\ncd '{}'\nreal() {{ pg_dump \"$@\"; }}\n{words}\n",
         desk.path("").display()
     );
-    desk.write("bin/pg_dump", text);
-    fs::set_permissions(desk.path("bin/pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    desk.program("bin/pg_dump", &text);
     desk.set("PATH", &format!("{}:{path}", desk.path("bin").display()));
 }
 

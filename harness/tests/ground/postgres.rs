@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures real time and writes its own input")]
 
 use crate::ground::lasting::{guard, lasting};
+use nix::sys::statvfs::statvfs;
 use proofmark::lab::Cluster;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::fs::{self, Permissions};
@@ -24,6 +25,9 @@ use tempfile::TempDir;
 
 /// How long it may take to be ready, or to end.
 const READY: Duration = Duration::from_secs(60);
+
+/// Memory that servers of tests may take, in bytes.
+const ENOUGH: u64 = 4 << 30;
 
 /// Who may come in: everyone by password; to two databases only with TLS, or only without; to one with a certificate.
 const ACCESS: &str = "local all all trust
@@ -224,7 +228,7 @@ impl Server {
     /// Starts one with an empty cluster and waits until it takes connections.
     fn start(settings: &'static [(&'static str, &'static str)], extension: Option<Extension>) -> Self {
         assert!(Cluster::installed(), "install the package `postgresql`: this test wants a real one");
-        let folder = tempfile::tempdir().unwrap();
+        let folder = room();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let (authority, login) = certificates(folder.path());
         let cluster = Cluster::make(folder.path(), ACCESS, POSTGRES_PASSWORD).unwrap();
@@ -285,6 +289,14 @@ impl Drop for Server {
     }
 }
 
+/// A folder in memory where there is enough of it: a database is some hundred files, and tests make and drop many.
+fn room() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let free = statvfs(memory).map_or(0, |of| of.blocks_available() * of.fragment_size());
+    let folder = if free < ENOUGH { tempfile::tempdir() } else { tempfile::tempdir_in(memory) };
+    folder.unwrap()
+}
+
 fn run(
     (cluster, program): (&Cluster, Option<&Path>),
     folder: &Path,
@@ -330,7 +342,7 @@ fn moved(cluster: &Cluster, folder: &Path, Extension(name, control, sql): Extens
     links(&share, "extension");
     links(&share.join("extension"), "");
     fs::create_dir(own(&version.join("bin"))).unwrap();
-    fs::copy(program, own(program)).unwrap();
+    fixtures::copy_program(program, &own(program));
     fs::write(own(&share.join(format!("extension/{name}.control"))), control).unwrap();
     fs::write(own(&share.join(format!("extension/{name}--1.sql"))), sql).unwrap();
     own(program)

@@ -13,7 +13,7 @@
     reason = "a test waits and tells how far it is"
 )]
 
-use fixtures::{Desk, get, until};
+use fixtures::{Desk, copy_program, get, until};
 use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -178,7 +178,7 @@ impl Service {
     fn start(desk: &Desk) -> Self {
         let service = Self { name: desk.path("service").display().to_string() };
         let sleep = ["/bin/sleep", "/usr/bin/sleep"].into_iter().find(|it| fs::metadata(it).is_ok());
-        fs::copy(sleep.unwrap(), &service.name).unwrap();
+        copy_program(sleep.unwrap().as_ref(), service.name.as_ref());
         // As if it had been started before anybody thought of a drill.
         let null = [Stdio::null(), Stdio::null(), Stdio::null()];
         let [stdin, stdout, stderr] = null;

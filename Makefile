@@ -31,9 +31,8 @@ quick: ## Check everything, run the tests of the library; under a minute when wa
 	cargo test --locked -p proofmark --lib
 
 torture: packages ## Kill it at every point of the ledger and at random moments, and recover
-	cargo test --locked -p proofmark --test torture -- --ignored --nocapture
-	cargo test --locked -p proofmark --test alert_drill -- --ignored --nocapture
-	cargo test --locked -p proofmark --test backup_kills -- --ignored --nocapture
+	cargo test --locked -p proofmark --test scenarios -- --ignored --nocapture torture::
+	cargo test --locked -p proofmark --test cli -- --ignored --nocapture alert_drill:: backup_kills::
 
 bench: packages ## Measure the line beside hurl, and reading, a large log, a database, backups and their events beside their bounds
 	@scripts/setup time=time

@@ -4,12 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test writes into its own store")]
 
-use crate::postgres::Postgres;
+use crate::ground::postgres::{self, Postgres};
 use fixtures::Desk;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::process::Command;
 
 /// What is asked of most.
@@ -30,15 +29,25 @@ pub fn bookings(rows: u32, note: &str) -> String {
     )
 }
 
-/// A server whose database `app` holds this.
+/// A database `app` in the shared server that holds this.
 pub fn server(sql: &str) -> Postgres {
-    server_with(&[], sql)
+    filled(Postgres::part(), sql)
 }
 
-/// The same with settings of `postgresql.conf`.
+/// One that holds what is awkward.
+pub fn awkward() -> Postgres {
+    let server = Postgres::part();
+    server.copy(postgres::awkward(), "app");
+    server
+}
+
+/// The same as [`server`] in a server of one's own, with settings of `postgresql.conf`.
 pub fn server_with(settings: &'static [(&'static str, &'static str)], sql: &str) -> Postgres {
-    let server = Postgres::start(settings);
-    server.sql("postgres", "CREATE DATABASE app");
+    filled(Postgres::start(settings), sql)
+}
+
+fn filled(server: Postgres, sql: &str) -> Postgres {
+    server.create("app");
     server.sql("app", sql);
     server
 }
@@ -59,15 +68,23 @@ pub fn desk(server: &Postgres) -> Desk {
 /// What `pg_dump` or `pg_dumpall` makes of it.
 pub fn dump(server: &Postgres, program: &str, arguments: &[&str]) -> Vec<u8> {
     let mut command = Command::new(program);
-    command.args(["-h", server.folder().to_str().unwrap(), "-p", &server.port.to_string(), "-U", "postgres"]);
+    command.args([
+        "-h",
+        server.folder().to_str().unwrap(),
+        "-p",
+        &server.port.to_string(),
+        "-U",
+        &server.role(),
+    ]);
     let output = command.args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
-/// Databases that a drill made.
+/// How many databases of this test a drill made.
 pub fn scratch(server: &Postgres) -> String {
-    server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'proofmark%'")
+    let own = format!("datname LIKE 'proofmark%' AND datdba = '{}'::regrole", server.role());
+    server.sql("postgres", &format!("SELECT count(*) FROM pg_database WHERE {own}"))
 }
 
 /// Puts a pg_dump before the real one, which is `real` in these words of a shell. It says that it is the newest of its
@@ -79,8 +96,7 @@ pub fn stand_in(desk: &mut Desk, server: &Postgres, words: &str) {
         "#!/bin/sh\nPATH='{path}'\nif [ \"$1\" = --version ]; then echo 'pg_dump (PostgreSQL) {major}.99'; exit; fi\ncd '{}'\nreal() {{ pg_dump \"$@\"; }}\n{words}\n",
         desk.path("").display()
     );
-    desk.write("bin/pg_dump", text);
-    fs::set_permissions(desk.path("bin/pg_dump"), Permissions::from_mode(0o755)).unwrap();
+    desk.program("bin/pg_dump", &text);
     desk.set("PATH", &format!("{}:{path}", desk.path("bin").display()));
 }
 

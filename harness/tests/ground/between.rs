@@ -10,7 +10,7 @@ use std::thread::spawn;
 #[derive(Debug, Clone)]
 pub enum Trick {
     /// Whatever database is asked for, this is the one.
-    OneDatabase(&'static str),
+    OneDatabase(String),
     /// Where the server says the first, the client hears the second, which is as long.
     Says(String, String),
 }

@@ -3,11 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
 
-#[path = "postgres.rs"]
-pub mod postgres;
-
-use crate::ground::{Look, look, with};
-use postgres::Postgres;
+use crate::ground::backups;
+use crate::ground::look::{Look, look, with};
+use crate::ground::postgres::{AWKWARD, Postgres};
 use proofmark::clients::postgres::Dsn;
 use proofmark::environment::{Connection, Tls};
 use proofmark::model::Duration;
@@ -16,18 +14,30 @@ use proofmark::steps::{Cx, StepError};
 use serde_json::{Value, json};
 use std::time::{Duration as Std, Instant};
 
-const AWKWARD: &str = include_str!("../../../fixtures/sql/awkward.sql");
+/// An awkward database `app` in the shared server.
+pub fn awkward() -> Postgres {
+    unpinned(backups::awkward())
+}
 
-/// A server with the awkward database.
-pub fn awkward(settings: &'static [(&'static str, &'static str)]) -> Postgres {
+/// The same in a server of one's own.
+pub fn awkward_with(settings: &'static [(&'static str, &'static str)]) -> Postgres {
     let server = Postgres::start(settings);
-    server.sql("postgres", "CREATE DATABASE app");
-    // Unpinned, these would change what is seen.
-    server.sql("postgres", "ALTER DATABASE app SET timezone = 'Europe/Berlin'");
-    server.sql("postgres", "ALTER DATABASE app SET datestyle = 'German'");
-    server.sql("postgres", "ALTER DATABASE app SET bytea_output = 'escape'");
-    server.sql("postgres", "ALTER DATABASE app SET extra_float_digits = -5");
+    server.create("app");
     server.sql("app", AWKWARD);
+    unpinned(server)
+}
+
+/// Unpinned, these would change what is seen.
+fn unpinned(server: Postgres) -> Postgres {
+    let settings = [
+        "timezone = 'Europe/Berlin'",
+        "datestyle = 'German'",
+        "bytea_output = 'escape'",
+        "extra_float_digits = -5",
+    ];
+    for setting in settings {
+        server.sql("postgres", &format!("ALTER DATABASE {} SET {setting}", server.name("app")));
+    }
     server
 }
 
@@ -54,14 +64,15 @@ pub async fn tables(cx: &Cx, settings: Value) -> Result<Look, StepError> {
 }
 
 pub fn as_role(server: &Postgres, role: &str) -> Cx {
-    cx(&format!("postgresql://{role}:{role}-password@127.0.0.1:{}/app", server.port))
+    cx(&server.url_as(role, &format!("{role}-password"), "app"))
 }
 
 /// Waits until the server works on nothing that we asked, and no session of ours is left.
 pub async fn gone(server: &Postgres) {
-    let busy = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'proofmark'";
+    let own = format!("application_name = 'proofmark' AND datname = '{}'", server.name("app"));
+    let busy = format!("SELECT count(*) FROM pg_stat_activity WHERE {own}");
     let deadline = Instant::now() + Std::from_secs(10);
-    while server.sql("postgres", busy) != "0" {
+    while server.sql("postgres", &busy) != "0" {
         assert!(Instant::now() < deadline, "the server still works");
         tokio::task::yield_now().await;
     }

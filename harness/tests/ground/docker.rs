@@ -1,18 +1,17 @@
-//! A real Docker engine of the tests' own, servers of PostgreSQL in its containers, and how tests are played that share one.
+//! A real Docker engine of the tests' own, and servers of PostgreSQL in its containers.
 //! The image is made of the machine's own programs, so no registry is asked. The engine has its own view of processes and
 //! mounts: when it is killed, whatever it started ends and nothing stays mounted.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test measures real time and writes its own input")]
 
-use libtest_mimic::{Arguments, Trial};
 use nix::unistd::Uid;
 use proofmark::lab::Cluster;
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -28,26 +27,6 @@ const IMAGE: &str = "proofmark-test:1";
 /// Everyone over the socket; by password over the network, also from inside.
 const ACCESS: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
 
-/// A test that asks an engine.
-pub type Test = fn(&Arc<Engine>);
-
-/// Plays tests that share one engine; where none can be started they are ignored and say why.
-pub fn play(tests: impl IntoIterator<Item = (&'static str, Test)>) -> ExitCode {
-    let arguments = Arguments::from_args();
-    let engine = if arguments.list { Err("not looked for".to_owned()) } else { Engine::start() };
-    let engine = engine.map(Arc::new);
-    let trials = tests.into_iter().map(|(name, test)| match engine.clone() {
-        Ok(engine) => Trial::test(name, move || {
-            test(&engine);
-            Ok(())
-        }),
-        Err(why) => Trial::test(name, || Ok(()))
-            .with_kind(format!("ignored: no Docker engine here, {why}"))
-            .with_ignored_flag(true),
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
-}
-
 /// A running engine. Ended when dropped, with all of its containers.
 #[derive(Debug)]
 pub struct Engine {
@@ -57,7 +36,7 @@ pub struct Engine {
 
 impl Engine {
     /// Starts one and waits until it answers.
-    fn start() -> Result<Self, String> {
+    pub fn start() -> Result<Self, String> {
         if !Uid::effective().is_root() {
             return Err("which only root can start".into());
         }

@@ -1,42 +1,36 @@
-//! A real MinIO on a drive that is a folder, on top of the lab's, and how tests are played that share one.
+//! A real MinIO on a drive that is a folder, on top of the lab's: one that tests share, or one of a test's own.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use libtest_mimic::{Arguments, Trial};
+use crate::ground::lasting::{guard, lasting};
+use crate::ground::store::{ACCESS, SECRET};
 use proofmark::lab;
 use std::pin::Pin;
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::OnceLock;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
-/// Why a test is ignored where there is none.
-pub const MISSING: &str = "ignored: no MinIO here, see `make setup`: it takes Go to build one";
+/// The login of its owner: the secret has signs that have to be encoded.
+pub const LOGIN: (&str, &str) = (ACCESS, SECRET);
 
-/// A test that asks a MinIO.
-pub type Test = fn(Arc<Minio>) -> Pin<Box<dyn Future<Output = ()>>>;
+/// A test that asks the MinIO which all of them share; it has buckets of its own.
+pub type Test = fn(&'static Minio) -> Pin<Box<dyn Future<Output = ()>>>;
 
-/// Plays tests that share one MinIO with this login; where it was not built, they are ignored and say why.
-pub fn play(tests: impl IntoIterator<Item = (&'static str, Test)>, login: (&str, &str)) -> ExitCode {
-    let arguments = Arguments::from_args();
-    let runtime = Arc::new(Runtime::new().unwrap());
-    // One for all of them, and no longer than this thread lives: the kernel ends it with us.
-    let wanted = lab::Minio::installed() && !arguments.list;
-    let server = wanted.then(|| Arc::new(runtime.block_on(Minio::start(login))));
-    let trials = tests.into_iter().map(|(name, test)| {
-        let (server, runtime) = (server.clone(), runtime.clone());
-        trial(name, move || runtime.block_on(test(server.unwrap())))
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+/// Why a test that needs one is ignored here, if it is.
+pub fn missing() -> Option<String> {
+    let reason = "ignored: no MinIO here, see `make setup`: it takes Go to build one";
+    (!lab::Minio::installed()).then(|| reason.to_owned())
 }
 
-/// A test that needs a MinIO of its own.
-pub fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
-    let trial = Trial::test(name, move || {
-        test();
-        Ok(())
-    });
-    if lab::Minio::installed() { trial } else { trial.with_kind(MISSING).with_ignored_flag(true) }
+/// The one that is shared. It is started when the first test asks for it.
+pub fn shared() -> &'static Minio {
+    static SHARED: OnceLock<Minio> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        lasting(async || {
+            let started = Minio::start().await;
+            guard(started.folder.path());
+            started
+        })
+    })
 }
 
 /// A running MinIO. Ended when dropped.
@@ -45,15 +39,15 @@ pub struct Minio {
     /// Where it listens: `http://127.0.0.1:9000`.
     pub url: String,
     running: lab::Minio,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Minio {
-    /// Starts one with this login and waits until it takes requests.
-    pub async fn start(login: (&str, &str)) -> Self {
+    /// Starts one and waits until it takes requests.
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let running = lab::Minio::start(folder.path(), login).await.unwrap();
-        Self { url: running.url.clone(), running, _folder: folder }
+        let running = lab::Minio::start(folder.path(), LOGIN).await.unwrap();
+        Self { url: running.url.clone(), running, folder }
     }
 
     /// Ends it as `kill -9` does.

@@ -1,21 +1,33 @@
 //! A real PostgreSQL that speaks TLS and lets people in by many ways, on top of the lab's cluster. It wants a password,
 //! listens on 127.0.0.1 and on a socket in its folder, and logs to `log` in there.
+//!
+//! One server is shared by the tests of a binary; what a test has for itself there are databases, and a superuser who owns
+//! them. A test that stops, configures or counts a server as a whole starts one of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_methods, reason = "a test measures real time and writes its own input")]
 
+use crate::ground::lasting::{guard, lasting};
+use nix::sys::statvfs::statvfs;
 use proofmark::lab::Cluster;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long it may take to be ready, or to end.
 const READY: Duration = Duration::from_secs(60);
+
+/// Memory that servers of tests may take, in bytes.
+const ENOUGH: u64 = 4 << 30;
 
 /// Who may come in: everyone by password; to two databases only with TLS, or only without; to one with a certificate.
 const ACCESS: &str = "local all all trust
@@ -26,12 +38,28 @@ host only_tls,only_plain,certain all 127.0.0.1/32 reject
 host all all 127.0.0.1/32 scram-sha-256
 ";
 
+/// Tables of every kind and type, with roles that see some of them.
+pub const AWKWARD: &str = include_str!("../../../fixtures/sql/awkward.sql");
+
 /// The password of the superuser `postgres`: one that has to be encoded in a URL.
 pub const POSTGRES_PASSWORD: &str = "top/secret@word:1";
 
-/// A running PostgreSQL. Stopped when dropped.
+/// What a test has of a PostgreSQL: a server of its own, or databases of its own in the shared one. Gone when dropped.
 #[derive(Debug)]
 pub struct Postgres {
+    server: Tenancy,
+}
+
+#[derive(Debug)]
+enum Tenancy {
+    Own(Box<Server>),
+    /// A part of the shared server, by its number.
+    Part(u32),
+}
+
+/// A running server. Stopped when dropped.
+#[derive(Debug)]
+pub struct Server {
     child: Child,
     cluster: Cluster,
     settings: &'static [(&'static str, &'static str)],
@@ -51,7 +79,16 @@ pub struct Postgres {
 pub struct Extension(pub &'static str, pub &'static str, pub &'static str);
 
 impl Postgres {
-    /// Starts one with an empty cluster and waits until it takes connections. `settings` are of `postgresql.conf`.
+    /// Databases in the shared server: none yet.
+    pub fn part() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let part = Self { server: Tenancy::Part(NEXT.fetch_add(1, Ordering::Relaxed)) };
+        let login = format!("CREATE ROLE {} SUPERUSER LOGIN PASSWORD '{POSTGRES_PASSWORD}'", part.role());
+        shared().sql("postgres", &login);
+        part
+    }
+
+    /// A server of one's own with an empty cluster. `settings` are of `postgresql.conf`.
     pub fn start(settings: &'static [(&'static str, &'static str)]) -> Self {
         Self::start_with(settings, None)
     }
@@ -61,8 +98,137 @@ impl Postgres {
         settings: &'static [(&'static str, &'static str)],
         extension: Option<Extension>,
     ) -> Self {
+        Self { server: Tenancy::Own(Box::new(Server::start(settings, extension))) }
+    }
+
+    /// The superuser who owns what is made here.
+    pub fn role(&self) -> String {
+        self.name("postgres")
+    }
+
+    /// What the server calls a database, or a role, that is meant to be this test's: `app` is `app_7` in a shared server.
+    pub fn name(&self, of: &str) -> String {
+        match self.server {
+            Tenancy::Own(_) => of.to_owned(),
+            Tenancy::Part(number) => format!("{of}_{number}"),
+        }
+    }
+
+    /// The name of a database on the server. There is one that is called `postgres` on each.
+    fn database(&self, of: &str) -> String {
+        if of == "postgres" { of.to_owned() } else { self.name(of) }
+    }
+
+    /// Makes an empty database.
+    pub fn create(&self, database: &str) {
+        self.copy("template0", database);
+    }
+
+    /// Makes a database that is like this one of the server's.
+    pub fn copy(&self, like: &str, database: &str) {
+        let sql = format!("CREATE DATABASE {} TEMPLATE {like} OWNER {}", self.name(database), self.role());
+        self.sql("postgres", &sql);
+    }
+
+    /// The URL of a database for the superuser.
+    pub fn url(&self, database: &str) -> String {
+        let url = self.cluster.url(self.port, &self.database(database));
+        url.replacen("//postgres:", &format!("//{}:", self.role()), 1)
+    }
+
+    /// The URL of a database for another role.
+    pub fn url_as(&self, role: &str, password: &str, database: &str) -> String {
+        format!("postgresql://{role}:{password}@127.0.0.1:{}/{}", self.port, self.database(database))
+    }
+
+    /// Runs SQL with psql, as the superuser over the socket; gives back what it printed, a tab between columns.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database).args(["-c", sql]).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// A psql that stops at errors and prints bare rows, for `-c` or its standard input.
+    pub fn psql(&self, database: &str) -> Command {
+        let mut psql = self.cluster.psql(self.port, &self.database(database));
+        psql.args(["-U", &self.role()]);
+        psql
+    }
+
+    /// Ends it at once, as a crash of the server would, and waits until it is gone.
+    pub fn stop(&mut self) {
+        self.own().stop();
+    }
+
+    /// Starts it again on the same data.
+    pub fn start_again(&mut self) {
+        self.own().start_again();
+    }
+
+    fn own(&mut self) -> &mut Server {
+        match &mut self.server {
+            Tenancy::Own(server) => server,
+            Tenancy::Part(_) => panic!("the server is not this test's alone"),
+        }
+    }
+}
+
+impl Deref for Postgres {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        match &self.server {
+            Tenancy::Own(server) => server,
+            Tenancy::Part(_) => shared(),
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Tenancy::Part(_) = self.server {
+            let own = format!(
+                "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE datdba = '{}'::regrole \\gexec\n",
+                self.role()
+            );
+            let psql = self.cluster.psql(self.port, "postgres").stdin(Stdio::piped()).spawn();
+            // A database that stays goes with the server.
+            if let Ok(mut psql) = psql {
+                psql.stdin.take().map(|mut input| input.write_all(own.as_bytes()));
+                psql.wait().ok();
+            }
+        }
+    }
+}
+
+/// The name of a database of the shared server that holds what is awkward, for copies. What it needs of roles is there too.
+pub fn awkward() -> &'static str {
+    const NAME: &str = "awkward";
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        shared().sql("postgres", &format!("CREATE DATABASE {NAME} TEMPLATE template0"));
+        shared().sql(NAME, AWKWARD);
+    });
+    NAME
+}
+
+/// The server that is shared. It is started when the first test asks for it.
+fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        lasting(async || {
+            let server = Server::start(&[], None);
+            guard(server.folder());
+            server
+        })
+    })
+}
+
+impl Server {
+    /// Starts one with an empty cluster and waits until it takes connections.
+    fn start(settings: &'static [(&'static str, &'static str)], extension: Option<Extension>) -> Self {
         assert!(Cluster::installed(), "install the package `postgresql`: this test wants a real one");
-        let folder = tempfile::tempdir().unwrap();
+        let folder = room();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let (authority, login) = certificates(folder.path());
         let cluster = Cluster::make(folder.path(), ACCESS, POSTGRES_PASSWORD).unwrap();
@@ -75,28 +241,17 @@ impl Postgres {
         started
     }
 
-    /// The URL of a database for the superuser.
-    pub fn url(&self, database: &str) -> String {
-        self.cluster.url(self.port, database)
-    }
-
     /// The folder of its socket, and of what was made for it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Runs SQL with psql, as the superuser over the socket; gives back what it printed, a tab between columns.
-    pub fn sql(&self, database: &str, sql: &str) -> String {
-        self.cluster.sql(self.port, database, sql).unwrap()
-    }
-
-    /// A psql that stops at errors and prints bare rows, for `-c` or its standard input.
-    pub fn psql(&self, database: &str) -> Command {
-        self.cluster.psql(self.port, database)
+    fn sql(&self, database: &str, sql: &str) {
+        self.cluster.sql(self.port, database, sql).unwrap();
     }
 
     /// Ends it at once, as a crash of the server would, and waits until it is gone.
-    pub fn stop(&mut self) {
+    fn stop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status().ok();
         }
@@ -104,7 +259,7 @@ impl Postgres {
     }
 
     /// Starts it again on the same data.
-    pub fn start_again(&mut self) {
+    fn start_again(&mut self) {
         let server = (&self.cluster, self.program.as_deref());
         self.child = run(server, self.folder.path(), self.port, self.settings);
         self.wait();
@@ -112,7 +267,15 @@ impl Postgres {
 
     fn wait(&self) {
         let start = Instant::now();
-        while !self.psql("postgres").args(["-c", "SELECT 1"]).output().unwrap().status.success() {
+        while !self
+            .cluster
+            .psql(self.port, "postgres")
+            .args(["-c", "SELECT 1"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(start.elapsed() < READY, "postgres is not ready: {}", log());
             std::thread::sleep(Duration::from_millis(20));
@@ -120,10 +283,18 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
+impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A folder in memory where there is enough of it: a database is some hundred files, and tests make and drop many.
+fn room() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let free = statvfs(memory).map_or(0, |of| of.blocks_available() * of.fragment_size());
+    let folder = if free < ENOUGH { tempfile::tempdir() } else { tempfile::tempdir_in(memory) };
+    folder.unwrap()
 }
 
 fn run(
@@ -171,7 +342,7 @@ fn moved(cluster: &Cluster, folder: &Path, Extension(name, control, sql): Extens
     links(&share, "extension");
     links(&share.join("extension"), "");
     fs::create_dir(own(&version.join("bin"))).unwrap();
-    fs::copy(program, own(program)).unwrap();
+    fixtures::copy_program(program, &own(program));
     fs::write(own(&share.join(format!("extension/{name}.control"))), control).unwrap();
     fs::write(own(&share.join(format!("extension/{name}--1.sql"))), sql).unwrap();
     own(program)

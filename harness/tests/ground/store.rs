@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use crate::ground::{Look, look, with};
+use crate::ground::look::{Look, look, with};
 use proofmark::environment::Connection;
 use proofmark::model::Duration;
 use proofmark::redact::Redactor;

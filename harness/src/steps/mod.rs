@@ -48,9 +48,7 @@ mod target;
 /// The machine that the program runs on, and whatever answers over HTTP.
 pub const HOST: System = System {
     name: "host",
-    roles: &[],
     sources: &[&crate::clients::command::SECRET],
-    dialers: &[],
     checks: &[
         CheckKind::of::<file::File>(),
         CheckKind::of::<http::Http>(),
@@ -61,14 +59,12 @@ pub const HOST: System = System {
         ActKind::of::<http::change::HttpChange>(),
         ActKind::of::<process_stop::ProcessStop>(),
     ],
+    ..System::EMPTY
 };
 
 /// Prometheus, and what speaks its API or its exposition format.
 pub const PROMETHEUS: System = System {
     name: "prometheus",
-    roles: &[],
-    sources: &[],
-    dialers: &[],
     checks: &[
         CheckKind::of::<metrics::Metrics>(),
         CheckKind::of::<prometheus_alerts::PrometheusAlerts>(),
@@ -78,52 +74,45 @@ pub const PROMETHEUS: System = System {
         CheckKind::of::<prometheus_status::PrometheusStatus>(),
         CheckKind::of::<prometheus_targets::PrometheusTargets>(),
     ],
-    acts: &[],
+    ..System::EMPTY
 };
 
 /// What alerts go through: Alertmanager, and the rules of Prometheus and Grafana.
 pub const ALERTING: System = System {
     name: "alerting",
     roles: &[&crate::clients::receiver::ROLE],
-    sources: &[],
-    dialers: &[],
     checks: &[
         CheckKind::of::<alertmanager_alerts::AlertmanagerAlerts>(),
         CheckKind::of::<alertmanager_routes::AlertmanagerRoutes>(),
         CheckKind::of::<alertmanager_status::AlertmanagerStatus>(),
     ],
     acts: &[ActKind::of::<alert_drill::AlertDrill>(), ActKind::of::<alert_silence::AlertSilence>()],
+    ..System::EMPTY
 };
 
 /// PostgreSQL databases.
 pub const POSTGRES: System = System {
     name: "postgres",
     roles: &[&crate::clients::postgres::ROLE, &crate::clients::postgres::LIVE],
-    sources: &[],
-    dialers: &[],
     checks: &[
         CheckKind::of::<postgres_query::PostgresQuery>(),
         CheckKind::of::<postgres_tables::PostgresTables>(),
     ],
-    acts: &[],
+    ..System::EMPTY
 };
 
 /// Buckets, and folders that are used like one.
 pub const OBJECTS: System = System {
     name: "objects",
     roles: &[&crate::clients::objects::ROLE],
-    sources: &[],
-    dialers: &[],
     checks: &[CheckKind::of::<s3_bucket::S3Bucket>(), CheckKind::of::<s3_objects::S3Objects>()],
-    acts: &[],
+    ..System::EMPTY
 };
 
 /// Backups of databases.
 pub const BACKUP: System = System {
     name: "backup",
     roles: &[&crate::backup::alarm::ROLE, &crate::clients::docker::ROLE],
-    sources: &[],
-    dialers: &[],
     checks: &[
         CheckKind::of::<backup_catalogue::BackupCatalogue>(),
         CheckKind::of::<backup_verify::BackupVerify>(),
@@ -133,4 +122,5 @@ pub const BACKUP: System = System {
         ActKind::of::<backup_prune::BackupPrune>(),
         ActKind::of::<restore_drill::RestoreDrill>(),
     ],
+    ..System::EMPTY
 };

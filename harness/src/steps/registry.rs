@@ -30,6 +30,11 @@ pub struct System {
     pub acts: &'static [ActKind],
 }
 
+impl System {
+    /// One that brings nothing: what a system does not have is taken from here.
+    pub const EMPTY: Self = Self { name: "", roles: &[], sources: &[], dialers: &[], checks: &[], acts: &[] };
+}
+
 /// The systems that a program was built with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registry(Arc<Lists>);

@@ -232,5 +232,5 @@ async fn promtool_agrees() {
 fn a_login_in_the_url_is_a_mistake() {
     let check: proofmark::steps::AnyCheck =
         serde_json::from_value(json!({"metrics": {"get": "http://a:b@host/metrics"}})).unwrap();
-    assert!(check.mistake().unwrap().contains("login"));
+    assert!(check.mistake().unwrap().to_string().contains("login"));
 }

@@ -1,6 +1,7 @@
 //! References to secrets, and how they become values.
 
 use crate::diag::Diag;
+use crate::model::SettingMistake;
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
@@ -135,9 +136,8 @@ impl<'de> de::Visitor<'de> for Visitor {
     }
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Reference, E> {
         if self.secret {
-            return Err(E::custom(
-                "a secret is never written out; refer to it: `{ env: NAME }`, `{ file: PATH }`",
-            ));
+            let help = "refer to it: `{ env: NAME }`, `{ file: PATH }`";
+            return Err(E::custom(SettingMistake::new("a secret is never written out").help(help)));
         }
         Ok(Reference::Text(text.to_owned()))
     }
@@ -152,9 +152,8 @@ impl<'de> de::Visitor<'de> for Visitor {
     }
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Reference, A::Error> {
         let key = map.next_key::<String>()?.ok_or_else(|| {
-            de::Error::custom(
-                "nothing is referred to; write `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM] }`",
-            )
+            let help = "write `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM] }`";
+            de::Error::custom(SettingMistake::new("nothing is referred to").help(help))
         })?;
         let reference = match key.as_str() {
             "env" => Reference::Env(map.next_value()?),
@@ -163,9 +162,10 @@ impl<'de> de::Visitor<'de> for Visitor {
             _ => return Err(de::Error::unknown_field(&key, SOURCES)),
         };
         match map.next_key::<String>()? {
-            Some(second) => Err(de::Error::custom(format!(
-                "both `{key}` and `{second}` are given; a value comes from one place: take one out"
-            ))),
+            Some(second) => {
+                let mistake = SettingMistake::new(format!("both `{key}` and `{second}` are given"));
+                Err(de::Error::custom(mistake.help("a value comes from one place: take one out")))
+            }
             None => Ok(reference),
         }
     }

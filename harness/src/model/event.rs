@@ -1,6 +1,6 @@
 //! What happened, in order: the lines of `events.jsonl`, and the files around them.
 
-use super::{Exit, Finding, Verdict};
+use super::{ErrorCode, Exit, Finding, Verdict};
 use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub enum Event {
         verdict: Verdict,
         /// The first finding that did not pass, or the error.
         why: String,
+        /// The code of that error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
     },
     /// A step ended; its file is closed.
     StepEnded {
@@ -210,6 +213,7 @@ impl Framed for Line {
             "kind",
             "round",
             "verdict",
+            "code",
             "seconds",
             "rounds",
             "file",

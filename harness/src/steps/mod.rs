@@ -3,12 +3,11 @@
 //! A kind is its settings: a struct that is read from the scenario and implements [`Check`] or [`Act`]. The macro below
 //! makes the enum, the dispatch, the list of names and examples and the schema from one line per kind.
 
+use crate::clients::Log;
 use crate::clients::http::Wire;
-use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
 use crate::environment::Systems;
-use crate::model::{Duration, Finding, Permission};
-use crate::record::RecordError;
+use crate::model::{CodedError, Duration, ErrorCode, Finding, Permission, SettingMistake};
 use crate::undo::{By, Ledger, Owed, Promises, Until};
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -43,9 +42,10 @@ impl Cx {
         let name = self.via.get(role).map_or(role, String::as_str);
         let connection = self.systems.connections.get(name).ok_or_else(|| {
             let known: Vec<_> = self.systems.connections.keys().map(String::as_str).collect();
-            StepError::lasting(format!(
-                "there is no connection `{name}` for the role `{role}` (known: {}); write `connections: {{ {name}: {{ url: … }} }}` into the environment file, or name another with `via`",
-                if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let message = format!("there is no connection `{name}` for the role `{role}` (known: {known})");
+            StepError::new(ErrorCode::MissingConnection, message).help(format!(
+                "write `connections: {{ {name}: {{ url: … }} }}` into the environment file, or name another with `via`"
             ))
         })?;
         Ok(Wire { connection: Some(connection), ..self.open_wire() })
@@ -64,35 +64,7 @@ impl Cx {
 }
 
 /// Why a step saw nothing, or could not act.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct StepError {
-    /// What was expected, what happened, where, and how to mend it.
-    pub message: String,
-    /// May another attempt succeed? A refused connection may; a 401 may not.
-    pub transient: bool,
-}
-
-impl StepError {
-    /// An error that no second attempt mends.
-    pub fn lasting(message: impl Into<String>) -> Self {
-        Self { message: message.into(), transient: false }
-    }
-}
-
-impl From<RecordError> for StepError {
-    fn from(error: RecordError) -> Self {
-        Self::lasting(format!(
-            "the promise to put it back could not be written down, so nothing was changed: {error}"
-        ))
-    }
-}
-
-impl From<ClientError> for StepError {
-    fn from(error: ClientError) -> Self {
-        Self { transient: error.is_transient(), message: error.to_string() }
-    }
-}
+pub type StepError = CodedError;
 
 /// Enough for a question and its answer. What moves whole databases takes more.
 const TIMEOUT: Duration = Duration::secs(30);
@@ -123,12 +95,12 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say: "what is wrong; how to mend it".
-    fn mistake(&self) -> Option<String> {
+    /// A mistake in the settings that their types cannot say.
+    fn mistake(&self) -> Option<SettingMistake> {
         None
     }
     /// A mistake in the step's `via`, which names a connection for this kind or does not.
-    fn via_mistake(&self, named: bool) -> Option<String> {
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
         no_connection(Self::NAME, Self::ROLES, named)
     }
 }
@@ -214,18 +186,19 @@ pub trait Act: Serialize + DeserializeOwned + JsonSchema + Send + Sync {
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say: "what is wrong; how to mend it".
-    fn mistake(&self) -> Option<String> {
+    /// A mistake in the settings that their types cannot say.
+    fn mistake(&self) -> Option<SettingMistake> {
         None
     }
     /// A mistake in the step's `via`, which names a connection for this kind or does not.
-    fn via_mistake(&self, named: bool) -> Option<String> {
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
         no_connection(Self::NAME, Self::ROLES, named)
     }
 }
 
-fn no_connection(kind: &str, roles: &[&str], named: bool) -> Option<String> {
-    (named && roles.is_empty()).then(|| format!("`{kind}` uses no connection; leave `via` out"))
+fn no_connection(kind: &str, roles: &[&str], named: bool) -> Option<SettingMistake> {
+    let mistake = || SettingMistake::new(format!("`{kind}` uses no connection")).help("leave `via` out");
+    (named && roles.is_empty()).then(mistake)
 }
 
 /// What is known of a kind without settings.
@@ -294,9 +267,9 @@ macro_rules! kinds {
             /// The list that the kind counts by itself.
             pub fn counted(&self) -> Option<&'static str> { match self { $(Self::$variant(kind) => kind.counted()),+ } }
             /// A mistake in the settings that their types cannot say.
-            pub fn mistake(&self) -> Option<String> { match self { $(Self::$variant(kind) => kind.mistake()),+ } }
+            pub fn mistake(&self) -> Option<SettingMistake> { match self { $(Self::$variant(kind) => kind.mistake()),+ } }
             /// A mistake in the step's `via`, which names a connection for this kind or does not.
-            pub fn via_mistake(&self, named: bool) -> Option<String> { match self { $(Self::$variant(kind) => kind.via_mistake(named)),+ } }
+            pub fn via_mistake(&self, named: bool) -> Option<SettingMistake> { match self { $(Self::$variant(kind) => kind.via_mistake(named)),+ } }
         }
     };
 }
@@ -306,16 +279,14 @@ fn schema_of<T: JsonSchema>() -> Schema {
 }
 
 fn as_json(seen: &impl Serialize) -> Result<Value, StepError> {
-    let wrong = |error: serde_json::Error| StepError {
-        message: format!("the observation is no JSON: {error}"),
-        transient: false,
-    };
-    serde_json::to_value(seen).map_err(wrong)
+    serde_json::to_value(seen)
+        .map_err(|error| StepError::new(ErrorCode::Internal, format!("the observation is no JSON: {error}")))
 }
 
 fn of_json<T: DeserializeOwned>(value: &Value) -> Result<T, StepError> {
-    T::deserialize(value)
-        .map_err(|error| StepError::lasting(format!("it has not the shape it should have: {error}")))
+    T::deserialize(value).map_err(|error| {
+        StepError::new(ErrorCode::Internal, format!("it has not the shape it should have: {error}"))
+    })
 }
 
 /// Tells a value that is `null` from no value.
@@ -324,9 +295,9 @@ fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
 }
 
 /// The mistake of an `except` in which something stands without the reason why it `may` be as it is.
-fn without_reason(except: &BTreeMap<String, String>, may: &str) -> Option<String> {
+fn without_reason(except: &BTreeMap<String, String>, may: &str) -> Option<SettingMistake> {
     let (without, _) = except.iter().find(|(_, reason)| reason.trim().is_empty())?;
-    Some(format!("`except` needs the reason why `{without}` may {may}"))
+    Some(SettingMistake::new(format!("`except` needs the reason why `{without}` may {may}")))
 }
 
 macro_rules! checks { ($($variant:ident => $spec:path),+ $(,)?) => {
@@ -408,7 +379,8 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
                 Box::pin(<$spec as Act>::revert(&undo, cx, by)).await?;
                 return as_json(&Box::pin(<$spec as Act>::observe_reverted(&undo, cx)).await?);
             })+
-            Err(StepError::lasting(format!("this program knows no act `{kind}`; the one that made the change does")))
+            let message = format!("this program knows no act `{kind}`");
+            Err(StepError::new(ErrorCode::Unsupported, message).help("the one that made the change does"))
         }
         /// The judgement on a saved look at a world that should be back.
         pub fn judge_reverted(kind: &str, undo: &Value, seen: &Value, at: Timestamp) -> Vec<Finding> {
@@ -416,7 +388,7 @@ macro_rules! acts { ($($variant:ident => $spec:path),+ $(,)?) => {
                 return match (of_json(undo), of_json(seen)) {
                     (Ok(undo), Ok(seen)) => <$spec as Act>::judge_reverted(&undo, &seen, at),
                     (undo, seen) => {
-                        let errors = [undo.err(), seen.err()].into_iter().flatten().map(|error| error.message);
+                        let errors = [undo.err(), seen.err()].into_iter().flatten().map(|error| error.to_string());
                         let why = errors.collect::<Vec<_>>().join("; ");
                         vec![Finding::undecided("the way back and the observation can be read", "their shapes", why)]
                     }

@@ -70,6 +70,7 @@ fn mistake(kind: Value) -> Option<String> {
         Ok(check) => check.mistake(),
         Err(_) => serde_json::from_value::<AnyAct>(kind).unwrap().mistake(),
     }
+    .map(|mistake| mistake.to_string())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::redact::is_secret_key;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use regex::{Captures, Regex};
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 /// The text of a file, shared by the places in it.
@@ -31,6 +32,71 @@ pub struct Place {
     /// Column, from 1.
     pub column: u64,
 }
+
+/// Every code of a [`Diag`] with what it means; `docs/error-codes.md` prints this, and tests hold the sources to it.
+pub const CODES: &[(&str, &str)] = &[
+    ("bad-format", "The version of the file's format is none."),
+    ("bad-name", "A name or a folder cannot be used as one."),
+    ("bad-place", "What a flag names is no place of the kind that is needed there."),
+    ("bad-settings", "The settings of a step do not go together."),
+    ("bad-template", "A template cannot be read."),
+    ("bad-url", "A URL of a connection cannot be used."),
+    ("bad-value", "A value is of the right type and cannot be used."),
+    ("bad-variable", "The value of an environment variable cannot be used."),
+    ("bad-via", "A step's `via` and its kind do not go together."),
+    ("bad-yaml", "The file is no YAML."),
+    ("circular-needs", "Scenarios need each other."),
+    ("duplicate-id", "Two scenarios or two steps have the same id."),
+    ("duplicate-key", "A key is given twice."),
+    ("duplicate-name", "Two names of evidence are the same."),
+    ("empty-selection", "Nothing is selected, so nothing would be checked."),
+    ("lab", "A throwaway system could not be started."),
+    ("lives", "The run still goes on, so it cannot be recovered."),
+    ("missing-key", "A required key is missing."),
+    (
+        "missing-permission",
+        "A step needs a permission that was not given with `--allow`, or that the environment forbids.",
+    ),
+    ("missing-rule", "Nothing says which backups stay."),
+    ("missing-secret", "A secret that a connection refers to is not there."),
+    ("missing-variable", "A required environment variable is not set."),
+    ("newer-format", "A newer Proofmark wrote the file."),
+    ("no-evidence", "Evidence cannot be written."),
+    ("no-export", "Evidence could not be copied to the folder of `--export`."),
+    ("no-folder", "There is no temporary folder to work in."),
+    ("no-journal", "The journal of a run cannot be read."),
+    ("no-record", "What was seen could not be read back."),
+    ("no-report", "Reports could not be written."),
+    ("no-run", "There is no such run, or it cannot be read."),
+    ("no-signals", "The system gives no signals to listen to."),
+    ("no-summary", "The summary for the CI runner could not be written."),
+    ("not-confirmed", "A restore was not confirmed."),
+    ("not-empty", "A file that would be written is there already."),
+    ("not-written", "A file could not be written."),
+    (
+        "other-file",
+        "The file is of another form: an environment, where a scenario is expected, or the other way round.",
+    ),
+    ("owed", "An earlier run owes something; `proofmark recover` puts it back."),
+    ("report", "A report could not be rendered."),
+    ("too-much", "The file unfolds to more than a person would write."),
+    ("two-kinds", "A step names two kinds."),
+    ("unknown-capture", "No earlier step captures this name."),
+    ("unknown-connection", "The environment has no connection of this name."),
+    ("unknown-key", "A key is not known at this place."),
+    ("unknown-kind", "There is no kind of this name."),
+    ("unknown-name", "A name is not among those known at this place."),
+    ("unknown-role", "The step has no role of this name."),
+    ("unknown-scenario", "There is no scenario of this id."),
+    ("unknown-step", "There is no earlier step, or no step at all, of this id."),
+    ("unknown-template-name", "A template uses a name that is not known."),
+    ("unknown-var", "No scenario has this variable."),
+    ("unread-key", "A key of a connection is read by none of the roles that it serves."),
+    ("unreadable-file", "A file cannot be read."),
+    ("wrong-list", "A check stands below `act:`, or an act below `check:`."),
+    ("wrong-type", "A value is of another type than expected."),
+    ("wrong-url", "The URL of a connection is not of a scheme that its role reads."),
+];
 
 /// A mistake that a person can mend.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,20 +225,12 @@ fn continues_secret<'a>(above: impl Iterator<Item = &'a str>, line: &str) -> boo
     }
 }
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => f.write_str(&self.source.path),
             line => write!(f, "{}:{line}:{}", self.source.path, self.column),
         }
-    }
-}
-
-/// Text of the form "what is wrong; how to mend it" in its two parts: the errors of serde carry one text only.
-pub fn parted(text: &str) -> (String, Option<String>) {
-    match text.rsplit_once("; ") {
-        Some((wrong, help)) => (wrong.to_owned(), Some(help.to_owned())),
-        None => (text.to_owned(), None),
     }
 }
 

@@ -7,6 +7,7 @@ use super::{BackupError, Manifest, manifest};
 use crate::clients::http::Wire;
 use crate::clients::objects::Store;
 use crate::environment::Connection;
+use crate::model::ErrorCode;
 use crate::undo::Owed;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -75,7 +76,7 @@ fn local(undo: &Undo) -> Result<Option<Connection>, BackupError> {
 /// The folder that a promise names.
 pub(super) fn path_of(url: &str) -> Result<PathBuf, BackupError> {
     let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
-    path.ok_or_else(|| BackupError::Failed(format!("`{url}` is no folder")))
+    path.ok_or_else(|| BackupError::new(ErrorCode::BadSettings, format!("`{url}` is no folder")))
 }
 
 /// The store, or the folder that takes its place.

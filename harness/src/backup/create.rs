@@ -16,7 +16,7 @@ use crate::clients::http::Wire;
 use crate::clients::objects::{Created, Store, Upload};
 use crate::clients::postgres::{Picture, Snapshot};
 use crate::environment::Connection;
-use crate::model::FORMAT;
+use crate::model::{CodedError, ErrorCode, FORMAT};
 use crate::undo::{Leave, Promises};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -243,7 +243,10 @@ fn seconds(wire: Wire<'_>, since: Duration) -> f64 {
 
 /// A folder of this machine as a store, made where it is not there.
 pub(super) fn folder(path: &Path) -> Result<Connection, BackupError> {
-    let told = |error: std::io::Error| BackupError::Failed(format!("the folder {}: {error}", path.display()));
+    let told = |error: std::io::Error| {
+        let code = ErrorCode::of_io(error.kind(), ErrorCode::FileUnwritable);
+        BackupError::new(code, format!("the folder {}: {error}", path.display()))
+    };
     std::fs::create_dir_all(path).map_err(told)?;
     existing(path)
 }
@@ -254,9 +257,12 @@ pub(super) fn folder(path: &Path) -> Result<Connection, BackupError> {
 /// # Errors
 /// When it is not there.
 pub fn existing(path: &Path) -> Result<Connection, BackupError> {
-    let told = |why: String| BackupError::Failed(format!("the folder {}: {why}", path.display()));
-    let whole = path.canonicalize().map_err(|error| told(error.to_string()))?;
-    let url = Url::from_file_path(&whole).map_err(|()| told("its path is no URL".into()))?;
+    let told = |code, why: String| BackupError::new(code, format!("the folder {}: {why}", path.display()));
+    let whole = path.canonicalize().map_err(|error| {
+        told(ErrorCode::of_io(error.kind(), ErrorCode::FileUnreadable), error.to_string())
+    })?;
+    let url = Url::from_file_path(&whole)
+        .map_err(|()| told(ErrorCode::BadSettings, "its path is no URL".into()))?;
     Ok(Connection { name: "local".into(), url: Some(url.into()), ..Connection::default() })
 }
 
@@ -276,14 +282,18 @@ fn agree(picture: &Picture, decoded: &Decoded) -> Result<Vec<Counted>, BackupErr
         (Some(rows), archived) => {
             let seen =
                 archived.map_or_else(|| "no such table".to_owned(), |archived| format!("{archived} rows"));
-            Err(BackupError::Failed(format!(
+            let message = format!(
                 "expected {rows} rows of {schema}.{name} in the archive, as the database had at the snapshot, but it holds {seen}"
-            )))
+            );
+            Err(BackupError::new(ErrorCode::BackupUnusable, message))
         }
-        (None, archived) => Err(BackupError::Failed(format!(
-            "expected only tables of the snapshot in the archive, but it holds {schema}.{name} with {} rows, which the database did not have",
-            archived.unwrap_or_default()
-        ))),
+        (None, archived) => {
+            let message = format!(
+                "expected only tables of the snapshot in the archive, but it holds {schema}.{name} with {} rows, which the database did not have",
+                archived.unwrap_or_default()
+            );
+            Err(BackupError::new(ErrorCode::BackupUnusable, message))
+        }
     };
     verify::counted(picture, decoded).into_iter().map(count).collect()
 }
@@ -324,9 +334,10 @@ async fn read_back(store: &Store<'_>, manifest: &Manifest) -> Result<(u64, Strin
         Some((bytes, sha256)) => format!("{bytes} bytes with SHA-256 {sha256}"),
         None => "nothing".to_owned(),
     };
-    Err(BackupError::Failed(format!(
+    let message = format!(
         "expected the store to give back the {bytes} bytes of `{key}` with SHA-256 {sha256}, but it gave {seen}"
-    )))
+    );
+    Err(BackupError::new(ErrorCode::BackupUnusable, message))
 }
 
 /// Writes every manifest, once all archives are whole. Who is told that no backup was made finds none in any place.
@@ -347,11 +358,16 @@ async fn publish(
     manifest: &Manifest,
     leave: &impl Leave,
 ) -> Result<(), BackupError> {
-    let text = serde_json::to_vec_pretty(manifest).map_err(|error| BackupError::Failed(error.to_string()))?;
+    let text = serde_json::to_vec_pretty(manifest)
+        .map_err(|error| BackupError::new(ErrorCode::Internal, error.to_string()))?;
     match store.create(key, Bytes::from(text), leave).await? {
         Created::Now | Created::AlreadyOurs => Ok(()),
-        Created::TakenBy(_) => Err(BackupError::Failed(format!(
-            "expected no manifest under the name `{key}`, but another one is there: two backups had one name; add {{micros}} and {{pid}} to `name`"
-        ))),
+        Created::TakenBy(_) => {
+            let message = format!(
+                "expected no manifest under the name `{key}`, but another one is there: two backups had one name"
+            );
+            let error = CodedError::new(ErrorCode::Conflict, message);
+            Err(error.help("add {micros} and {pid} to `name`").into())
+        }
     }
 }

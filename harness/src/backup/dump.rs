@@ -15,6 +15,7 @@ use crate::clients::postgres::programs::{Programs, Tool};
 use crate::clients::postgres::{
     Address, LOOPBACK, Libpq, Snapshot, end_sessions, libpq, libpq_inside, sessions,
 };
+use crate::model::{CodedError, ErrorCode};
 use crate::undo::Owed;
 use bytes::Bytes;
 use futures_util::stream::poll_fn;
@@ -51,9 +52,10 @@ impl Dumper {
         let (here, major) = (Programs::of_this_machine(), Some(snapshot.source.major));
         let Some(container) = container else {
             let tool = here.find("pg_dump", major).await.map_err(|error| {
-                BackupError::Failed(format!(
-                    "{error}; or name the container that the server runs in, with `container: NAME`"
-                ))
+                let CodedError { code, message, help, .. } = error.into();
+                let or = "or name the container that the server runs in, with `container: NAME`";
+                CodedError::new(code, message)
+                    .help(help.map_or(or.to_owned(), |help| format!("{help}; {or}")))
             })?;
             return Ok(Self { tool, decode: here, way: libpq(source, None)?, inside: None });
         };
@@ -106,7 +108,7 @@ impl Dumper {
             drop(sender);
             let ended = dump.end().await?;
             if ended.exit != Some(0) {
-                return Err(BackupError::Failed(self.why(&ended)));
+                return Err(self.why(&ended).into());
             }
             Ok(())
         };
@@ -117,28 +119,33 @@ impl Dumper {
         let ((), decoded) = tokio::try_join!(pump, decode)?;
         match &decoded.outcome {
             Outcome::Sound => Ok(decoded),
-            Outcome::Broken { why, .. } | Outcome::Undecided { why } => Err(BackupError::Failed(format!(
-                "pg_dump reported success, but what it wrote is not sound: {why}"
-            ))),
+            Outcome::Broken { why, .. } | Outcome::Undecided { why } => {
+                let message = format!("pg_dump reported success, but what it wrote is not sound: {why}");
+                Err(BackupError::new(ErrorCode::BackupUnusable, message))
+            }
         }
     }
 
     /// Why pg_dump gave up. A snapshot is known to the server that exported it and to no other.
-    fn why(&self, ended: &Finished) -> String {
+    fn why(&self, ended: &Finished) -> CodedError {
         let (told, said) = (ended.failed("pg_dump"), &ended.stderr);
         let Some((Inside { container, .. }, Address { port, database, .. })) = &self.inside else {
-            return told;
+            return CodedError::new(ErrorCode::ProgramFailed, told);
         };
         let place = format!("the server at {LOOPBACK}:{port} in the container `{container}`");
         if said.contains("SET TRANSACTION SNAPSHOT") {
-            return format!(
-                "the container `{container}` does not hold the database `{database}` of the connection: {place} does not know the snapshot that was exported there; name the container that the server itself runs in ({told})"
+            let message = format!(
+                "the container `{container}` does not hold the database `{database}` of the connection: {place} does not know the snapshot that was exported there"
             );
+            let help = format!("name the container that the server itself runs in ({told})");
+            return CodedError::new(ErrorCode::WrongTarget, message).help(help);
         }
-        if said.contains(LOOPBACK) {
-            return format!("{told}; expected the database `{database}` of the connection from {place}");
-        }
-        format!("{told}; it ran in the container `{container}`")
+        let message = if said.contains(LOOPBACK) {
+            format!("{told}; expected the database `{database}` of the connection from {place}")
+        } else {
+            format!("{told}; it ran in the container `{container}`")
+        };
+        CodedError::new(ErrorCode::ProgramFailed, message)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::clients::ClientError;
 use crate::clock::Clock;
+use crate::model::ErrorCode;
 use crate::redact::Redactor;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -80,6 +81,7 @@ fn opened(path: &Path) -> Result<File, ClientError> {
     let made = folder.map_or(Ok(()), std::fs::create_dir_all);
     let file = made.and_then(|()| OpenOptions::new().create(true).append(true).open(path));
     file.map_err(|error| {
-        ClientError::Unusable(format!("expected to append events to {}, but: {error}", path.display()))
+        let message = format!("expected to append events to {}, but: {error}", path.display());
+        ClientError::new(ErrorCode::of_io(error.kind(), ErrorCode::FileUnwritable), message)
     })
 }

@@ -9,6 +9,7 @@ use crate::clients::command::Input;
 use crate::clients::http::Wire;
 use crate::clients::objects::{self, Store};
 use crate::clients::postgres::programs::Programs;
+use crate::model::{CodedError, ErrorCode};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -101,9 +102,12 @@ impl Which {
 pub async fn catalogue(store: Wire<'_>, prefix: &str) -> Result<Catalogue, BackupError> {
     let listing = objects::list(store, prefix).await?;
     match listing.hidden_by {
-        Some(key) => Err(BackupError::Failed(format!(
-            "an object is named `{key}` like the folder: some servers list nothing of such a folder; move it away"
-        ))),
+        Some(key) => {
+            let message = format!(
+                "an object is named `{key}` like the folder: some servers list nothing of such a folder"
+            );
+            Err(CodedError::new(ErrorCode::Conflict, message).help("move it away").into())
+        }
         None => Ok(Catalogue::of(&listing.objects)),
     }
 }
@@ -142,7 +146,13 @@ pub async fn read_manifest(store: Wire<'_>, key: &str) -> Result<Manifest, Backu
 /// Reads a manifest of a store that is open.
 pub(super) async fn manifest_in(store: &Store<'_>, key: &str) -> Result<Manifest, BackupError> {
     let read = look_into(store, key).await?;
-    read.map_err(|error| BackupError::Failed(format!("`{key}`: {error}")))
+    read.map_err(|error| {
+        let code = match error {
+            ManifestError::Broken(_) => ErrorCode::BackupUnusable,
+            ManifestError::Newer(_) => ErrorCode::Unsupported,
+        };
+        BackupError::new(code, format!("`{key}`: {error}"))
+    })
 }
 
 /// Reads a manifest, or says why it is none.
@@ -152,8 +162,7 @@ pub(super) async fn manifest_in(store: &Store<'_>, key: &str) -> Result<Manifest
 pub async fn look_into(store: &Store<'_>, key: &str) -> Result<Result<Manifest, ManifestError>, BackupError> {
     let limit = usize::try_from(manifest::LARGEST).unwrap_or(usize::MAX);
     let bytes = store.get(key, limit).await?;
-    let bytes =
-        bytes.ok_or_else(|| BackupError::Failed(format!("`{key}` was listed and is not there any more")))?;
+    let bytes = bytes.ok_or_else(|| vanished(key))?;
     Ok(Manifest::read(&bytes))
 }
 
@@ -165,12 +174,9 @@ pub async fn look_into(store: &Store<'_>, key: &str) -> Result<Result<Manifest, 
 pub async fn fetch(store: Wire<'_>, key: &str) -> Result<Fetched, BackupError> {
     let opened = Store::open(store).await?;
     store.log.begins("downloading");
-    let (_, stream) = opened
-        .read(key)
-        .await?
-        .ok_or_else(|| BackupError::Failed(format!("`{key}` was listed and is not there any more")))?;
+    let (_, stream) = opened.read(key).await?.ok_or_else(|| vanished(key))?;
     let file = tempfile::tempfile().map_err(|error| no_room(&error))?;
-    let keep = |bytes: &Bytes| (&file).write_all(bytes).map_err(|error| error.to_string());
+    let keep = |bytes: &Bytes| (&file).write_all(bytes);
     let mut failed = None;
     let kept = stream.map(|bytes| {
         let bytes = bytes?;
@@ -181,16 +187,23 @@ pub async fn fetch(store: Wire<'_>, key: &str) -> Result<Fetched, BackupError> {
     });
     let decoded = archive::decode(kept, &Programs::of_this_machine(), (store.clock, store.log)).await?;
     match failed {
-        Some(why) => Err(no_room(&std::io::Error::other(why))),
+        Some(error) => Err(no_room(&error)),
         None => Ok(Fetched { file, decoded }),
     }
 }
 
+/// An object of the list that cannot be read any more.
+pub(super) fn vanished(key: &str) -> BackupError {
+    BackupError::new(ErrorCode::NotFound, format!("`{key}` was listed and is not there any more"))
+}
+
 fn no_room(error: &std::io::Error) -> BackupError {
-    BackupError::Failed(format!(
-        "expected to keep the archive in {} while it is restored, but: {error}; `TMPDIR` names another place",
+    let message = format!(
+        "expected to keep the archive in {} while it is restored, but: {error}",
         std::env::temp_dir().display()
-    ))
+    );
+    let code = ErrorCode::of_io(error.kind(), ErrorCode::FileUnwritable);
+    CodedError::new(code, message).help("`TMPDIR` names another place").into()
 }
 
 /// Bytes and SHA-256 of an object, as the store gives it; `None` where there is none.

@@ -8,6 +8,7 @@ use crate::clients::ClientError;
 use crate::clients::command::{Input, Streamed, Streaming};
 use crate::clients::http::Wire;
 use crate::clients::postgres::{EVERY, Named, TablePicture, libpq, named, programs};
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use serde::{Deserialize, Serialize};
 
@@ -132,17 +133,19 @@ pub async fn keep(
     let manifest = read_manifest(store, &owed.manifest).await?;
     let fetched = fetch(store, &owed.archive).await?;
     if fetched.decoded.sha256 != manifest.archive.sha256 {
-        return Err(BackupError::Failed(format!(
+        let message = format!(
             "the archive {} is not the one that its manifest names any more; nothing was written",
             owed.archive
-        )));
+        );
+        return Err(BackupError::new(ErrorCode::BackupUnusable, message));
     }
     let target_now = named(target, &owed.names).await?;
     let ended = refill(&fetched, (&target_now, &owed.names), target, leave).await?;
     if ended.is_whole() {
         return Ok(());
     }
-    Err(BackupError::Failed(format!("{} ended with {}: {}", ended.program, ended.exit, ended.said)))
+    let message = format!("{} ended with {}: {}", ended.program, ended.exit, ended.said);
+    Err(BackupError::new(ErrorCode::ProgramFailed, message))
 }
 
 /// Empties the tables and fills them, or does neither.
@@ -204,7 +207,8 @@ async fn lines(
         let words = format!(" TABLE DATA {} {} ", table.held.schema, table.held.name);
         let line = text.lines().find(|line| !line.starts_with(';') && line.contains(&words));
         let line = line.ok_or_else(|| {
-            BackupError::Failed(format!("the archive has no data of {}: nothing was written", table.quoted))
+            let message = format!("the archive has no data of {}: nothing was written", table.quoted);
+            BackupError::new(ErrorCode::NotFound, message)
         })?;
         chosen.push_str(line);
         chosen.push('\n');

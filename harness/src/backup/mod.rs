@@ -29,6 +29,7 @@ pub use catalogue::{Backup, Catalogue};
 pub use manifest::Manifest;
 
 use crate::clients::ClientError;
+use crate::model::{CodedError, ErrorCode};
 use crate::record::RecordError;
 use archive::DecodeError;
 
@@ -42,8 +43,24 @@ pub enum BackupError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// What was expected, what was seen, and what to do.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Failed(#[from] CodedError),
+}
+
+impl BackupError {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        CodedError::new(code, message).into()
+    }
+}
+
+impl From<BackupError> for CodedError {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Client(error) => error.into(),
+            BackupError::Record(error) => error.into(),
+            BackupError::Failed(error) => error,
+        }
+    }
 }
 
 impl<E: Into<Self>> From<DecodeError<E>> for BackupError {

@@ -1,5 +1,6 @@
 //! The names of backups, from a template: `{db} {date} {time} {micros} {pid}`.
 
+use crate::model::SettingMistake;
 use jiff::{Timestamp, tz::TimeZone};
 use std::time::Duration;
 
@@ -15,32 +16,35 @@ pub const MANIFEST: &str = ".manifest.json";
 const KNOWN: [&str; 5] = ["db", "date", "time", "micros", "pid"];
 
 /// What is wrong with a template, and how to mend it.
-pub fn mistake(template: &str) -> Option<String> {
+pub fn mistake(template: &str) -> Option<SettingMistake> {
     let mut rest = template;
     let mut found = vec![];
     while let Some((_, after)) = rest.split_once('{') {
         let Some((word, after)) = after.split_once('}') else {
-            return Some("`name` has a `{` without a `}`; take it out".into());
+            return Some(SettingMistake::new("`name` has a `{` without a `}`").help("take it out"));
         };
         found.push(word);
         rest = after;
     }
     if let Some(unknown) = found.iter().find(|word| !KNOWN.contains(word)) {
-        return Some(format!(
-            "`name` has `{{{unknown}}}`, which is not known; there are {{db}}, {{date}}, {{time}}, {{micros}} and {{pid}}"
-        ));
+        return Some(
+            SettingMistake::new(format!("`name` has `{{{unknown}}}`, which is not known"))
+                .help("there are {db}, {date}, {time}, {micros} and {pid}"),
+        );
     }
     if !["date", "time"].iter().all(|word| found.contains(word)) {
         return Some(
-            "`name` has no `{date}` and `{time}`, so the next backup would have the same name; add them"
-                .into(),
+            SettingMistake::new(
+                "`name` has no `{date}` and `{time}`, so the next backup would have the same name",
+            )
+            .help("add them"),
         );
     }
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
-    template
-        .split('/')
-        .any(odd)
-        .then(|| "`name` has an empty folder, `.` or `..` in it; write folders as `a/b/name`".to_owned())
+    template.split('/').any(odd).then(|| {
+        SettingMistake::new("`name` has an empty folder, `.` or `..` in it")
+            .help("write folders as `a/b/name`")
+    })
 }
 
 /// The name of the backup of this database at this time, in UTC. A `{date}` that is a folder by itself is `YYYY/MM/DD`, in
@@ -87,7 +91,7 @@ mod tests {
             ("/{date}{time}", "empty folder"),
             ("../{date}{time}", "`..`"),
         ] {
-            let mistake = mistake(template).unwrap_or_default();
+            let mistake = mistake(template).map(|mistake| mistake.to_string()).unwrap_or_default();
             assert!(mistake.contains(word), "{template}: {mistake}");
         }
         assert_eq!(mistake(DEFAULT), None);

@@ -11,6 +11,7 @@ use super::verify::{Verified, verify};
 use super::{Backup, BackupError, Catalogue};
 use crate::clients::http::Wire;
 use crate::clients::objects::{self, Removed, Store, Version};
+use crate::model::ErrorCode;
 use crate::undo::{Leave, Owed, Promises};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -254,10 +255,11 @@ impl Survey {
         if let Some(gone) =
             self.seen.kept.iter().find(|kept| !there.has(&kept.archive, kept.manifest.as_ref()))
         {
-            return Err(BackupError::Failed(format!(
+            let message = format!(
                 "`{}` was to stay and went away meanwhile: does something else prune here?",
                 gone.archive
-            )));
+            );
+            return Err(BackupError::new(ErrorCode::Conflict, message));
         }
         let store = Store::open(wire).await?;
         let half =

@@ -9,6 +9,7 @@ use crate::clients::command::{Finished, Streamed, Streaming};
 use crate::clients::http::Wire;
 use crate::clients::postgres::libpq;
 use crate::clients::postgres::programs;
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -128,13 +129,16 @@ pub(super) async fn told(fetched: &Fetched, words: &[&str], wire: Wire<'_>) -> R
     if ended.exit == Some(0) {
         return Ok(String::from_utf8_lossy(&text).into_owned());
     }
-    Err(BackupError::Failed(ended.failed("pg_restore")))
+    Err(BackupError::new(ErrorCode::ProgramFailed, ended.failed("pg_restore")))
 }
 
 /// Lines of an archive's list in a file without a name, for as long as it is held, and the word that names it to
 /// pg_restore.
 pub(super) fn use_list(lines: &str) -> Result<(File, String), BackupError> {
-    let no_file = |error| BackupError::Failed(format!("a temporary file: {error}"));
+    let no_file = |error: std::io::Error| {
+        let code = ErrorCode::of_io(error.kind(), ErrorCode::FileUnwritable);
+        BackupError::new(code, format!("a temporary file: {error}"))
+    };
     let mut list = tempfile::tempfile().map_err(no_file)?;
     list.write_all(lines.as_bytes()).map_err(no_file)?;
     let word = format!("--use-list=/proc/{}/fd/{}", std::process::id(), list.as_raw_fd());

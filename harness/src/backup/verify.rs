@@ -3,7 +3,7 @@
 
 use super::archive::{self, Cut, Decoded, Outcome};
 use super::compare::{Depth, TablePair, compare};
-use super::fetch::{Chosen, digest};
+use super::fetch::{Chosen, digest, vanished};
 use super::{Backup, BackupError};
 use crate::clients::http::Wire;
 use crate::clients::objects::Store;
@@ -67,7 +67,7 @@ pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Ve
     let (backup, key) = (chosen.backup.clone(), &chosen.backup.archive);
     let opened = Store::open(store).await?;
     store.log.begins("reading");
-    let gone = || BackupError::Failed(format!("`{key}` was listed and is not there any more"));
+    let gone = || vanished(key);
     if !decode {
         let (bytes, sha256) = digest(&opened, key).await?.ok_or_else(gone)?;
         let expected_sha256 = chosen.sha256();

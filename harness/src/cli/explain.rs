@@ -2,18 +2,21 @@
 //! this text.
 
 use super::output::{refuse, say};
-use crate::diag::{Diag, near_miss};
+use crate::diag::{CODES, Diag, near_miss};
 use crate::kinds::registry;
-use crate::model::Exit;
+use crate::model::{ErrorCode, Exit};
 use crate::steps::KindInfo;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+/// The word that names the page of error codes.
+const ERROR_CODES: &str = "error-codes";
+
 /// Which kind.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
-    /// A kind of step, such as `http`; without it all kinds are listed
+    /// A kind of step, such as `http`, or `error-codes`; without it all kinds are listed
     kind: Option<String>,
 }
 
@@ -27,6 +30,10 @@ pub(super) fn explain(options: &Options) -> Exit {
         }
         return Exit::Passed;
     };
+    if name == ERROR_CODES {
+        say(&error_codes());
+        return Exit::Passed;
+    }
     // A check and an act of the same name are told together.
     let pages: Vec<String> = registry().kinds().filter(|kind| kind.name == name).map(page).collect();
     if !pages.is_empty() {
@@ -38,6 +45,30 @@ pub(super) fn explain(options: &Options) -> Exit {
     let help =
         help.map_or("`proofmark explain` lists the kinds".into(), |near| format!("did you mean `{near}`?"));
     refuse(&[diag.help(help)])
+}
+
+/// The page of error codes, `docs/error-codes.md`.
+fn error_codes() -> String {
+    let mut out = "# Error codes\n\n\
+        `make docs` writes this page from the program's own tables; a test holds the two to each other. Codes are a \
+        contract: they are added to, and never renamed.\n\n\
+        ## Errors of a run\n\n\
+        An attempt that saw nothing has `code` beside its `error` in the step's file. A finding that is `unverified` \
+        because of it has the same `code`: in `events.jsonl`, in `--format jsonl` and in the JSON report. Evidence of \
+        older versions has no codes.\n\n\
+        | code | means | what to do |\n|---|---|---|\n"
+        .to_owned();
+    for (code, means, remedy) in ErrorCode::TABLE {
+        let _ = writeln!(out, "| `{code}` | {means} | {remedy} |");
+    }
+    out += "\n## Mistakes in files and on the command line\n\n\
+        They are found before anything runs and written to standard error as `error[code]`, with the place and with \
+        what was meant. The process exits with 2 unless [the table of exit codes](exit-codes.md) says otherwise.\n\n\
+        | code | means |\n|---|---|\n";
+    for (code, means) in CODES {
+        let _ = writeln!(out, "| `{code}` | {means} |");
+    }
+    out
 }
 
 /// What a kind is for, in paragraphs.

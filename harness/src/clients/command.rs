@@ -10,7 +10,7 @@ pub use streaming::{Finished, Input, Output, Streamed, Streaming};
 
 use super::{ClientError, Log};
 use crate::clock::Clock;
-use crate::model::Exchange;
+use crate::model::{CodedError, ErrorCode, Exchange};
 use crate::redact::Redactor;
 use crate::undo::Leave;
 use nix::sys::signal::{Signal, killpg};
@@ -98,9 +98,9 @@ pub async fn run(
     log.push(Exchange { sent, sha256: Some(hash), ..exchange(argv, code, stdout.bytes, seconds) });
     log.keep(Arc::new(stdout.head.clone()));
     let status = match status {
-        Ok(status) => {
-            status.map_err(|error| ClientError::Unusable(format!("waiting for `{name}`: {error}")))?
-        }
+        Ok(status) => status.map_err(|error| {
+            ClientError::new(ErrorCode::ProgramFailed, format!("waiting for `{name}`: {error}"))
+        })?,
         Err(_) => return Err(late(name, limit, &stderr)),
     };
     Ok(Ended {
@@ -173,7 +173,7 @@ struct Running {
 impl Running {
     fn start(program: Program<'_>) -> Result<Self, ClientError> {
         let Some((name, arguments)) = program.argv.split_first() else {
-            return Err(ClientError::Unusable("no program is named".into()));
+            return Err(ClientError::new(ErrorCode::BadSettings, "no program is named"));
         };
         let mut process = Process::new(name);
         process.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -181,7 +181,10 @@ impl Running {
         if let Some(cwd) = program.cwd {
             // Else the error would read as if the program were not there.
             if !Path::new(cwd).is_dir() {
-                return Err(ClientError::Unusable(format!("`cwd: {cwd}` is no folder on this machine")));
+                return Err(ClientError::new(
+                    ErrorCode::NotFound,
+                    format!("`cwd: {cwd}` is no folder on this machine"),
+                ));
             }
             process.current_dir(cwd);
         }
@@ -274,14 +277,16 @@ pub(super) fn not_started(program: &str, error: &std::io::Error) -> ClientError 
         std::io::ErrorKind::PermissionDenied => "it may not be run: is it executable?",
         _ => "the system refused",
     };
-    ClientError::Unusable(format!("expected to run `{program}`, but {help} ({error})"))
+    let message = format!("expected to run `{program}`, but {help} ({error})");
+    ClientError::new(ErrorCode::of_start(error.kind()), message)
 }
 
 fn late(name: &str, limit: Duration, stderr: &Taken) -> ClientError {
     let said = String::from_utf8_lossy(&stderr.head);
     let said = said.trim_end().lines().next_back().unwrap_or("nothing").to_owned();
     let time = crate::model::Duration(limit);
-    ClientError::Unusable(format!(
-        "expected `{name}` to end within {time}, but it did not and was stopped with all its processes; the last it said on standard error: {said}; raise the step's `timeout` if it needs longer"
-    ))
+    let message = format!(
+        "expected `{name}` to end within {time}, but it did not and was stopped with all its processes; the last it said on standard error: {said}"
+    );
+    CodedError::new(ErrorCode::Timeout, message).help("raise the step's `timeout` if it needs longer").into()
 }

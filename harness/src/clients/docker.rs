@@ -3,6 +3,7 @@
 
 use super::ClientError;
 use crate::environment::{Connection, Role};
+use crate::model::{CodedError, ErrorCode, SettingMistake};
 use std::io::ErrorKind;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -34,13 +35,12 @@ pub struct Container {
 }
 
 /// What is wrong with the name of a container, which stands among arguments.
-pub fn mistake(name: &str) -> Option<String> {
+pub fn mistake(name: &str) -> Option<SettingMistake> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     (!begins || !name.chars().all(fits)).then(|| {
-        format!(
-            "`{name}` is no name of a container; `docker ps` lists the names, of letters, digits and `_.-`"
-        )
+        SettingMistake::new(format!("`{name}` is no name of a container"))
+            .help("`docker ps` lists the names, of letters, digits and `_.-`")
     })
 }
 
@@ -81,18 +81,21 @@ impl Container {
         }
         let name = &self.name;
         let lacks = ["executable file not found", "no such file or directory"];
-        Err(ClientError::Unusable(if is_gone(&said) {
-            format!("there is no container `{name}`; `docker ps` lists those that run")
+        Err(if is_gone(&said) {
+            CodedError::new(ErrorCode::NotFound, format!("there is no container `{name}`"))
+                .help("`docker ps` lists those that run")
         } else if said.contains("is not running") {
-            format!("the container `{name}` does not run; `docker start {name}` starts it")
+            CodedError::new(ErrorCode::NotFound, format!("the container `{name}` does not run"))
+                .help(format!("`docker start {name}` starts it"))
         } else if lacks.iter().any(|words| said.contains(words)) {
-            format!(
-                "there is no `{program}` in the PATH of the container `{name}`; is it the one that the server runs in?"
-            )
+            let message = format!("there is no `{program}` in the PATH of the container `{name}`");
+            CodedError::new(ErrorCode::ProgramMissing, message).help("is it the one that the server runs in?")
         } else {
             let status = output.status.code().map_or_else(|| "a signal".to_owned(), |code| code.to_string());
-            format!("`{}` ended with {status}: {said}", argv.join(" "))
-        }))
+            let message = format!("`{}` ended with {status}: {said}", argv.join(" "));
+            CodedError::new(ErrorCode::ProgramFailed, message)
+        }
+        .into())
     }
 
     /// Does it run? Where it does not, nothing runs in it.
@@ -106,7 +109,9 @@ impl Container {
         match (output.status.success(), said.as_str()) {
             (true, running) => Ok(running != "false"),
             (false, said) if is_gone(said) => Ok(false),
-            (false, said) => Err(ClientError::Unusable(format!("`{}`: {said}", argv.join(" ")))),
+            (false, said) => {
+                Err(ClientError::new(ErrorCode::ProgramFailed, format!("`{}`: {said}", argv.join(" "))))
+            }
         }
     }
 
@@ -116,24 +121,28 @@ impl Container {
         command.args(&argv[1..]).stdin(Stdio::null()).kill_on_drop(true);
         command.envs(self.engine.iter().map(|url| ("DOCKER_HOST", url)));
         let name = &self.name;
-        let unusable = |why: String| ClientError::Unusable(format!("the container `{name}`: {why}"));
+        let unusable = |code, why: String| CodedError::new(code, format!("the container `{name}`: {why}"));
         let output = timeout(ANSWERS_WITHIN, command.output()).await.map_err(|_| {
-            unusable(format!("the Docker engine did not answer within {} s", ANSWERS_WITHIN.as_secs()))
+            let why = format!("the Docker engine did not answer within {} s", ANSWERS_WITHIN.as_secs());
+            unusable(ErrorCode::Timeout, why)
         })?;
         let output = output.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => unusable(format!(
-                "expected to run `{PROGRAM}`, but it is not in PATH; install Docker's program (Debian's package is `docker.io`)"
-            )),
-            _ => unusable(format!("expected to run `{PROGRAM}`, but: {error}")),
+            ErrorKind::NotFound => {
+                let why = format!("expected to run `{PROGRAM}`, but it is not in PATH");
+                let help = "install Docker's program (Debian's package is `docker.io`)";
+                unusable(ErrorCode::ProgramMissing, why).help(help)
+            }
+            kind => unusable(ErrorCode::of_start(kind), format!("expected to run `{PROGRAM}`, but: {error}")),
         })?;
         let said = all(&output);
         let nobody =
             ["annot connect to the Docker daemon", "error during connect", "permission denied while trying"];
         if !output.status.success() && nobody.iter().any(|words| said.contains(words)) {
             let said = said.trim_end_matches(" Is the docker daemon running?");
-            return Err(unusable(format!(
-                "the Docker engine cannot be asked: {said}; is it running, and may this user talk to it?"
-            )));
+            let forbidden = said.contains("permission denied");
+            let code = if forbidden { ErrorCode::Forbidden } else { ErrorCode::Unreachable };
+            let error = unusable(code, format!("the Docker engine cannot be asked: {said}"));
+            return Err(error.help("is it running, and may this user talk to it?").into());
         }
         Ok(output)
     }

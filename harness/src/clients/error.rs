@@ -1,29 +1,37 @@
 //! Why a client got no usable answer: what was expected, what happened, where, and how to mend it.
 
 use super::http::Answer;
+use crate::model::{CodedError, ErrorCode};
 use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
+
+const UNREACHABLE: &str = "is it running, and is the `url` of its connection in the environment file right?";
+const TIMEOUT: &str = "is it overloaded, or is the step's `timeout` too short?";
+const CUT_OFF: &str =
+    "the server or something before it (a proxy, a port-forward) has dropped the connection";
+const CERTIFICATE: &str = "`tls` of the connection takes `ca` (certificates to trust), `server-name`, `cert` and `key`, or `insecure: true`";
+const TOO_LARGE: &str = "ask for less, or raise `max-bytes` where the kind has it";
+const SHAPE: &str = "is this the right server and path?";
 
 /// Why there is no usable answer. `at` is an address without login.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// A setting of a connection or a request cannot be used.
-    #[error("{0}")]
-    Unusable(String),
+    /// What its code says: settings that cannot be used, a program that failed, an answer that cannot be trusted.
+    #[error(transparent)]
+    Coded(#[from] CodedError),
     /// Nobody took the connection.
-    #[error(
-        "expected an answer from {at}, but no connection could be made: {why}; is it running, and is the `url` of its connection in the environment file right?"
-    )]
+    #[error("expected an answer from {at}, but no connection could be made: {why}; {UNREACHABLE}")]
     Unreachable {
         /// Where.
         at: String,
+        /// Refused, no such name, no way there, or too late.
+        code: ErrorCode,
         /// The deepest cause.
         why: String,
     },
     /// The time was over.
-    #[error(
-        "expected an answer from {at} within {after:?}, but {stage}; is it overloaded, or is the step's `timeout` too short?"
-    )]
+    #[error("expected an answer from {at} within {after:?}, but {stage}; {TIMEOUT}")]
     Timeout {
         /// Where.
         at: String,
@@ -33,9 +41,7 @@ pub enum ClientError {
         stage: String,
     },
     /// The answer broke off.
-    #[error(
-        "expected a whole answer from {at}, but it broke off after {bytes} bytes: {why}; the server or something before it (a proxy, a port-forward) has dropped the connection"
-    )]
+    #[error("expected a whole answer from {at}, but it broke off after {bytes} bytes: {why}; {CUT_OFF}")]
     CutOff {
         /// Where.
         at: String,
@@ -45,9 +51,7 @@ pub enum ClientError {
         why: String,
     },
     /// The server's certificate is not accepted, or ours is not.
-    #[error(
-        "expected a TLS connection to {at} that can be trusted, but: {why}; `tls` of the connection takes `ca` (certificates to trust), `server-name`, `cert` and `key`, or `insecure: true`"
-    )]
+    #[error("expected a TLS connection to {at} that can be trusted, but: {why}; {CERTIFICATE}")]
     Certificate {
         /// Where.
         at: String,
@@ -56,7 +60,7 @@ pub enum ClientError {
     },
     /// The answer is larger than allowed.
     #[error(
-        "expected at most {limit} bytes from {at} (counted after decompression), but there are more; ask for less, or raise `max-bytes` where the kind has it"
+        "expected at most {limit} bytes from {at} (counted after decompression), but there are more; {TOO_LARGE}"
     )]
     TooLarge {
         /// Where.
@@ -92,7 +96,7 @@ pub enum ClientError {
     },
     /// The answer is no JSON, or not of the documented shape.
     #[error(
-        "expected {expected} from {at}, but the answer ({content_type}) cannot be read as that: {why}; it begins with: {excerpt}; is this the right server and path?"
+        "expected {expected} from {at}, but the answer ({content_type}) cannot be read as that: {why}; it begins with: {excerpt}; {SHAPE}"
     )]
     Shape {
         /// Where.
@@ -115,6 +119,8 @@ pub enum ClientError {
         why: String,
         /// How to mend it.
         hint: &'static str,
+        /// Not there, not allowed, or another reason.
+        code: ErrorCode,
         /// May another look succeed?
         transient: bool,
     },
@@ -147,6 +153,46 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// An error of this code that no second attempt fixes.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        CodedError::new(code, message).into()
+    }
+
+    /// What a program can act on.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Coded(error) => error.code,
+            Self::Unreachable { code, .. } | Self::File { code, .. } => *code,
+            Self::Timeout { .. } => ErrorCode::Timeout,
+            Self::CutOff { .. } => ErrorCode::CutOff,
+            Self::Certificate { .. } => ErrorCode::Tls,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::Redirects { .. } => ErrorCode::RedirectLoop,
+            Self::Status { status, .. } => ErrorCode::of_status(*status),
+            Self::Shape { .. } => ErrorCode::UnexpectedAnswer,
+            Self::Api { status, kind, .. } => refusal(*status, kind),
+            Self::Sql { code, .. } => sql_state(code),
+        }
+    }
+
+    /// How to fix it. The error as text ends with it.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            Self::Coded(error) => error.help.as_deref(),
+            Self::Unreachable { .. } => Some(UNREACHABLE),
+            Self::Timeout { .. } => Some(TIMEOUT),
+            Self::CutOff { .. } => Some(CUT_OFF),
+            Self::Certificate { .. } => Some(CERTIFICATE),
+            Self::TooLarge { .. } => Some(TOO_LARGE),
+            Self::Shape { .. } => Some(SHAPE),
+            Self::Redirects { .. } => None,
+            Self::Status { hint, .. }
+            | Self::File { hint, .. }
+            | Self::Api { hint, .. }
+            | Self::Sql { hint, .. } => hint.strip_prefix("; "),
+        }
+    }
+
     /// May another attempt succeed? A refused connection may; a 401 may not.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -157,8 +203,8 @@ impl ClientError {
             }
             Self::File { transient, .. } => *transient,
             Self::Sql { code, .. } => passing_state(code),
-            Self::Unusable(_)
-            | Self::Certificate { .. }
+            Self::Coded(error) => error.transient,
+            Self::Certificate { .. }
             | Self::TooLarge { .. }
             | Self::Redirects { .. }
             | Self::Shape { .. } => false,
@@ -185,13 +231,71 @@ impl ClientError {
         }
         match error {
             _ if error.is_connect() && error.is_timeout() => {
-                Self::Unreachable { at, why: "connecting took too long".into() }
+                Self::Unreachable { at, code: ErrorCode::Timeout, why: "connecting took too long".into() }
             }
             _ if error.is_timeout() => Self::Timeout { at, after, stage: "it did not come".into() },
-            _ if error.is_connect() => Self::Unreachable { at, why },
-            _ if error.is_builder() => Self::Unusable(format!("the request to {at} cannot be made: {why}")),
+            _ if error.is_connect() => Self::Unreachable { at, code: no_connection(error), why },
+            _ if error.is_builder() => {
+                Self::new(ErrorCode::BadConnection, format!("the request to {at} cannot be made: {why}"))
+            }
             _ => Self::CutOff { at, bytes, why },
         }
+    }
+}
+
+impl From<ClientError> for CodedError {
+    fn from(error: ClientError) -> Self {
+        let (code, transient, text) = (error.code(), error.is_transient(), error.to_string());
+        let help = error.help().map(str::to_owned);
+        let parts = help.as_ref().and_then(|help| text.strip_suffix(help.as_str())?.strip_suffix("; "));
+        Self { code, message: parts.unwrap_or(&text).to_owned(), help, transient }
+    }
+}
+
+/// Why no connection was made. The name service has no error of its own: the standard library only words it.
+pub(super) fn no_connection(error: &(dyn Error + 'static)) -> ErrorCode {
+    if deepest(error).starts_with("failed to lookup address information") {
+        return ErrorCode::NameNotResolved;
+    }
+    match cause::<std::io::Error>(error).map(std::io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => ErrorCode::ConnectionRefused,
+        Some(ErrorKind::TimedOut) => ErrorCode::Timeout,
+        // The socket in a folder.
+        Some(ErrorKind::NotFound) => ErrorCode::ConnectionRefused,
+        _ => ErrorCode::Unreachable,
+    }
+}
+
+/// What a server that answers in its own words means: by its name for the error, else by the status.
+fn refusal(status: u16, kind: &str) -> ErrorCode {
+    match kind {
+        "timeout" => ErrorCode::Timeout,
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "InvalidTokenId" => ErrorCode::Unauthorized,
+        "XMinioStorageFull" => ErrorCode::NoSpace,
+        _ if kind.contains("QuotaExceeded") => ErrorCode::NoSpace,
+        // An answer that began well and ended badly.
+        "canceled" => ErrorCode::ServerError,
+        _ if status < 300 => ErrorCode::ServerError,
+        _ => ErrorCode::of_status(status),
+    }
+}
+
+/// What a SQLSTATE means.
+fn sql_state(code: &str) -> ErrorCode {
+    match (code, code.get(..2).unwrap_or_default()) {
+        ("57014" | "25P03", _) => ErrorCode::Timeout,
+        ("42501", _) => ErrorCode::Forbidden,
+        ("3D000" | "3F000" | "42P01", _) => ErrorCode::NotFound,
+        ("53100", _) => ErrorCode::NoSpace,
+        ("55P03" | "55006", _) | (_, "40") => ErrorCode::Conflict,
+        (_, "28") => ErrorCode::Unauthorized,
+        (_, "0A") => ErrorCode::Unsupported,
+        (_, "08" | "53" | "57" | "58" | "XX") => ErrorCode::ServerError,
+        _ => ErrorCode::Rejected,
     }
 }
 
@@ -225,5 +329,91 @@ pub(super) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) ->
     match wrapped {
         Some(inner) => cause(inner),
         None => error.source().and_then(cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(status: u16, kind: &str) -> ClientError {
+        let (at, message) = ("here".to_owned(), "no".to_owned());
+        ClientError::Api { at, status, kind: kind.to_owned(), message, hint: "" }
+    }
+
+    #[test]
+    fn what_a_server_says_has_a_code() {
+        for (error, code) in [
+            (api(400, "bad_data"), ErrorCode::Rejected),
+            (api(422, "execution"), ErrorCode::Rejected),
+            (api(503, "timeout"), ErrorCode::Timeout),
+            (api(503, "canceled"), ErrorCode::ServerError),
+            (api(403, "AccessDenied"), ErrorCode::Forbidden),
+            (api(403, "InvalidAccessKeyId"), ErrorCode::Unauthorized),
+            (api(404, "NoSuchBucket"), ErrorCode::NotFound),
+            (api(412, "PreconditionFailed"), ErrorCode::Conflict),
+            (api(507, "XMinioStorageFull"), ErrorCode::NoSpace),
+            (api(200, "InternalError"), ErrorCode::ServerError),
+        ] {
+            assert_eq!(error.code(), code, "{error}");
+        }
+        for (state, code) in [
+            ("28P01", ErrorCode::Unauthorized),
+            ("42501", ErrorCode::Forbidden),
+            ("3D000", ErrorCode::NotFound),
+            ("42P01", ErrorCode::NotFound),
+            ("57014", ErrorCode::Timeout),
+            ("57P03", ErrorCode::ServerError),
+            ("53300", ErrorCode::ServerError),
+            ("53100", ErrorCode::NoSpace),
+            ("40001", ErrorCode::Conflict),
+            ("55P03", ErrorCode::Conflict),
+            ("0A000", ErrorCode::Unsupported),
+            ("42601", ErrorCode::Rejected),
+            ("", ErrorCode::Rejected),
+        ] {
+            assert_eq!(sql_state(state), code, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_not_made_says_why() {
+        let refused = std::io::Error::from(ErrorKind::ConnectionRefused);
+        assert_eq!(no_connection(&refused), ErrorCode::ConnectionRefused);
+        assert_eq!(
+            no_connection(&std::io::Error::from(ErrorKind::NetworkUnreachable)),
+            ErrorCode::Unreachable
+        );
+        let nobody = "failed to lookup address information: Name or service not known";
+        assert_eq!(no_connection(&std::io::Error::other(nobody)), ErrorCode::NameNotResolved);
+    }
+
+    /// The text is what evidence has always had; the parts are the text.
+    #[test]
+    fn message_and_help_make_up_the_text() {
+        let at = || "http://here/".to_owned();
+        let hint = "; ask again";
+        for error in [
+            CodedError::new(ErrorCode::NotFound, "nothing; here").help("look; there").into(),
+            ClientError::Unreachable { at: at(), code: ErrorCode::Unreachable, why: "no way".into() },
+            ClientError::Timeout { at: at(), after: Duration::from_secs(1), stage: "late".into() },
+            ClientError::CutOff { at: at(), bytes: 7, why: "gone".into() },
+            ClientError::Certificate { at: at(), why: "expired".into() },
+            ClientError::TooLarge { at: at(), limit: 7 },
+            ClientError::Status { at: at(), expected: "x", status: 401, excerpt: "no".into(), hint },
+            ClientError::Sql { at: at(), code: "28000".into(), message: "no".into(), hint },
+        ] {
+            let (text, transient) = (error.to_string(), error.is_transient());
+            let help = error.help().map(str::to_owned);
+            let coded = CodedError::from(error);
+            assert_eq!(coded.to_string(), text);
+            assert_eq!((coded.help.clone(), coded.transient), (help, transient), "{text}");
+            assert!(coded.help.is_some_and(|help| text.ends_with(&help)), "{text}");
+        }
+        let bare = ClientError::Redirects { at: at(), last: at(), times: 10 };
+        assert_eq!((bare.help(), CodedError::from(bare.clone()).to_string()), (None, bare.to_string()));
+        let text = "expected an answer from http://here/, but no connection could be made: no way; is it running, and is the `url` of its connection in the environment file right?";
+        let error = ClientError::Unreachable { at: at(), code: ErrorCode::Unreachable, why: "no way".into() };
+        assert_eq!(error.to_string(), text);
     }
 }

@@ -7,6 +7,7 @@ pub(super) use replace::unwritten;
 pub use replace::{clear, replace};
 
 use super::ClientError;
+use crate::model::ErrorCode;
 use jiff::Timestamp;
 use memchr::memchr;
 use nix::libc::O_NONBLOCK;
@@ -164,7 +165,8 @@ pub(super) fn unread(path: &Path, error: &io::Error) -> ClientError {
         ErrorKind::PermissionDenied => "; the user that runs Proofmark may not read it",
         _ => "",
     };
-    ClientError::File { at: shown(path), why: error.to_string(), hint, transient }
+    let code = ErrorCode::of_io(error.kind(), ErrorCode::FileUnreadable);
+    ClientError::File { at: shown(path), why: error.to_string(), hint, code, transient }
 }
 
 /// A path as messages and records show it: from the root, for a relative one says little years later.

@@ -7,7 +7,7 @@ pub use super::tls::HttpClients;
 use super::{ClientError, Log, tls};
 use crate::clock::Clock;
 use crate::environment::{Connection, Systems, Tls};
-use crate::model::{Exchange, sha256};
+use crate::model::{ErrorCode, Exchange, sha256};
 use crate::redact::Redactor;
 use crate::undo::Leave;
 use base64::Engine as _;
@@ -344,7 +344,7 @@ impl Hop {
             }
         } else if login.is_some() {
             let why = "a URL must not hold a login: put it into a connection of the environment file and name it with `via`";
-            return Err(ClientError::Unusable(why.into()));
+            return Err(ClientError::new(ErrorCode::BadSettings, why));
         }
         for (name, value) in &call.headers {
             insert(&mut headers, name, value, false)?;
@@ -363,8 +363,10 @@ impl Hop {
         if self.changes && !keeps {
             return Ok(None);
         }
-        let wrong =
-            |why: String| ClientError::Unusable(format!("{} redirects to `{location}`: {why}", self.url));
+        let wrong = |why: String| {
+            let message = format!("{} redirects to `{location}`: {why}", self.url);
+            ClientError::new(ErrorCode::UnexpectedAnswer, message)
+        };
         let mut url = self.url.join(&location).map_err(|error| wrong(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("only http and https are followed".into()));
@@ -399,16 +401,17 @@ fn address(connection: Option<&Connection>, target: &str) -> Result<Url, ClientE
         Some(connection) => {
             let missing = || {
                 let name = &connection.name;
-                ClientError::Unusable(format!(
-                    "connection `{name}` has no `url`: give it one in the environment file"
-                ))
+                let message =
+                    format!("connection `{name}` has no `url`: give it one in the environment file");
+                ClientError::new(ErrorCode::BadConnection, message)
             };
             format!("{}{target}", connection.url.as_deref().ok_or_else(missing)?.trim_end_matches('/'))
         }
     };
-    let url = Url::parse(&text).map_err(|error| ClientError::Unusable(format!("not a URL: {error}")))?;
+    let code = if connection.is_some() { ErrorCode::BadConnection } else { ErrorCode::BadSettings };
+    let url = Url::parse(&text).map_err(|error| ClientError::new(code, format!("not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(ClientError::Unusable(format!("`{}:` is no http or https URL", url.scheme())));
+        return Err(ClientError::new(code, format!("`{}:` is no http or https URL", url.scheme())));
     }
     Ok(url)
 }
@@ -445,7 +448,8 @@ fn learn(systems: &Systems, value: &str) {
 }
 
 fn insert(headers: &mut HeaderMap, name: &str, value: &str, secret: bool) -> Result<(), ClientError> {
-    let wrong = |what: &str| ClientError::Unusable(format!("header `{name}`: {what}"));
+    let code = if secret { ErrorCode::BadConnection } else { ErrorCode::BadSettings };
+    let wrong = |what: &str| ClientError::new(code, format!("header `{name}`: {what}"));
     let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("this is no header name"))?;
     let mut value = HeaderValue::from_str(value.trim())
         .map_err(|_| wrong("its value holds a line break or control character"))?;

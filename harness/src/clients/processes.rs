@@ -3,7 +3,7 @@
 
 use super::command::{not_started, quoted};
 use super::{ClientError, Log};
-use crate::model::Exchange;
+use crate::model::{CodedError, ErrorCode, Exchange};
 use crate::undo::Leave;
 use procfs::process::{Process, Stat, all_processes};
 use regex::Regex;
@@ -111,9 +111,10 @@ pub async fn find(wanted: Wanted) -> Result<Vec<Found>, ClientError> {
         let spared = spared();
         let number = wanted.pid_file.as_deref().map(number).transpose()?;
         if let (Some(file), Some(pid)) = (&wanted.pid_file, number.flatten().filter(|pid| spared.contains(pid))) {
-            return Err(ClientError::Unusable(format!(
+            let message = format!(
                 "{file} names the process {pid}, which is the first of this machine, Proofmark, or one that has started it"
-            )));
+            );
+            return Err(ClientError::new(ErrorCode::WrongTarget, message));
         }
         let meant = |pid: i32, stat: &Stat, process: &Process| {
             number.is_none_or(|number| number == Some(pid))
@@ -162,8 +163,10 @@ pub async fn lives(found: Found, signal: Signal) -> Result<Option<bool>, ClientE
 /// # Errors
 /// When it is gone, or the system has no such handles (Linux before 5.3).
 pub fn hold(found: Found) -> Result<Held, ClientError> {
-    let gone =
-        |why: String| ClientError::Unusable(format!("the process {} cannot be held: {why}", found.pid));
+    let gone = |why: String| {
+        let message = format!("the process {} cannot be held: {why}", found.pid);
+        ClientError::new(ErrorCode::NotFound, message)
+    };
     let pid = Pid::from_raw(found.pid).ok_or_else(|| gone("this is no number of one".into()))?;
     let handle = pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| gone(error.to_string()))?;
     // The handle is of whoever has the number now.
@@ -185,7 +188,8 @@ pub async fn stop(
     let target = format!("kill -{} {} ({})", signal.word(), held.found.pid, held.found.program);
     log.push(Exchange { method: "signal".into(), target, ..Exchange::default() });
     let refused = |why: String| {
-        ClientError::Unusable(format!("the process {} cannot be stopped: {why}", held.found.pid))
+        let message = format!("the process {} cannot be stopped: {why}", held.found.pid);
+        ClientError::new(ErrorCode::Forbidden, message)
     };
     match pidfd_send_signal(&held.handle, signal.raw()) {
         Ok(()) => {}
@@ -208,7 +212,8 @@ pub async fn stop(
 pub fn startable(argv: &[String], cwd: &str) -> Result<(), ClientError> {
     let name = argv.first().map(String::as_str).unwrap_or_default();
     if !Path::new(cwd).is_dir() {
-        return Err(ClientError::Unusable(format!("`cwd: {cwd}` is no folder on this machine")));
+        let message = format!("`cwd: {cwd}` is no folder on this machine");
+        return Err(ClientError::new(ErrorCode::NotFound, message));
     }
     for program in [name, SETSID] {
         let found = if program.contains('/') {
@@ -217,9 +222,9 @@ pub fn startable(argv: &[String], cwd: &str) -> Result<(), ClientError> {
             which::which(program)
         };
         found.map_err(|_| {
-            ClientError::Unusable(format!(
-                "`{program}` cannot be run: it is not there, not in PATH, or not executable"
-            ))
+            let message =
+                format!("`{program}` cannot be run: it is not there, not in PATH, or not executable");
+            ClientError::new(ErrorCode::ProgramMissing, message)
         })?;
     }
     Ok(())
@@ -244,10 +249,11 @@ pub async fn start(
     program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = program.spawn().map_err(|error| not_started(SETSID, &error))?;
     match timeout(FIRST, child.wait()).await {
-        Ok(Ok(status)) if !status.success() => Err(ClientError::Unusable(format!(
-            "expected `{}` to start, but it ended at once: {status}",
-            argv.first().map(String::as_str).unwrap_or_default()
-        ))),
+        Ok(Ok(status)) if !status.success() => {
+            let program = argv.first().map(String::as_str).unwrap_or_default();
+            let message = format!("expected `{program}` to start, but it ended at once: {status}");
+            Err(ClientError::new(ErrorCode::ProgramFailed, message))
+        }
         // It runs, or has started what runs.
         _ => Ok(()),
     }
@@ -257,13 +263,12 @@ async fn looked<T: Send + 'static>(
     look: impl FnOnce() -> Result<T, ClientError> + Send + 'static,
 ) -> Result<T, ClientError> {
     let done = tokio::task::spawn_blocking(look).await;
-    done.unwrap_or_else(|error| Err(ClientError::Unusable(error.to_string())))
+    done.unwrap_or_else(|error| Err(ClientError::new(ErrorCode::Internal, error.to_string())))
 }
 
 fn unseen(why: &str) -> ClientError {
-    ClientError::Unusable(format!(
-        "the processes of this machine cannot be looked at: {why}; is /proc there?"
-    ))
+    let message = format!("the processes of this machine cannot be looked at: {why}");
+    CodedError::new(ErrorCode::Unsupported, message).help("is /proc there?").into()
 }
 
 fn living(meant: impl Fn(i32, &Stat, &Process) -> bool) -> Result<Vec<Found>, ClientError> {

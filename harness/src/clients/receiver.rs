@@ -5,6 +5,7 @@ use super::ClientError;
 use super::http::Wire;
 use crate::clock::Clock;
 use crate::environment::{Connection, Role};
+use crate::model::{CodedError, ErrorCode};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
@@ -100,6 +101,8 @@ struct Entry {
     starts_at: Option<String>,
 }
 
+const LISTEN: &str = "is another program listening there, and is it an address of this machine? `listen: host:port` of the connection says where to listen when the `url` leads here by another way";
+
 /// Listens from now on, unless it does already.
 ///
 /// # Errors
@@ -111,9 +114,10 @@ pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
         return Ok(());
     }
     let listener = TcpListener::bind(&address).await.map_err(|error| {
-        ClientError::Unusable(format!(
-            "expected to listen on {address} for what is posted to the connection `receiver`, but: {error}; is another program listening there, and is it an address of this machine? `listen: host:port` of the connection says where to listen when the `url` leads here by another way"
-        ))
+        let message = format!(
+            "expected to listen on {address} for what is posted to the connection `receiver`, but: {error}"
+        );
+        CodedError::new(ErrorCode::BadConnection, message).help(LISTEN)
     })?;
     let posts = Arc::default();
     let app = taker(Arc::clone(&posts), wire.clock.clone());
@@ -132,7 +136,7 @@ pub fn delivered(wire: Wire<'_>, wanted: impl Fn(&Delivered) -> bool) -> Result<
     let address = address(wire.connection)?;
     let posts = match opened(&wire.systems.shared::<Inboxes>()).get(&address) {
         Some(inbox) => inbox.posts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        None => return Err(ClientError::Unusable(format!("nobody listens on {address}"))),
+        None => return Err(ClientError::new(ErrorCode::Internal, format!("nobody listens on {address}"))),
     };
     Ok(posts.iter().flat_map(alerts).filter(wanted).collect())
 }
@@ -166,8 +170,14 @@ fn alerts(post: &Post) -> Vec<Delivered> {
 
 /// `host:port` to listen on.
 fn address(connection: Option<&Connection>) -> Result<String, ClientError> {
-    let wrong = |why: &str| Err(ClientError::Unusable(format!("the connection `receiver` {why}")));
-    let Some(connection) = connection else { return wrong("is missing") };
+    let wrong = |why: &str| {
+        let message = format!("the connection `receiver` {why}");
+        Err(ClientError::new(ErrorCode::BadConnection, message))
+    };
+    let Some(connection) = connection else {
+        let message = "the connection `receiver` is missing";
+        return Err(ClientError::new(ErrorCode::MissingConnection, message));
+    };
     if let Some(listen) = &connection.listen {
         let port = listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         return match port {

@@ -2,6 +2,7 @@
 
 use super::ClientError;
 use crate::environment::Tls;
+use crate::model::ErrorCode;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -62,7 +63,7 @@ fn build(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
 }
 
 fn finished(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ClientError> {
-    builder.build().map_err(|error| unusable("the HTTP client", &error))
+    builder.build().map_err(|error| refused("the HTTP client", &error))
 }
 
 fn builder(tls: Option<&Tls>) -> Result<reqwest::ClientBuilder, ClientError> {
@@ -90,7 +91,7 @@ fn versions(
 ) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, ClientError> {
     ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| unusable("the TLS library", &error))
+        .map_err(|error| refused("the TLS library", &error))
 }
 
 /// What to present and whom to trust, for any protocol over TLS.
@@ -106,24 +107,27 @@ pub(super) fn config(tls: &Tls, trust: Trust) -> Result<ClientConfig, ClientErro
         (Some(cert), Some(key)) => {
             let chain = certificates(cert, "tls.cert")?;
             let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
-            let key =
-                key.map_err(|_| ClientError::Unusable("`tls.key` holds no private key in PEM".into()))?;
+            let key = key.map_err(|_| unusable("`tls.key` holds no private key in PEM"))?;
             let config = config.with_client_auth_cert(chain, key);
-            config.map_err(|error| unusable("`tls.cert` with `tls.key`", &error))
+            config.map_err(|error| refused("`tls.cert` with `tls.key`", &error))
         }
-        _ => Err(ClientError::Unusable("`tls.cert` and `tls.key` need each other".into())),
+        _ => Err(unusable("`tls.cert` and `tls.key` need each other")),
     }
 }
 
-fn unusable(what: &str, error: &dyn Display) -> ClientError {
-    ClientError::Unusable(format!("{what} cannot be used: {error}"))
+fn refused(what: &str, error: &dyn Display) -> ClientError {
+    unusable(format!("{what} cannot be used: {error}"))
+}
+
+fn unusable(message: impl Into<String>) -> ClientError {
+    ClientError::new(ErrorCode::BadConnection, message)
 }
 
 fn certificates(pem: &str, key: &str) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    let found = found.map_err(|error| ClientError::Unusable(format!("`{key}` is no PEM text: {error}")))?;
+    let found = found.map_err(|error| unusable(format!("`{key}` is no PEM text: {error}")))?;
     if found.is_empty() {
-        return Err(ClientError::Unusable(format!("`{key}` holds no certificate in PEM")));
+        return Err(unusable(format!("`{key}` holds no certificate in PEM")));
     }
     Ok(found)
 }
@@ -140,23 +144,23 @@ fn verifier(
     let inner: Arc<dyn ServerCertVerifier> = match &tls.ca {
         None => {
             let machine = rustls_platform_verifier::Verifier::new(provider.clone());
-            Arc::new(machine.map_err(|error| unusable("the machine's certificate store", &error))?)
+            Arc::new(machine.map_err(|error| refused("the machine's certificate store", &error))?)
         }
         Some(pem) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(pem, "tls.ca")? {
-                roots.add(certificate).map_err(|error| unusable("a certificate in `tls.ca`", &error))?;
+                roots.add(certificate).map_err(|error| refused("a certificate in `tls.ca`", &error))?;
             }
             let built =
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-            built.map_err(|error| unusable("`tls.ca`", &error))?
+            built.map_err(|error| refused("`tls.ca`", &error))?
         }
     };
     let name = match &tls.server_name {
         _ if trust == Trust::Authority => None,
         None => return Ok(inner),
         Some(name) => {
-            Some(ServerName::try_from(name.clone()).map_err(|error| unusable("`tls.server-name`", &error))?)
+            Some(ServerName::try_from(name.clone()).map_err(|error| refused("`tls.server-name`", &error))?)
         }
     };
     Ok(Arc::new(Lenient { inner: Some(inner), name, provider }))

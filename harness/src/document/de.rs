@@ -1,7 +1,8 @@
 //! Reads the tree into types, with serde: every mistake carries its place, and an unfilled template reads as anything.
 
 use super::node::{Kind, Late, Node};
-use crate::diag::{near_miss, parted};
+use crate::diag::near_miss;
+use crate::model::SettingMistake;
 use serde::de::{self, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde_json::Value;
 use std::fmt;
@@ -76,7 +77,7 @@ impl std::error::Error for Mistake {}
 
 impl de::Error for Mistake {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        let (message, help) = parted(&message.to_string());
+        let SettingMistake { message, help } = SettingMistake::passed_on(&message);
         Self { help, ..Self::new("bad-value", message) }
     }
     fn invalid_type(seen: Unexpected<'_>, expected: &dyn de::Expected) -> Self {

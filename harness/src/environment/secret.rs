@@ -3,6 +3,7 @@
 use super::vocabulary::{Resolving, SecretSource, ValueType, Vocabulary};
 use crate::diag::Diag;
 use crate::document::{Document, Kind, Node};
+use crate::model::SettingMistake;
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
@@ -172,9 +173,8 @@ impl<'de> de::Visitor<'de> for Visitor {
     }
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Reference, E> {
         if self.secret {
-            return Err(E::custom(
-                "a secret is never written out; refer to it: `{ env: NAME }`, `{ file: PATH }`",
-            ));
+            let help = "refer to it: `{ env: NAME }`, `{ file: PATH }`";
+            return Err(E::custom(SettingMistake::new("a secret is never written out").help(help)));
         }
         Ok(Reference::Text(text.to_owned()))
     }
@@ -188,12 +188,14 @@ impl<'de> de::Visitor<'de> for Visitor {
         self.visit_str(&number.to_string())
     }
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Reference, A::Error> {
-        let nothing = || de::Error::custom("nothing is referred to; write `{ env: NAME }`");
+        let nothing =
+            || de::Error::custom(SettingMistake::new("nothing is referred to").help("write `{ env: NAME }`"));
         let (source, value) = map.next_entry::<String, Value>()?.ok_or_else(nothing)?;
         match map.next_key::<String>()? {
-            Some(second) => Err(de::Error::custom(format!(
-                "both `{source}` and `{second}` are given; a value comes from one place: take one out"
-            ))),
+            Some(second) => {
+                let mistake = SettingMistake::new(format!("both `{source}` and `{second}` are given"));
+                Err(de::Error::custom(mistake.help("a value comes from one place: take one out")))
+            }
             None => Ok(Reference::From { source, value }),
         }
     }

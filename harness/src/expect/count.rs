@@ -1,6 +1,6 @@
 //! How many there should be, as `expect` and the settings of kinds say it.
 
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,17 +31,19 @@ struct Keys {
 }
 
 impl TryFrom<Keys> for Count {
-    type Error = String;
-    fn try_from(keys: Keys) -> Result<Self, String> {
+    type Error = SettingMistake;
+    fn try_from(keys: Keys) -> Result<Self, SettingMistake> {
         let Keys { equals, min, max } = keys;
         match (equals, min, max) {
-            (None, None, None) => Err("the count asks nothing; write one of `equals`, `min`, `max`".into()),
-            (Some(_), None, None) => Ok(Self { equals, min, max }),
-            (Some(_), ..) => {
-                Err("`equals` stands beside another; a count has either `equals`, or `min` and `max`".into())
+            (None, None, None) => {
+                Err(SettingMistake::new("the count asks nothing").help("write one of `equals`, `min`, `max`"))
             }
+            (Some(_), None, None) => Ok(Self { equals, min, max }),
+            (Some(_), ..) => Err(SettingMistake::new("`equals` stands beside another")
+                .help("a count has either `equals`, or `min` and `max`")),
             (None, Some(min), Some(max)) if min > max => {
-                Err(format!("no count is at least {min} and at most {max}; exchange them"))
+                let message = format!("no count is at least {min} and at most {max}");
+                Err(SettingMistake::new(message).help("exchange them"))
             }
             _ => Ok(Self { equals, min, max }),
         }

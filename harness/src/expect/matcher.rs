@@ -1,7 +1,7 @@
 //! The matchers: one question to one value.
 
 use super::{Count, Pattern};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, SettingMistake};
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 use serde::Serialize;
@@ -361,7 +361,10 @@ impl Serialize for Tolerance {
 impl<'de> Deserialize<'de> for Tolerance {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(d)?;
-        let wrong = || de::Error::custom("`within` is no distance; write a number, or a share such as `5%`");
+        let wrong = || {
+            let mistake = SettingMistake::new("`within` is no distance");
+            de::Error::custom(mistake.help("write a number, or a share such as `5%`"))
+        };
         let amount = match &value {
             Value::Number(number) => number.as_f64().map(Self::Absolute),
             Value::String(text) if text.contains("{{") => Some(Self::Absolute(1.0)),
@@ -391,9 +394,8 @@ pub(super) fn one<'de, A: de::MapAccess<'de>>(
     known: &'static [&'static str],
 ) -> Result<(), A::Error> {
     if let Some(first) = slot {
-        let message =
-            format!("`{}` and `{key}` in one entry; each entry asks one thing: write two", first.name());
-        return Err(de::Error::custom(message));
+        let mistake = SettingMistake::new(format!("`{}` and `{key}` in one entry", first.name()));
+        return Err(de::Error::custom(mistake.help("each entry asks one thing: write two")));
     }
     *slot = Some(match key {
         "equals" => Matcher::Equals(map.next_value()?),
@@ -414,7 +416,10 @@ pub(super) fn one<'de, A: de::MapAccess<'de>>(
 }
 
 pub(super) fn present<E: de::Error>(matcher: Option<Matcher>) -> Result<Matcher, E> {
-    matcher.ok_or_else(|| E::custom(format!("it asks nothing; add one of {}", WITH_AT[1..].join(", "))))
+    matcher.ok_or_else(|| {
+        let help = format!("add one of {}", WITH_AT[1..].join(", "));
+        E::custom(SettingMistake::new("it asks nothing").help(help))
+    })
 }
 
 impl<'de> Deserialize<'de> for Matcher {

@@ -1,5 +1,6 @@
 //! A JSONPath (RFC 9535) that was read and found valid.
 
+use crate::model::SettingMistake;
 use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
 use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
@@ -25,8 +26,10 @@ impl JsonPath {
     ///
     /// # Errors
     /// Text that is no JSONPath.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |why: String| format!("`{text}` is no JSONPath: {why}; write `$.samples[0].value`");
+    pub fn parse(text: &str) -> Result<Self, SettingMistake> {
+        let wrong = |why: String| {
+            SettingMistake::new(format!("`{text}` is no JSONPath: {why}")).help("write `$.samples[0].value`")
+        };
         if !text.starts_with('$') {
             return Err(wrong("it does not start with `$`".into()));
         }

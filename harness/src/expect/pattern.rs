@@ -1,6 +1,6 @@
 //! A regular expression that was read and found valid.
 
-use crate::model::sampled;
+use crate::model::{SettingMistake, sampled};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer};
@@ -17,9 +17,8 @@ impl<'de> Deserialize<'de> for Pattern {
         Regex::new(&text).map(Pattern).map_err(|error| {
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            de::Error::custom(format!(
-                "`{text}` is no regular expression: {why}; a sign that means itself has a backslash: `\\(`"
-            ))
+            let mistake = SettingMistake::new(format!("`{text}` is no regular expression: {why}"));
+            de::Error::custom(mistake.help("a sign that means itself has a backslash: `\\(`"))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What happened, in order: the lines of `events.jsonl`, and the files around them.
 
 use super::step::EXCHANGE;
-use super::{Exchange, Exit, Finding, Verdict};
+use super::{ErrorCode, Exchange, Exit, Finding, Verdict};
 use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,9 @@ pub enum Event {
         verdict: Verdict,
         /// The first finding that did not pass, or the error.
         why: String,
+        /// The code of that error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
     },
     /// A step ended; its file is closed.
     StepEnded {
@@ -216,6 +219,7 @@ impl Framed for Line {
             "kind",
             "round",
             "verdict",
+            "code",
             "seconds",
             "rounds",
             "file",

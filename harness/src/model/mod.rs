@@ -1,12 +1,14 @@
-//! What is written down: events, step records, findings, verdicts, exit codes.
+//! What is written down: events, step records, findings, verdicts, exit codes, error codes.
 //!
 //! Plain data with serde; no I/O, no clock. Whatever stands in `evidence/` has its shape here.
 
+mod code;
 mod event;
 mod far;
 mod step;
 mod verdict;
 
+pub use code::{CodedError, ErrorCode, SettingMistake};
 pub use event::{Event, FileHash, Line, Manifest, RunInfo, ScenarioInfo};
 pub use far::Far;
 pub use step::{Attempt, Duration, Exchange, OwedChange, StepRecord, sampled};

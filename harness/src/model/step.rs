@@ -1,6 +1,6 @@
 //! The record of one step: `<scenario>/<step>.json`, readable by itself.
 
-use super::{FORMAT, Finding, Verdict};
+use super::{ErrorCode, FORMAT, Finding, SettingMistake, Verdict};
 use crate::redact::{Frame, Framed};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -146,6 +146,9 @@ pub struct Attempt {
     /// Why nothing was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The code of that error. Evidence of older versions has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
     /// What was seen, unless `same-as` says where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observation: Option<Value>,
@@ -192,7 +195,7 @@ const OWED: Frame = Frame { own: &["run", "promise"], named: &[], parts: &[] };
 
 impl Framed for Attempt {
     const FRAME: &'static Frame = &Frame {
-        own: &["round", "candidate", "at", "seconds", "same-as", "verdict"],
+        own: &["round", "candidate", "at", "seconds", "code", "same-as", "verdict"],
         named: &[],
         parts: &[("requests", &EXCHANGE)],
     };
@@ -233,10 +236,12 @@ impl Duration {
 }
 
 impl std::str::FromStr for Duration {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is no duration; write a whole number and a unit: 500ms, 1s, 2m, 25h, 7d");
+    type Err = SettingMistake;
+    fn from_str(text: &str) -> Result<Self, SettingMistake> {
+        let wrong = || {
+            SettingMistake::new(format!("`{text}` is no duration"))
+                .help("write a whole number and a unit: 500ms, 1s, 2m, 25h, 7d")
+        };
         let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let number: u64 = text[..unit].parse().map_err(|_| wrong())?;
         let millis = match &text[unit..] {

@@ -1,5 +1,6 @@
 //! The verdict, the findings it is folded from, and the exit code it ends in.
 
+use super::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -60,6 +61,9 @@ pub struct Finding {
     /// What to do about it, when it did not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The code of the error that kept it from being decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
 }
 
 impl Finding {
@@ -71,13 +75,26 @@ impl Finding {
         ok: bool,
     ) -> Self {
         let verdict = if ok { Verdict::Passed } else { Verdict::Failed };
-        Self { what: what.into(), expected: expected.into(), seen: seen.into(), verdict, help: None }
+        Self {
+            what: what.into(),
+            expected: expected.into(),
+            seen: seen.into(),
+            verdict,
+            help: None,
+            code: None,
+        }
     }
 
     /// A question that could not be decided; `seen` says what stood in the way.
     pub fn undecided(what: impl Into<String>, expected: impl Into<Value>, seen: impl Into<Value>) -> Self {
         let (expected, seen) = (expected.into(), seen.into());
-        Self { what: what.into(), expected, seen, verdict: Verdict::Unverified, help: None }
+        Self { what: what.into(), expected, seen, verdict: Verdict::Unverified, help: None, code: None }
+    }
+
+    /// The same finding with the code that the recorded attempt has for its error, if it has one.
+    #[must_use]
+    pub fn with_code(self, code: Option<ErrorCode>) -> Self {
+        Self { code, ..self }
     }
 
     /// The same finding with advice, which is kept only where it did not pass.

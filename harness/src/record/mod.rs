@@ -12,7 +12,7 @@ pub use reader::{ReadError, Run, find, newest_first, read};
 pub use writer::{Tell, forget};
 
 use crate::clock::Clock;
-use crate::model::{Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict, sha256};
+use crate::model::{CodedError, ErrorCode, Event, Exit, FORMAT, Line, Manifest, RunInfo, Verdict, sha256};
 use crate::redact::{Clean, Framed, Redactor};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
@@ -43,6 +43,14 @@ pub enum RecordError {
     /// A value that cannot be written as JSON.
     #[error("evidence could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl From<RecordError> for CodedError {
+    fn from(error: RecordError) -> Self {
+        let message =
+            format!("the promise to put it back could not be written down, so nothing was changed: {error}");
+        Self::new(ErrorCode::EvidenceUnwritable, message)
+    }
 }
 
 /// Writes one run's folder. It holds the folder's lock for as long as it lives.

@@ -200,7 +200,7 @@ impl News {
             Event::StepStarted { scenario, step, kind } => {
                 self.running.push(Running { name: name(scenario, step), note: words::line(kind) });
             }
-            Event::Attempted { scenario, step, round, verdict, why } => {
+            Event::Attempted { scenario, step, round, verdict, why, .. } => {
                 let name = name(scenario, step);
                 let word = if *verdict == Verdict::Passed { "" } else { "not yet: " };
                 self.note(&name, format!("round {round}, {word}{}", words::line(why)));

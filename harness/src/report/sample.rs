@@ -130,6 +130,7 @@ pub(super) fn events() -> Vec<Event> {
             round: 1,
             verdict: Verdict::Failed,
             why: "every target is up".into(),
+            code: None,
         },
         ended(velero, "target", "prometheus-targets", Verdict::Failed, target),
         ended(velero, "attempts", "prometheus-query", Verdict::Unverified, attempts),

@@ -2,8 +2,8 @@
 //! the same way.
 
 use super::step::not_tried;
-use super::{Runner, rounded};
-use crate::model::{Attempt, Duration as Length, Event, StepRecord, Verdict};
+use super::{Runner, Stop, rounded};
+use crate::model::{Attempt, Duration as Length, ErrorCode, Event, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::report::text::sentence;
 use crate::scenario::Judged;
@@ -81,9 +81,7 @@ impl Runner {
                 self.answer(pace, &record.scenario, &cx)?;
                 return self.decide(record, pace, judged);
             };
-            let (scenario, step) = (record.scenario.clone(), record.step.clone());
-            let (why, verdict) = (why(&judged), judged.verdict());
-            let told = self.event(Event::Attempted { scenario, step, round, verdict, why }, pace.not_secret);
+            let told = self.event(attempted(record, round, &judged), pace.not_secret);
             if let Deed::Revert { .. } = deed {
                 // Neither a signal nor a full disk keeps the world from being put back.
                 self.world.clock.sleep(pause).await;
@@ -95,8 +93,8 @@ impl Runner {
                 biased;
                 // It would have been looked again, so the last look does not decide: nobody knows what came after.
                 () = stop.stopped() => {
-                    let why = format!("interrupted: {}", stop.reason().unwrap_or_default());
-                    let attempt = Attempt { round: round + 1, ..not_tried(self.world.clock.now(), why) };
+                    let attempt = not_tried(self.world.clock.now(), &interrupted(&stop));
+                    let attempt = Attempt { round: round + 1, ..attempt };
                     record.attempts.push(attempt);
                     self.answer(pace, &record.scenario, &cx)?;
                     return self.decide(record, pace, judged);
@@ -152,7 +150,7 @@ impl Runner {
         Ok(match deed {
             Deed::Check { checks, .. } => match checks {
                 [check] => self.watched(cx, check.observe(cx)).await,
-                _ => Err(StepError::lasting("there is nothing to look with")),
+                _ => Err(StepError::new(ErrorCode::Internal, "there is nothing to look with")),
             },
             Deed::Act { act, by, done, memory } => {
                 if done.is_none() {
@@ -161,21 +159,16 @@ impl Runner {
                     match act.act(cx, &self.ledger, by).await {
                         Ok(made) => *done = Some(made),
                         // It is not made a second time.
-                        Err(error) => return Ok(Err(StepError::lasting(error.message))),
+                        Err(error) => return Ok(Err(error.lasting())),
                     }
                 }
                 self.watched(cx, act.observe(done.as_ref().unwrap_or(&Value::Null), cx, memory)).await
             }
-            Deed::Revert { debt, memory } => match &debt.undo {
-                Some(undo) => {
-                    let (kind, by) = (&debt.promised.kind, self.ledger.leave(debt));
-                    self.world.registry.revert(kind, undo, (cx, &by), memory).await
-                }
-                None => Err(StepError::lasting(format!(
-                    "the way back holds secrets and was kept in {}, which is gone or cannot be read",
-                    debt.folder.join(debt.promised.private.as_deref().unwrap_or("private")).display()
-                ))),
-            },
+            Deed::Revert { debt, memory } => {
+                let Some(undo) = &debt.undo else { return Ok(Err(undo_missing(debt))) };
+                let (kind, by) = (&debt.promised.kind, self.ledger.leave(debt));
+                self.world.registry.revert(kind, undo, (cx, &by), memory).await
+            }
         })
     }
 
@@ -190,7 +183,7 @@ impl Runner {
             biased;
             seen = tokio::time::timeout(cx.timeout.0 + MARGIN, look) => seen.unwrap_or_else(|_| Err(late(cx))),
             () = stop.stopped() => {
-                Err(StepError::lasting(format!("interrupted: {}", stop.reason().unwrap_or_default())))
+                Err(interrupted(&stop))
             }
         }
     }
@@ -211,7 +204,7 @@ impl Runner {
                 let settled = matches!(deed, Deed::Act { act, .. } if act.settled(&seen));
                 (Some(seen), None, settled)
             }
-            Err(error) => (None, Some(error.message), !error.transient),
+            Err(error) => (None, Some(error.clone()), !error.transient),
         };
         let attempt = Attempt {
             round,
@@ -219,7 +212,8 @@ impl Runner {
             at,
             seconds: rounded((self.world.clock.elapsed().saturating_sub(began)).as_secs_f64()),
             requests: cx.log.take(),
-            error,
+            error: error.as_ref().map(StepError::to_string),
+            code: error.map(|error| error.code),
             observation,
             same_as: None,
             verdict: Verdict::Unverified,
@@ -309,15 +303,34 @@ fn keep_once(record: &mut StepRecord, attempts: Vec<Attempt>) {
     }
 }
 
-fn late(cx: &Cx) -> StepError {
-    StepError {
-        message: format!("no answer within {}; `timeout:` gives an attempt more time", cx.timeout),
-        transient: true,
-    }
+fn undo_missing(debt: &Debt) -> StepError {
+    let kept = debt.folder.join(debt.promised.private.as_deref().unwrap_or("private"));
+    let message = format!(
+        "the way back holds secrets and was kept in {}, which is gone or cannot be read",
+        kept.display()
+    );
+    StepError::new(ErrorCode::UndoMissing, message)
 }
 
-/// The first finding that did not pass, in one line.
-fn why(judged: &Judged) -> String {
+fn late(cx: &Cx) -> StepError {
+    StepError::new(ErrorCode::Timeout, format!("no answer within {}", cx.timeout))
+        .help("`timeout:` gives an attempt more time")
+        .transient()
+}
+
+fn interrupted(stop: &Stop) -> StepError {
+    StepError::new(ErrorCode::Interrupted, format!("interrupted: {}", stop.reason().unwrap_or_default()))
+}
+
+/// A round of the step that another one follows, with the first finding that did not pass.
+fn attempted(record: &StepRecord, round: u32, judged: &Judged) -> Event {
     let open = judged.findings.iter().find(|finding| finding.verdict != Verdict::Passed);
-    open.map_or_else(|| "as expected so far".to_owned(), sentence)
+    Event::Attempted {
+        scenario: record.scenario.clone(),
+        step: record.step.clone(),
+        round,
+        verdict: judged.verdict(),
+        why: open.map_or_else(|| "as expected so far".to_owned(), sentence),
+        code: open.and_then(|finding| finding.code),
+    }
 }

@@ -4,7 +4,7 @@ use super::attempt::{Deed, Pace};
 use super::{Runner, rounded};
 use crate::clients::Log;
 use crate::document::Scope;
-use crate::model::{Attempt, Event, StepRecord, Verdict};
+use crate::model::{Attempt, CodedError, ErrorCode, Event, StepRecord, Verdict};
 use crate::record::RecordError;
 use crate::scenario::{Doing, Filled, Judged, Scenario, Step};
 use crate::steps::Cx;
@@ -92,7 +92,8 @@ impl Runner {
             Ok(filled) => self.looked(scenario, step, &filled, &mut record).await?,
             Err(wrong) => {
                 let said: Vec<String> = wrong.iter().map(said).collect();
-                record.attempts = vec![not_tried(record.started, said.join("; "))];
+                let error = CodedError::new(ErrorCode::BadSettings, said.join("; "));
+                record.attempts = vec![not_tried(record.started, &error)];
                 self.judge(&record, &step.not_secret)?
             }
         };
@@ -222,14 +223,15 @@ fn said(diag: &crate::diag::Diag) -> String {
     format!("{place}{}{help}", diag.message)
 }
 
-pub(super) fn not_tried(at: jiff::Timestamp, error: String) -> Attempt {
+pub(super) fn not_tried(at: jiff::Timestamp, error: &CodedError) -> Attempt {
     Attempt {
         round: 1,
         candidate: None,
         at,
         seconds: 0.0,
         requests: vec![],
-        error: Some(error),
+        error: Some(error.to_string()),
+        code: Some(error.code),
         observation: None,
         same_as: None,
         verdict: Verdict::Unverified,

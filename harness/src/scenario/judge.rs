@@ -4,7 +4,7 @@
 
 use super::step::{Doing, FIRST_OF};
 use crate::expect::{Count, Expect, JsonPath};
-use crate::model::{Attempt, Finding, OwedChange, StepRecord, Verdict};
+use crate::model::{Attempt, ErrorCode, Finding, OwedChange, StepRecord, Verdict};
 use crate::redact::is_masked;
 use crate::steps::{ErasedKind, KindInfo, Registry};
 use jiff::Timestamp;
@@ -48,17 +48,18 @@ pub fn judge_record(record: &StepRecord, registry: &Registry) -> Judged {
     if let Some(owed) = &record.owed {
         return put_back(record, owed, registry);
     }
-    if let ([Attempt { error: Some(why), .. }], Value::Null) = (record.attempts.as_slice(), &record.settings)
+    if let ([Attempt { error: Some(why), code, .. }], Value::Null) =
+        (record.attempts.as_slice(), &record.settings)
     {
-        return undecided("the step can be filled in", "settings of the kind, after templates", why);
+        return undecided("the step can be filled in", "settings of the kind, after templates", why, *code);
     }
     let doing = match doing(record, registry) {
         Ok(doing) => doing,
-        Err(why) => return undecided("the settings can be read", "settings of the kind", &why),
+        Err(why) => return undecided("the settings can be read", "settings of the kind", &why, None),
     };
     let expect = match record.expect.iter().map(typed::<Expect>).collect::<Result<Vec<_>, _>>() {
         Ok(expect) => expect,
-        Err(why) => return undecided("the expectations can be read", "entries of `expect`", &why),
+        Err(why) => return undecided("the expectations can be read", "entries of `expect`", &why, None),
     };
     let mut judged = judge_round(record, last_round(&record.attempts), &doing, &expect);
     if let Some(hold) = record.hold
@@ -76,7 +77,8 @@ fn put_back(record: &StepRecord, owed: &OwedChange, registry: &Registry) -> Judg
     let last = deciding.map(|index| &record.attempts[index]);
     let Some((attempt, seen)) = last.and_then(|attempt| Some((attempt, seen(record, attempt)?))) else {
         let why = last.and_then(|attempt| attempt.error.as_deref()).unwrap_or("nobody looked");
-        return undecided("the change was put back", "the world as it was before", why);
+        let code = last.and_then(|attempt| attempt.code);
+        return undecided("the change was put back", "the world as it was before", why, code);
     };
     let mut findings = registry.judge_reverted(&record.kind, &owed.undo, seen, attempt.at);
     if findings.is_empty() {
@@ -85,9 +87,9 @@ fn put_back(record: &StepRecord, owed: &OwedChange, registry: &Registry) -> Judg
     Judged { findings, chosen: None, deciding, captures: vec![] }
 }
 
-fn undecided(what: &str, expected: &str, seen: &str) -> Judged {
+fn undecided(what: &str, expected: &str, seen: &str, code: Option<ErrorCode>) -> Judged {
     Judged {
-        findings: vec![Finding::undecided(what, expected, seen)],
+        findings: vec![Finding::undecided(what, expected, seen).with_code(code)],
         chosen: None,
         deciding: None,
         captures: vec![],
@@ -166,7 +168,8 @@ fn judge_round(record: &StepRecord, round: Range<usize>, doing: &Doing, expect: 
         deciding = Some(index);
         let Some(observation) = seen(record, attempt) else {
             let why = attempt.error.as_deref().unwrap_or("nothing was seen");
-            all.push(Finding::undecided("the system answered", "an answer that can be judged", why));
+            let finding = Finding::undecided("the system answered", "an answer that can be judged", why);
+            all.push(finding.with_code(attempt.code));
             return Judged { findings: all, chosen: attempt.candidate, deciding, captures: vec![] };
         };
         let own = doing.judge(candidate, observation, attempt.at);
@@ -255,7 +258,7 @@ fn capture(record: &StepRecord, judged: &mut Judged) {
                 Finding::judged(what, expected, (*value).clone(), true)
             }
             Ok(nodes) => Finding::undecided(what, expected, format!("{} values", nodes.len())),
-            Err(why) => Finding::undecided(what, expected, why.clone()),
+            Err(why) => Finding::undecided(what, expected, why.to_string()),
         };
         judged.findings.push(finding);
     }

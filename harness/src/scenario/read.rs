@@ -2,10 +2,10 @@
 
 use super::find::Found;
 use super::step::{self, Doing, Filled, Step, Via};
-use crate::diag::{Diag, Source, near_miss, parted};
+use crate::diag::{Diag, Source, near_miss};
 use crate::document::{self, Document, Form, Kind, Late, Node, Scope};
 use crate::expect::Expect;
-use crate::model::{Duration, sha256};
+use crate::model::{Duration, SettingMistake, sha256};
 use crate::steps::{KindInfo, Registry};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -415,7 +415,7 @@ fn via(reader: &mut Reader<'_>, node: &Node, step: &Step, doing: &Doing) {
     let named =
         |takes: &[&str]| step.via.contains_key("") || takes.iter().any(|role| step.via.contains_key(*role));
     for mistake in doing.via_mistakes(named) {
-        let (message, help) = parted(&mistake);
+        let SettingMistake { message, help } = mistake;
         reader.say(place, "bad-via", message, help.unwrap_or_default());
     }
     let takes: Vec<&str> = step.kinds.iter().flat_map(KindInfo::takes).collect();

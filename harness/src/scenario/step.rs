@@ -1,10 +1,10 @@
 //! One step as it is written, and as it is once its templates are filled in.
 
-use crate::diag::{Diag, parted};
+use crate::diag::Diag;
 use crate::document::{Document, Node, Scope};
 use crate::environment::Environment;
 use crate::expect::{Expect, JsonPath};
-use crate::model::{Duration, Permission};
+use crate::model::{Duration, Permission, SettingMistake};
 use crate::steps::{AnyAct, AnyCheck, KindInfo, Registry};
 use crate::undo::Until;
 use jiff::Timestamp;
@@ -75,9 +75,8 @@ fn day_or_time<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(d)?;
     let day = |text: &str| text.parse::<jiff::civil::Date>()?.to_zoned(jiff::tz::TimeZone::UTC);
     text.parse().or_else(|_| day(&text).map(|day| day.timestamp())).map_err(|_| {
-        de::Error::custom(format!(
-            "`{text}` is no time; write a day (`2026-12-31`) or a time (`2026-12-31T08:00:00Z`)"
-        ))
+        let help = "write a day (`2026-12-31`) or a time (`2026-12-31T08:00:00Z`)";
+        de::Error::custom(SettingMistake::new(format!("`{text}` is no time")).help(help))
     })
 }
 
@@ -201,7 +200,7 @@ fn listed(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
         Doing::Check(checks) => checks.iter().find_map(|check| check.mistake()),
     };
     match mistake {
-        Some(mistake) => Err(bad_settings(reads, node, acts, &mistake)),
+        Some(mistake) => Err(bad_settings(reads, node, acts, mistake)),
         None => Ok(doing),
     }
 }
@@ -226,8 +225,8 @@ fn example(registry: &Registry, node: &Node, acts: bool) -> Option<String> {
     Some(format!("write it like this: `{}`", kind.example))
 }
 
-fn bad_settings((document, registry): Reads<'_>, node: &Node, acts: bool, mistake: &str) -> Diag {
-    let (message, help) = parted(mistake);
+fn bad_settings((document, registry): Reads<'_>, node: &Node, acts: bool, mistake: SettingMistake) -> Diag {
+    let SettingMistake { message, help } = mistake;
     let diag = document.diag(kind_of(node), "bad-settings", message);
     Diag { help: help.or_else(|| example(registry, node, acts)), ..diag }
 }
@@ -305,7 +304,7 @@ impl Doing {
     }
 
     /// What is wrong with the step's `via`; `named` says whether it names a connection for one of these roles.
-    pub(super) fn via_mistakes(&self, named: impl Fn(&[&str]) -> bool) -> Vec<String> {
+    pub(super) fn via_mistakes(&self, named: impl Fn(&[&str]) -> bool) -> Vec<SettingMistake> {
         match self {
             Self::Act(act) => act.via_mistake(named(&act.info().takes())).into_iter().collect(),
             Self::Check(checks) => {

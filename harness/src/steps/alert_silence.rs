@@ -3,7 +3,7 @@
 
 use super::{Act, Cx, Kind, Permission, StepError};
 use crate::clients::alertmanager::{self, Alert, Matcher, NewSilence, Silence, alerts, expire, silences};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, SettingMistake};
 use crate::undo::{Owed, Promises, Until};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -97,11 +97,13 @@ impl Kind for AlertSilence {
         vec![finding.with_help(help)]
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         match self.lasts {
-            Some(lasts) if lasts == Duration::default() || lasts > LONGEST => Some(format!(
-                "`for: {lasts}` is no time for a drill; write how long it may silence alerts if nobody ends it, at most {LONGEST}"
-            )),
+            Some(lasts) if lasts == Duration::default() || lasts > LONGEST => {
+                Some(SettingMistake::new(format!("`for: {lasts}` is no time for a drill")).help(format!(
+                    "write how long it may silence alerts if nobody ends it, at most {LONGEST}"
+                )))
+            }
             // What waits for a capture is looked at once it is filled in, which is before anything is changed.
             _ if self.matchers.iter().any(|text| text.contains("{{")) => {
                 self.read(self.matchers.iter().filter(|text| !text.contains("{{"))).err()
@@ -128,7 +130,7 @@ impl Act for AlertSilence {
     }
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Made, StepError> {
-        let matchers = self.wanted().map_err(StepError::lasting)?;
+        let matchers = self.wanted()?;
         let mark = format!("proofmark {}", promises.mark_of_step());
         let started = cx.clock.elapsed();
         // It shows that the server answers before anything is promised, and what time it is there.
@@ -173,21 +175,26 @@ impl Act for AlertSilence {
 
 impl AlertSilence {
     /// Everything that an alert has to have, or what is wrong with that.
-    fn wanted(&self) -> Result<Vec<Matcher>, String> {
+    fn wanted(&self) -> Result<Vec<Matcher>, SettingMistake> {
         let matchers = self.read(self.matchers.iter())?;
         if matchers.iter().all(Matcher::matches_empty) {
-            return Err("it is not said which alerts to silence, or only which not; write `name: ALERT`, `labels` or `matchers`".into());
+            return Err(SettingMistake::new("it is not said which alerts to silence, or only which not")
+                .help("write `name: ALERT`, `labels` or `matchers`"));
         }
         Ok(matchers)
     }
 
-    fn read<'a>(&self, texts: impl Iterator<Item = &'a String>) -> Result<Vec<Matcher>, String> {
-        let mut matchers = texts.map(|text| text.parse()).collect::<Result<Vec<Matcher>, String>>()?;
+    fn read<'a>(&self, texts: impl Iterator<Item = &'a String>) -> Result<Vec<Matcher>, SettingMistake> {
+        let mut matchers =
+            texts.map(|text| text.parse()).collect::<Result<Vec<Matcher>, SettingMistake>>()?;
         matchers.extend(self.name.as_deref().map(|name| Matcher::equal("alertname", name)));
         matchers.extend(self.labels.iter().map(|(name, value)| Matcher::equal(name, value)));
         match matchers.iter().find(|matcher| matcher.asks() && matcher.matches_empty()) {
-            Some(wide) => Err(format!(
-                "`{wide}` also matches alerts without that label; write a value that is not empty, and no pattern that matches nothing (`.+` instead of `.*`)"
+            Some(wide) => Err(SettingMistake::new(format!(
+                "`{wide}` also matches alerts without that label"
+            ))
+            .help(
+                "write a value that is not empty, and no pattern that matches nothing (`.+` instead of `.*`)",
             )),
             None => Ok(matchers),
         }

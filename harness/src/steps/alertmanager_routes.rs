@@ -7,7 +7,7 @@ use crate::clients::alertmanager::{self, Lead, Receiver, Routing};
 use crate::clients::http::Wire;
 use crate::clients::prometheus::{self, Outgoing, Query, Rule};
 use crate::expect::Count;
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,7 @@ impl Kind for AlertmanagerRoutes {
         Some("$.alerts")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         without_reason(&self.except, "reach nobody")
     }
 }

@@ -8,7 +8,7 @@ use crate::backup::events::{Events, EventsTo};
 use crate::backup::{BackupError, alarm, name};
 use crate::clients::docker::{self, Container};
 use crate::clients::http::Wire;
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, SettingMistake};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -126,7 +126,7 @@ impl Kind for Backup {
         ]
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let name = self.name.as_deref().and_then(name::mistake);
         name.or_else(|| docker::mistake(self.container.as_deref()?))
     }
@@ -251,14 +251,4 @@ fn container(name: &str, cx: &Cx) -> Container {
 /// The way to where something is owed: the store, or what serves a folder.
 pub(super) fn back<'a>(folder: Option<&String>, cx: &'a Cx) -> Result<Wire<'a>, StepError> {
     if folder.is_some() { Ok(cx.open_wire()) } else { cx.wire(STORE) }
-}
-
-impl From<BackupError> for StepError {
-    fn from(error: BackupError) -> Self {
-        match error {
-            BackupError::Client(error) => error.into(),
-            BackupError::Record(error) => error.into(),
-            BackupError::Failed(why) => Self::lasting(why),
-        }
-    }
 }

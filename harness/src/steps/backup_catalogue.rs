@@ -7,7 +7,7 @@ use crate::backup::fetch::{catalogue, look_into};
 use crate::backup::manifest::ManifestError;
 use crate::backup::{Backup, Catalogue};
 use crate::clients::objects::{self, Store};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, ErrorCode, Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -122,12 +122,17 @@ impl Kind for BackupCatalogue {
         Some("$.backups")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let more = self.at_least.zip(self.at_most).is_some_and(|(least, most)| least > most);
         if self.at_least == Some(0) || self.min_size == Some(0) {
-            return Some("`at-least: 0` and `min-size: 0` ask nothing, and a store without a backup is none; leave it out".into());
+            return Some(
+                SettingMistake::new(
+                    "`at-least: 0` and `min-size: 0` ask nothing, and a store without a backup is none",
+                )
+                .help("leave it out"),
+            );
         }
-        more.then(|| "`at-least` is more than `at-most`; nothing can be both".into())
+        more.then(|| SettingMistake::new("`at-least` is more than `at-most`").help("nothing can be both"))
     }
 }
 
@@ -153,7 +158,10 @@ impl Check for BackupCatalogue {
                             incomplete.push(key.clone());
                             backups.remove(0);
                         }
-                        Err(error) => return Err(StepError::lasting(format!("`{key}`: {error}"))),
+                        Err(error @ ManifestError::Newer(_)) => {
+                            let message = format!("`{key}`: {error}");
+                            return Err(StepError::new(ErrorCode::Unsupported, message));
+                        }
                     }
                 }
             }

@@ -11,7 +11,7 @@ use crate::backup::prune::{self, Pruned, Stays, Survey, Undo};
 use crate::backup::retention::Rules;
 use crate::clients::http::Wire;
 use crate::environment::Connection;
-use crate::model::{Duration, Finding, Verdict};
+use crate::model::{Duration, ErrorCode, Finding, SettingMistake, Verdict};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -84,17 +84,21 @@ impl Kind for BackupPrune {
         findings
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let none = self.keep_last.is_none() && self.keep_within.is_none();
         let zero = self.keep_last == Some(0)
             || self.keep_at_least == Some(0)
             || self.keep_within.is_some_and(|within| within.0.is_zero());
         if none {
             return Some(
-                "nothing says which backups stay; add `keep-last: 30`, `keep-within: 30d`, or both".into(),
+                SettingMistake::new("nothing says which backups stay")
+                    .help("add `keep-last: 30`, `keep-within: 30d`, or both"),
             );
         }
-        zero.then(|| "a rule that keeps nothing is none, and the newest always stays; leave it out".into())
+        zero.then(|| {
+            SettingMistake::new("a rule that keeps nothing is none, and the newest always stays")
+                .help("leave it out")
+        })
     }
 }
 
@@ -145,7 +149,8 @@ impl Act for BackupPrune {
             self.tell(&events, place.seen.clone(), (*wire, began)).await;
         }
         let mut seen = places.into_iter().map(|Survey { seen, .. }| seen);
-        let first = seen.next().ok_or_else(|| StepError::lasting("there is no place to prune"))?;
+        let first =
+            seen.next().ok_or_else(|| StepError::new(ErrorCode::Internal, "there is no place to prune"))?;
         Ok(Pruned { local: seen.next().map(Box::new), ..first })
     }
 

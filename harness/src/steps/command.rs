@@ -3,7 +3,7 @@
 use super::{Act, Cx, Kind, Permission, StepError};
 use crate::clients::command::{Ended, KEPT, Program, run};
 use crate::clients::files::shown;
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, SettingMistake};
 use crate::undo::{Leave, Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -78,11 +78,12 @@ impl Kind for Command {
         findings
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let none = |undo: &Vec<String>| undo.first().is_none_or(String::is_empty);
         if self.undo.as_ref().is_some_and(none) {
             return Some(
-                "`undo` names no program; its first entry is the program: `[rm, -f, /tmp/x]`".into(),
+                SettingMistake::new("`undo` names no program")
+                    .help("its first entry is the program: `[rm, -f, /tmp/x]`"),
             );
         }
         self.line().err()
@@ -104,7 +105,7 @@ impl Act for Command {
     }
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Ended, StepError> {
-        let argv = self.line().map_err(StepError::lasting)?;
+        let argv = self.line()?;
         // It has to be found again from wherever it is put back.
         let cwd = shown(Path::new(self.cwd.as_deref().unwrap_or(".")));
         let program = |cwd| Program { argv: &argv, cwd, stdin: self.stdin.as_deref(), timeout: cx.timeout.0 };
@@ -159,17 +160,19 @@ async fn ended(program: Program<'_>, cx: &Cx, leave: &impl Leave) -> Result<Ende
 
 impl Command {
     /// The command line, or what is wrong with the settings.
-    fn line(&self) -> Result<Vec<String>, String> {
+    fn line(&self) -> Result<Vec<String>, SettingMistake> {
         match (&self.argv, &self.script) {
             (Some(argv), None) if argv.first().is_some_and(|program| !program.is_empty()) => Ok(argv.clone()),
-            (Some(_), None) => {
-                Err("`argv` names no program; its first entry is the program: `[ls, -l]`".into())
-            }
+            (Some(_), None) => Err(SettingMistake::new("`argv` names no program")
+                .help("its first entry is the program: `[ls, -l]`")),
             (None, Some(script)) if !script.trim().is_empty() => {
                 Ok(vec!["/bin/sh".into(), "-eu".into(), "-c".into(), script.clone()])
             }
-            (None, Some(_)) => Err("`script` is empty; write what the shell should run".into()),
-            _ => Err("it is not said what to run, or said twice; write either `argv` or `script`".into()),
+            (None, Some(_)) => {
+                Err(SettingMistake::new("`script` is empty").help("write what the shell should run"))
+            }
+            _ => Err(SettingMistake::new("it is not said what to run, or said twice")
+                .help("write either `argv` or `script`")),
         }
     }
 }

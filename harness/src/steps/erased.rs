@@ -4,7 +4,7 @@
 use super::kind::{Act, Check, Cx, Kind, StepError};
 use crate::diag::Diag;
 use crate::document::{Document, Node};
-use crate::model::{Duration, Finding, Permission};
+use crate::model::{Duration, ErrorCode, Finding, Permission, SettingMistake};
 use crate::undo::{By, Ledger, Owed, Promises, Until};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
@@ -88,9 +88,9 @@ pub trait ErasedKind: Debug + Send + Sync {
     /// The list that the kind counts by itself.
     fn counted(&self) -> Option<&'static str>;
     /// A mistake in the settings that their types cannot say.
-    fn mistake(&self) -> Option<String>;
+    fn mistake(&self) -> Option<SettingMistake>;
     /// A mistake in the step's `via`, which names a connection for this kind or does not.
-    fn via_mistake(&self, named: bool) -> Option<String>;
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake>;
 }
 
 /// A step that reads.
@@ -173,10 +173,10 @@ impl<K: Kind, const ACTS: bool> ErasedKind for Erased<K, ACTS> {
     fn counted(&self) -> Option<&'static str> {
         self.0.counted()
     }
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         self.0.mistake()
     }
-    fn via_mistake(&self, named: bool) -> Option<String> {
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
         self.0.via_mistake(named)
     }
 }
@@ -306,7 +306,7 @@ fn judge_reverted<K: Act>(undo: &Value, seen: &Value, at: Timestamp) -> Vec<Find
     match (of_json(undo), of_json(seen)) {
         (Ok(undo), Ok(seen)) => K::judge_reverted(&undo, &seen, at),
         (undo, seen) => {
-            let errors = [undo.err(), seen.err()].into_iter().flatten().map(|error| error.message);
+            let errors = [undo.err(), seen.err()].into_iter().flatten().map(|error| error.to_string());
             let why = errors.collect::<Vec<_>>().join("; ");
             vec![Finding::undecided("the way back and the observation can be read", "their shapes", why)]
         }
@@ -314,14 +314,12 @@ fn judge_reverted<K: Act>(undo: &Value, seen: &Value, at: Timestamp) -> Vec<Find
 }
 
 fn as_json(seen: &impl Serialize) -> Result<Value, StepError> {
-    let wrong = |error: serde_json::Error| StepError {
-        message: format!("the observation is no JSON: {error}"),
-        transient: false,
-    };
-    serde_json::to_value(seen).map_err(wrong)
+    serde_json::to_value(seen)
+        .map_err(|error| StepError::new(ErrorCode::Internal, format!("the observation is no JSON: {error}")))
 }
 
 fn of_json<T: DeserializeOwned>(value: &Value) -> Result<T, StepError> {
-    T::deserialize(value)
-        .map_err(|error| StepError::lasting(format!("it has not the shape it should have: {error}")))
+    T::deserialize(value).map_err(|error| {
+        StepError::new(ErrorCode::Internal, format!("it has not the shape it should have: {error}"))
+    })
 }

@@ -5,7 +5,7 @@ use super::{Check, Cx, Kind, StepError, present};
 use crate::clients::files::{self, Content, FileType, Meta};
 use crate::document;
 use crate::expect::{Matcher, Pattern};
-use crate::model::{Duration, Exchange, Finding};
+use crate::model::{Duration, ErrorCode, Exchange, Finding, SettingMistake};
 use crate::redact::leak;
 use jiff::Timestamp;
 use regex::bytes::Regex;
@@ -143,14 +143,14 @@ impl Kind for File {
         findings
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         match self.path.as_str() {
-            "" => Some("`path` is empty; write where the file is".into()),
+            "" => Some(SettingMistake::new("`path` is empty").help("write where the file is")),
             home if home == "~" || home.starts_with("~/") => {
-                Some("`~` is not replaced by a home folder; write the whole path".into())
+                Some(SettingMistake::new("`~` is not replaced by a home folder").help("write the whole path"))
             }
             _ if self.json && self.yaml => {
-                Some("a file is not parsed twice; write either `json` or `yaml`".into())
+                Some(SettingMistake::new("a file is not parsed twice").help("write either `json` or `yaml`"))
             }
             _ => None,
         }
@@ -187,7 +187,7 @@ impl Check for File {
             log.keep(kept(&content));
             settings.read(seen, &content)
         });
-        done.await.map_err(|error| StepError::lasting(error.to_string()))?
+        done.await.map_err(|error| StepError::new(ErrorCode::Internal, error.to_string()))?
     }
 }
 
@@ -246,7 +246,7 @@ impl File {
         for Pattern(pattern) in self.matches.iter().flat_map(|list| &list.0) {
             // Bytes and not text: a file need not be UTF-8 to be searched.
             let bytes = Regex::new(pattern.as_str());
-            let bytes = bytes.map_err(|error| StepError::lasting(error.to_string()))?;
+            let bytes = bytes.map_err(|error| StepError::new(ErrorCode::Internal, error.to_string()))?;
             seen.matches.push(search(&bytes, &content.bytes));
         }
         if self.json || self.yaml {

@@ -6,7 +6,7 @@ pub mod change;
 use super::{Check, Cx, Kind, StepError, present, target};
 use crate::clients::http::{Answer, Call, MAX_BYTES, Reading, fetch};
 use crate::environment::Tls as ConnectionTls;
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -100,6 +100,10 @@ impl<'de> Deserialize<'de> for Statuses {
     }
 }
 
+fn no_status(number: impl fmt::Display) -> SettingMistake {
+    SettingMistake::new(format!("{number} is no HTTP status")).help("write one from 100 to 599")
+}
+
 struct OneOrList;
 
 impl<'de> Visitor<'de> for OneOrList {
@@ -109,19 +113,17 @@ impl<'de> Visitor<'de> for OneOrList {
     }
     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Statuses, E> {
         let status = u16::try_from(number).ok().filter(|status| (100..600).contains(status));
-        status
-            .map(|status| Statuses(vec![status]))
-            .ok_or_else(|| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))
+        status.map(|status| Statuses(vec![status])).ok_or_else(|| E::custom(no_status(number)))
     }
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Statuses, E> {
-        let positive = u64::try_from(number)
-            .map_err(|_| E::custom(format!("{number} is no HTTP status; write one from 100 to 599")))?;
+        let positive = u64::try_from(number).map_err(|_| E::custom(no_status(number)))?;
         self.visit_u64(positive)
     }
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Statuses, E> {
         let number = text
             .parse()
-            .map_err(|_| E::custom(format!("`{text}` is no HTTP status; write a number: 200")))?;
+            .map_err(|_| SettingMistake::new(format!("`{text}` is no HTTP status")))
+            .map_err(|mistake| E::custom(mistake.help("write a number: 200")))?;
         self.visit_u64(number)
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
@@ -130,7 +132,8 @@ impl<'de> Visitor<'de> for OneOrList {
             statuses.extend(more);
         }
         if statuses.is_empty() {
-            return Err(A::Error::custom("a list of statuses needs at least one; write `[200, 404]`"));
+            let mistake = SettingMistake::new("a list of statuses needs at least one");
+            return Err(A::Error::custom(mistake.help("write `[200, 404]`")));
         }
         Ok(Statuses(statuses))
     }
@@ -191,12 +194,12 @@ impl Kind for Http {
         vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
     }
 
-    fn via_mistake(&self, named: bool) -> Option<String> {
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
         let (_, target) = self.request().ok()?;
         target::via_mistake(target, named)
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let target = match self.request() {
             Ok((_, target)) => target,
             Err(mistake) => return Some(mistake),
@@ -207,7 +210,7 @@ impl Kind for Http {
 
 impl Check for Http {
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
-        let (method, target) = self.request().map_err(StepError::lasting)?;
+        let (method, target) = self.request()?;
         let wire = target::wire(cx, Self::NAME, target)?;
         let tls = self.tls.as_ref().map(Tls::of_connection);
         let (headers, body) = (self.headers.clone(), self.body.clone());
@@ -217,23 +220,29 @@ impl Check for Http {
     }
 }
 
-fn nothing_allowed(max_bytes: Option<u64>) -> Option<String> {
-    (max_bytes == Some(0))
-        .then(|| "`max-bytes: 0` allows no answer; write how many bytes may come, or leave it out".into())
+fn nothing_allowed(max_bytes: Option<u64>) -> Option<SettingMistake> {
+    (max_bytes == Some(0)).then(|| {
+        SettingMistake::new("`max-bytes: 0` allows no answer")
+            .help("write how many bytes may come, or leave it out")
+    })
 }
 
 impl Http {
     /// The method and where to, or what is wrong with them.
-    fn request(&self) -> Result<(Reading, &str), String> {
+    fn request(&self) -> Result<(Reading, &str), SettingMistake> {
         let (method, target) = match (&self.get, &self.method, &self.url) {
             (Some(get), None, None) => ("GET", get),
             (None, Some(method), Some(url)) => (method.as_str(), url),
-            _ => return Err("it is not said what to ask for, or said twice; write either `get: URL`, or `method` with `url`".into()),
+            _ => {
+                return Err(SettingMistake::new("it is not said what to ask for, or said twice")
+                    .help("write either `get: URL`, or `method` with `url`"));
+            }
         };
         let wrong = || {
-            format!(
-                "`{method}` is not for a check, which only reads; `method` is GET, HEAD or OPTIONS, in capitals; what changes something stands below `act:`"
-            )
+            SettingMistake::new(format!(
+                "`{method}` is not for a check, which only reads; `method` is GET, HEAD or OPTIONS, in capitals"
+            ))
+            .help("what changes something stands below `act:`")
         };
         Ok((Reading::named(method).ok_or_else(wrong)?, target))
     }

@@ -1,12 +1,11 @@
 //! What a kind of step is: the settings of a step implement [`Kind`], and [`Check`] or [`Act`]. Nothing here knows which
 //! kinds there are.
 
+use crate::clients::Log;
 use crate::clients::http::Wire;
-use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
 use crate::environment::Systems;
-use crate::model::{Duration, Finding, Permission};
-use crate::record::RecordError;
+use crate::model::{CodedError, Duration, ErrorCode, Finding, Permission, SettingMistake};
 use crate::undo::{Owed, Promises, Until};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -40,9 +39,10 @@ impl Cx {
         let name = self.via.get(role).map_or(role, String::as_str);
         let connection = self.systems.connections.get(name).ok_or_else(|| {
             let known: Vec<_> = self.systems.connections.keys().map(String::as_str).collect();
-            StepError::lasting(format!(
-                "there is no connection `{name}` for the role `{role}` (known: {}); write `connections: {{ {name}: {{ url: … }} }}` into the environment file, or name another with `via`",
-                if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let message = format!("there is no connection `{name}` for the role `{role}` (known: {known})");
+            StepError::new(ErrorCode::MissingConnection, message).help(format!(
+                "write `connections: {{ {name}: {{ url: … }} }}` into the environment file, or name another with `via`"
             ))
         })?;
         Ok(Wire { connection: Some(connection), ..self.open_wire() })
@@ -61,35 +61,7 @@ impl Cx {
 }
 
 /// Why a step saw nothing, or could not act.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct StepError {
-    /// What was expected, what happened, where, and how to mend it.
-    pub message: String,
-    /// May another attempt succeed? A refused connection may; a 401 may not.
-    pub transient: bool,
-}
-
-impl StepError {
-    /// An error that no second attempt mends.
-    pub fn lasting(message: impl Into<String>) -> Self {
-        Self { message: message.into(), transient: false }
-    }
-}
-
-impl From<RecordError> for StepError {
-    fn from(error: RecordError) -> Self {
-        Self::lasting(format!(
-            "the promise to put it back could not be written down, so nothing was changed: {error}"
-        ))
-    }
-}
-
-impl From<ClientError> for StepError {
-    fn from(error: ClientError) -> Self {
-        Self { transient: error.is_transient(), message: error.to_string() }
-    }
-}
+pub type StepError = CodedError;
 
 /// Enough for a question and its answer. What moves whole databases takes more.
 const TIMEOUT: Duration = Duration::secs(30);
@@ -118,14 +90,15 @@ pub trait Kind: Serialize + DeserializeOwned + JsonSchema + std::fmt::Debug + Se
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say: "what is wrong; how to mend it".
-    fn mistake(&self) -> Option<String> {
+    /// A mistake in the settings that their types cannot say.
+    fn mistake(&self) -> Option<SettingMistake> {
         None
     }
     /// A mistake in the step's `via`, which names a connection for this kind or does not.
-    fn via_mistake(&self, named: bool) -> Option<String> {
-        (named && Self::ROLES.is_empty())
-            .then(|| format!("`{}` uses no connection; leave `via` out", Self::NAME))
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
+        let mistake =
+            || SettingMistake::new(format!("`{}` uses no connection", Self::NAME)).help("leave `via` out");
+        (named && Self::ROLES.is_empty()).then(mistake)
     }
 }
 

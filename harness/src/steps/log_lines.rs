@@ -8,7 +8,7 @@ mod scan;
 use super::{Check, Cx, Kind, StepError};
 use crate::clients::files;
 use crate::expect::Count;
-use crate::model::{Exchange, Finding};
+use crate::model::{Exchange, Finding, SettingMistake};
 use fields::{Fields, Require};
 use jiff::Timestamp;
 use scan::{LONGEST, Scan};
@@ -181,21 +181,24 @@ impl Kind for LogLines {
         findings
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let fields = self.require.0.values().any(|fields| !fields.0.is_empty());
         let types = self.require.0.values().chain([&self.envelope]).flat_map(|fields| fields.0.values());
         match self.format {
-            _ if self.path.is_empty() => Some("`path` is empty; write where the log is".into()),
+            _ if self.path.is_empty() => {
+                Some(SettingMistake::new("`path` is empty").help("write where the log is"))
+            }
             Format::Text if fields || !self.envelope.0.is_empty() => Some(
-                "lines of text have no fields; take `envelope` and the fields of `require` out, or write `format: jsonl`"
-                    .into(),
+                SettingMistake::new("lines of text have no fields")
+                    .help("take `envelope` and the fields of `require` out, or write `format: jsonl`"),
             ),
             _ if types.clone().any(|kind| *kind == fields::FieldType::Masked) => {
-                Some("a mask is no type of a field; write `any`, or what it is".into())
+                Some(SettingMistake::new("a mask is no type of a field").help("write `any`, or what it is"))
             }
-            _ if !self.except.is_empty() && !self.no_secrets => {
-                Some("`except` is for `no-secrets`; write `no-secrets: true` beside it, or take it out".into())
-            }
+            _ if !self.except.is_empty() && !self.no_secrets => Some(
+                SettingMistake::new("`except` is for `no-secrets`")
+                    .help("write `no-secrets: true` beside it, or take it out"),
+            ),
             _ => None,
         }
     }

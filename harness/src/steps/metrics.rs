@@ -6,7 +6,7 @@ use crate::clients::ClientError;
 use crate::clients::exposition::{self, Exposition, Family, Format, Problem};
 use crate::clients::http::{Answer, Call, fetch};
 use crate::expect::Count;
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,11 +78,11 @@ impl Kind for Metrics {
         findings
     }
 
-    fn via_mistake(&self, named: bool) -> Option<String> {
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
         target::via_mistake(&self.get, named)
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         target::login_mistake(&self.get)
     }
 }

@@ -4,7 +4,7 @@
 use super::{Check, Cx, Kind, StepError};
 use crate::clients::postgres::{self, Database};
 use crate::expect::Count;
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,10 +64,14 @@ impl Kind for PostgresQuery {
         Some("$.rows")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         match self.max_rows {
-            _ if self.sql.trim().is_empty() => Some("`sql` is empty; write one statement".into()),
-            Some(0) => Some("`max-rows` is zero; at least one row has to be read".into()),
+            _ if self.sql.trim().is_empty() => {
+                Some(SettingMistake::new("`sql` is empty").help("write one statement"))
+            }
+            Some(0) => {
+                Some(SettingMistake::new("`max-rows` is zero").help("at least one row has to be read"))
+            }
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 use super::{Check, Cx, Kind, StepError};
 use crate::clients::postgres::{self, Choice, Database, LeftOut, Table, identifier};
 use crate::expect::Count;
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,18 +78,25 @@ impl Kind for PostgresTables {
         Some("$.tables")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         if let Some(schema) = self.schema.as_ref().filter(|schema| is_system(schema)) {
-            return Some(format!(
-                "`{schema}` is a schema of the server, which holds no data of yours; name one of your own"
-            ));
+            return Some(
+                SettingMistake::new(format!(
+                    "`{schema}` is a schema of the server, which holds no data of yours"
+                ))
+                .help("name one of your own"),
+            );
         }
         let tables = self.tables.as_ref()?;
         if tables.is_empty() || tables.iter().any(|name| name.trim().is_empty()) {
-            return Some("`tables` names nothing; leave it out to count every table".into());
+            return Some(
+                SettingMistake::new("`tables` names nothing").help("leave it out to count every table"),
+            );
         }
         let twice = tables.iter().enumerate().find(|(index, name)| tables[..*index].contains(name));
-        twice.map(|(_, name)| format!("`tables` names `{name}` twice; leave one out"))
+        twice.map(|(_, name)| {
+            SettingMistake::new(format!("`tables` names `{name}` twice")).help("leave one out")
+        })
     }
 }
 

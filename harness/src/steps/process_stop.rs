@@ -10,7 +10,7 @@ use crate::clients::processes::{
     Found, Signal, Wanted, find, hold, host, lives, marked, start, startable, stop,
 };
 use crate::expect::Pattern;
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, ErrorCode, Finding, SettingMistake};
 use crate::undo::{Owed, Promises, Until};
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -152,17 +152,22 @@ impl Kind for ProcessStop {
         vec![gone, other]
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         if self.start.first().is_none_or(String::is_empty) {
             return Some(
-                "`start` names no program; its first entry is the program: `[/usr/bin/promtail]`".into(),
+                SettingMistake::new("`start` names no program")
+                    .help("its first entry is the program: `[/usr/bin/promtail]`"),
             );
         }
         if self.matches.as_ref().is_some_and(|pattern| pattern.0.is_match("")) {
-            return Some("`matches` also matches nothing, and so every process; write what stands in the command line of the one".into());
+            return Some(
+                SettingMistake::new("`matches` also matches nothing, and so every process")
+                    .help("write what stands in the command line of the one"),
+            );
         }
         (self.pid_file.is_none() && self.matches.is_none()).then(|| {
-            "it is not said which process to stop; write `pid-file: PATH` or `matches: PATTERN`".into()
+            SettingMistake::new("it is not said which process to stop")
+                .help("write `pid-file: PATH` or `matches: PATTERN`")
         })
     }
 }
@@ -185,7 +190,7 @@ impl Act for ProcessStop {
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Stopped, StepError> {
         if let Some(mistake) = self.mistake() {
-            return Err(StepError::lasting(mistake));
+            return Err(mistake.into());
         }
         let way = self.way(cx, promises.mark_of_step()).await?;
         // What cannot be started again is not stopped.
@@ -214,10 +219,9 @@ impl Act for ProcessStop {
         let Undo::Process(way) = owed;
         let here = host();
         if here != way.host {
-            return Err(StepError::lasting(format!(
-                "the process ran on the machine `{}`, and this is `{here}`; run `proofmark recover` there",
-                way.host
-            )));
+            let message = format!("the process ran on the machine `{}`, and this is `{here}`", way.host);
+            let error = StepError::new(ErrorCode::WrongTarget, message);
+            return Err(error.help("run `proofmark recover` there"));
         }
         if way.told && !by.begun() {
             memory.not_asked = true;
@@ -228,7 +232,7 @@ impl Act for ProcessStop {
         }
         // What it needs may not be free yet: it is tried again.
         let started = start(&way.start, &way.cwd, &way.mark, &cx.log, by).await;
-        started.map_err(|error| StepError { message: error.to_string(), transient: true })
+        started.map_err(|error| StepError::from(error).transient())
     }
 
     async fn observe_reverted(owed: &Undo, _cx: &Cx, memory: &mut StopMemory) -> Result<Reverted, StepError> {
@@ -278,11 +282,13 @@ impl ProcessStop {
                 .as_ref()
                 .map(|pattern| format!("with a command line that matches `{}`", pattern.0));
             let which: Vec<String> = place.into_iter().chain(line).collect();
-            return Err(StepError::lasting(format!(
+            let code = if found.is_empty() { ErrorCode::NotFound } else { ErrorCode::Ambiguous };
+            let message = format!(
                 "expected exactly one process {}, but there is {}; nothing was stopped",
                 which.join(" and "),
                 told_of(&found)
-            )));
+            );
+            return Err(StepError::new(code, message));
         };
         let absolute = |path: &str| crate::clients::files::shown(std::path::Path::new(path));
         Ok(Way {

@@ -4,7 +4,7 @@
 use super::{Check, Cx, Kind, StepError};
 use crate::clients::prometheus::{self, Query, Sample};
 use crate::expect::Count;
-use crate::model::{Duration, Finding, sampled};
+use crate::model::{Duration, ErrorCode, Finding, SettingMistake, sampled};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -49,7 +49,8 @@ pub struct Seen {
 
 fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
     let text = sampled(d, "$timestamp")?;
-    let wrong = |_| format!("`{text}` is no time; write RFC 3339: 2026-02-16T02:00:00Z");
+    let wrong =
+        |_| SettingMistake::new(format!("`{text}` is no time")).help("write RFC 3339: 2026-02-16T02:00:00Z");
     text.parse().map(Some).map_err(wrong).map_err(serde::de::Error::custom)
 }
 
@@ -81,18 +82,23 @@ impl Kind for PrometheusQuery {
         Some("$.samples")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         if self.query.trim().is_empty() {
-            return Some("`query` is empty; write PromQL: `up{job=\"velero\"}`".into());
+            return Some(SettingMistake::new("`query` is empty").help("write PromQL: `up{job=\"velero\"}`"));
         }
         let range = self.range.as_ref()?;
         let (last, step) = (range.last.0.as_millis(), range.step.0.as_millis());
         match step {
-            0 => Some("`range.step` is zero; write how far the points lie apart: 1m".into()),
-            _ if last / step >= MAX_POINTS => Some(format!(
-                "{} every {} are more than {MAX_POINTS} points, which every server refuses; make `step` longer or `last` shorter",
-                range.last, range.step
-            )),
+            0 => Some(
+                SettingMistake::new("`range.step` is zero").help("write how far the points lie apart: 1m"),
+            ),
+            _ if last / step >= MAX_POINTS => Some(
+                SettingMistake::new(format!(
+                    "{} every {} are more than {MAX_POINTS} points, which every server refuses",
+                    range.last, range.step
+                ))
+                .help("make `step` longer or `last` shorter"),
+            ),
             _ => None,
         }
     }
@@ -105,8 +111,9 @@ impl Check for PrometheusQuery {
             Some(range) => {
                 let end = self.at.unwrap_or_else(|| cx.clock.now());
                 let start = end.checked_sub(range.last.0);
-                let start =
-                    start.map_err(|_| StepError::lasting("`range.last` reaches before the year -9999"))?;
+                let start = start.map_err(|_| {
+                    StepError::new(ErrorCode::BadSettings, "`range.last` reaches before the year -9999")
+                })?;
                 Some((start, end, range.step.0.as_secs_f64()))
             }
         };

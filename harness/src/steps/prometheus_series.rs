@@ -5,7 +5,7 @@ use super::{Check, Cx, Kind, StepError};
 use crate::clients::ClientError;
 use crate::clients::prometheus;
 use crate::expect::Count;
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, ErrorCode, Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,12 +83,12 @@ impl Kind for PrometheusSeries {
         Some("$.series")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         if self.selector.trim().is_empty() {
-            return Some("`match` is empty".into());
+            return Some(SettingMistake::new("`match` is empty"));
         }
         let zero = self.last.is_some_and(|last| last.0.is_zero());
-        zero.then(|| "`last` is zero; write how far to look back: 1h".into())
+        zero.then(|| SettingMistake::new("`last` is zero").help("write how far to look back: 1h"))
     }
 }
 
@@ -96,7 +96,8 @@ impl Check for PrometheusSeries {
     async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
         let (wire, started, end) = (cx.wire("prometheus")?, cx.clock.elapsed(), cx.clock.now());
         let start = end.checked_sub(self.last.unwrap_or(LOOKBACK).0);
-        let start = start.map_err(|_| StepError::lasting("`last` reaches before the year -9999"))?;
+        let start = start
+            .map_err(|_| StepError::new(ErrorCode::BadSettings, "`last` reaches before the year -9999"))?;
         let listed = prometheus::series(wire, &self.selector, (start, end)).await?;
         let count = match self.last {
             None => format!("count({})", self.selector),

@@ -3,7 +3,7 @@
 
 use super::{Check, Cx, Kind, StepError};
 use crate::clients::prometheus;
-use crate::model::{Finding, sampled};
+use crate::model::{Finding, SettingMistake, sampled};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use semver::{Comparator, Version, VersionReq};
@@ -56,16 +56,20 @@ pub struct Storage {
 
 impl Wanted {
     /// A version alone means that one, as far as it is written; with an operator before it, what that says.
-    fn read(text: &str) -> Result<VersionReq, String> {
+    fn read(text: &str) -> Result<VersionReq, SettingMistake> {
         let plain = text.trim();
         let plain = plain.strip_prefix('v').unwrap_or(plain);
         let exact = plain.starts_with(|c: char| c.is_ascii_digit()) && !plain.contains(',');
         let text = if exact { format!("={plain}") } else { plain.to_owned() };
         let wrong = |error: semver::Error| {
-            format!("`{plain}` is no version ({error}); write \"2.53\", \"3.5.3\" or \">=2.44\"")
+            SettingMistake::new(format!("`{plain}` is no version ({error})"))
+                .help("write \"2.53\", \"3.5.3\" or \">=2.44\"")
         };
         let bounds = VersionReq::parse(&text).map_err(wrong)?;
-        if bounds.comparators.is_empty() { Err(format!("`{plain}` allows any version")) } else { Ok(bounds) }
+        if bounds.comparators.is_empty() {
+            return Err(SettingMistake::new(format!("`{plain}` allows any version")));
+        }
+        Ok(bounds)
     }
 }
 

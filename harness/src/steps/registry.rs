@@ -6,7 +6,7 @@ use super::kind::{Cx, StepError};
 use crate::diag::Diag;
 use crate::document::{Document, Node};
 use crate::environment::{Dialer, ENV, FILE, Role, SecretSource, Vocabulary};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, ErrorCode, Finding};
 use crate::undo::Owed;
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -182,12 +182,13 @@ impl Registry {
         (cx, by): (&Cx, &Owed),
         memory: &mut Memory,
     ) -> Result<Value, StepError> {
-        match self.by_name(kind) {
-            Some(kind) => (kind.revert)(undo, cx, by, memory).await,
-            None => Err(StepError::lasting(format!(
-                "this program knows no act `{kind}`; the one that made the change does"
-            ))),
-        }
+        let Some(known) = self.by_name(kind) else {
+            let message = format!("this program knows no act `{kind}`");
+            return Err(
+                StepError::new(ErrorCode::Unsupported, message).help("the one that made the change does")
+            );
+        };
+        (known.revert)(undo, cx, by, memory).await
     }
 
     /// The judgement on a saved look at a world that should be back.

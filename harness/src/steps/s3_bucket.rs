@@ -4,7 +4,7 @@
 use super::{Check, Cx, Kind, StepError};
 use crate::clients::ClientError;
 use crate::clients::objects::{self, Lock, Versioning};
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -122,13 +122,16 @@ impl Kind for S3Bucket {
         findings
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let more = self.versioning.is_some() || self.object_lock.is_some() || self.retention_days.is_some();
         if self.refused && (more || self.public) {
-            return Some("with `refused` nothing else can be looked at; ask it in another step, with a login that works".into());
+            return Some(
+                SettingMistake::new("with `refused` nothing else can be looked at")
+                    .help("ask it in another step, with a login that works"),
+            );
         }
         let none = self.retention_days == Some(0);
-        none.then(|| "`retention-days: 0` asks nothing; leave it out".into())
+        none.then(|| SettingMistake::new("`retention-days: 0` asks nothing").help("leave it out"))
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Check, Cx, Kind, StepError};
 use crate::clients::objects::{self, Object};
 use crate::expect::{Count, Matcher, Pattern};
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, Finding, SettingMistake};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,11 +81,12 @@ impl Kind for S3Objects {
         Some("$.objects")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let prefix = self.prefix.as_deref()?;
         let odd = prefix.starts_with('/') || prefix.contains("//");
         odd.then(|| {
-            "`prefix` begins with a slash or holds two in a row, and no key does; take them out".into()
+            SettingMistake::new("`prefix` begins with a slash or holds two in a row, and no key does")
+                .help("take them out")
         })
     }
 }

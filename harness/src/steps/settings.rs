@@ -1,5 +1,6 @@
 //! What the settings of several kinds share.
 
+use crate::model::SettingMistake;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ pub fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Erro
 }
 
 /// The mistake of an `except` in which something is listed without the reason why it `may` be as it is.
-pub fn without_reason(except: &BTreeMap<String, String>, may: &str) -> Option<String> {
+pub fn without_reason(except: &BTreeMap<String, String>, may: &str) -> Option<SettingMistake> {
     let (without, _) = except.iter().find(|(_, reason)| reason.trim().is_empty())?;
-    Some(format!("`except` needs the reason why `{without}` may {may}"))
+    Some(SettingMistake::new(format!("`except` needs the reason why `{without}` may {may}")))
 }

@@ -124,7 +124,7 @@ async fn mistakes_in_settings_are_found_before_anything_runs() {
         (json!({"prometheus-query": {"query": "a", "range": {"last": "7d", "step": "1s"}}}), "11000"),
     ] {
         let check = registry().check_of_json(&kind).unwrap();
-        assert!(check.mistake().unwrap().contains(word), "{kind}");
+        assert!(check.mistake().unwrap().to_string().contains(word), "{kind}");
     }
     for kind in [
         json!({"http": {"get": "/", "status": 99}}),

@@ -442,7 +442,7 @@ async fn mistakes_in_settings_are_found_before_anything_runs() {
         (json!({"prometheus-series": {"match": "up", "last": "0s"}}), "zero"),
     ] {
         let check = registry().check_of_json(&kind).unwrap();
-        assert!(check.mistake().unwrap().contains(word), "{kind}");
+        assert!(check.mistake().unwrap().to_string().contains(word), "{kind}");
     }
     for kind in [
         json!({"prometheus-rules": {"can-fire": "yes"}}),

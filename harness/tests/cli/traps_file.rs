@@ -246,7 +246,7 @@ fn settings_that_cannot_be_meant_are_mistakes() {
         check.mistake()
     };
     assert!(mistake(json!({"path": ""})).is_some());
-    assert!(mistake(json!({"path": "~/x"})).unwrap().contains("home folder"));
+    assert!(mistake(json!({"path": "~/x"})).unwrap().to_string().contains("home folder"));
     assert!(mistake(json!({"path": "a", "json": true, "yaml": true})).is_some());
     for wrong in [
         json!({}),

@@ -332,7 +332,12 @@ fn settings_that_cannot_be_meant_are_mistakes() {
     let read = |settings: Value| registry().check_of_json(&json!({ "log-lines": settings }));
     let mistake = |settings: Value| read(settings).unwrap().mistake();
     assert!(mistake(json!({"path": ""})).is_some());
-    assert!(mistake(json!({"path": "a", "format": "text", "envelope": ["ts"]})).unwrap().contains("jsonl"));
+    assert!(
+        mistake(json!({"path": "a", "format": "text", "envelope": ["ts"]}))
+            .unwrap()
+            .to_string()
+            .contains("jsonl")
+    );
     assert!(mistake(json!({"path": "a", "format": "text", "require": {"a": ["b"]}})).is_some());
     assert!(mistake(json!({"path": "a", "envelope": {"a": "[masked]"}})).is_some());
     assert!(mistake(json!({"path": "a", "except": ["b"]})).is_some());

@@ -231,5 +231,5 @@ fn a_login_in_the_url_is_a_mistake() {
     let check = proofmark::kinds::registry()
         .check_of_json(&json!({"metrics": {"get": "http://a:b@host/metrics"}}))
         .unwrap();
-    assert!(check.mistake().unwrap().contains("login"));
+    assert!(check.mistake().unwrap().to_string().contains("login"));
 }

@@ -189,10 +189,12 @@ fn route(value: &Value, above: Option<&str>) -> Result<Route, String> {
     let receiver = receiver.ok_or("the first route has no receiver")?;
     let mut matchers = list(&value["matchers"])
         .map(|matcher| matcher.as_str().unwrap_or_default().parse::<Matcher>())
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|mistake| mistake.to_string())?;
     for (key, sign) in [("match", "="), ("match_re", "=~")] {
         for (label, wanted) in value[key].as_object().into_iter().flatten() {
-            matchers.push(format!("{label}{sign}{wanted}").parse()?);
+            let matcher = format!("{label}{sign}{wanted}").parse::<Matcher>();
+            matchers.push(matcher.map_err(|mistake| mistake.to_string())?);
         }
     }
     let goes_on = value["continue"].as_bool().unwrap_or_default();

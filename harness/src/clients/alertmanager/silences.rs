@@ -4,6 +4,7 @@
 use super::{EXPECTED, read};
 use crate::clients::http::{Call, Changing, Wire, change, fetch};
 use crate::clients::{ClientError, anchored};
+use crate::model::SettingMistake;
 use crate::undo::Leave;
 use jiff::Timestamp;
 use regex::Regex;
@@ -135,10 +136,11 @@ impl Matcher {
 }
 
 impl FromStr for Matcher {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    type Err = SettingMistake;
+    fn from_str(text: &str) -> Result<Self, SettingMistake> {
         let wrong = |why: &str| {
-            format!("`{text}` is no matcher: {why}; write `alertname=\"Down\"`, with `=`, `!=`, `=~` or `!~`")
+            SettingMistake::new(format!("`{text}` is no matcher: {why}"))
+                .help("write `alertname=\"Down\"`, with `=`, `!=`, `=~` or `!~`")
         };
         let text = text.trim();
         let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());

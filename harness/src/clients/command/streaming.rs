@@ -4,6 +4,7 @@
 use super::{Ended, Group, Stream, exchange, not_started};
 use crate::clients::{ClientError, Log};
 use crate::clock::Clock;
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use bytes::Bytes;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -102,7 +103,7 @@ impl Streaming {
     pub fn reading(program: Streamed<'_>, (clock, log): (&Clock, &Log)) -> Result<Self, ClientError> {
         let Streamed { argv, env, input } = program;
         let Some((name, arguments)) = argv.split_first() else {
-            return Err(ClientError::Unusable("no program is named".into()));
+            return Err(ClientError::new(ErrorCode::Internal, "no program is named"));
         };
         let mut process = Process::new(name);
         process.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -112,7 +113,7 @@ impl Streaming {
         let mut child = process.spawn().map_err(|error| not_started(name, &error))?;
         let group = Group::of(&child);
         let Some(pipe) = child.stdout.take() else {
-            return Err(ClientError::Unusable(format!("`{name}` has no standard output")));
+            return Err(ClientError::new(ErrorCode::Internal, format!("`{name}` has no standard output")));
         };
         let stdout = Output::of(pipe, name)?;
         Ok(Self {
@@ -151,8 +152,10 @@ impl Streaming {
         super::timeout(super::GRACE, &mut self.stderr.reader).await.ok();
         self.stderr.reader.abort();
         self.group.ended();
-        let status = status
-            .map_err(|error| ClientError::Unusable(format!("waiting for `{}`: {error}", self.stdout.name)))?;
+        let status = status.map_err(|error| {
+            let message = format!("waiting for `{}`: {error}", self.stdout.name);
+            ClientError::new(ErrorCode::ProgramFailed, message)
+        })?;
         let seconds = self.clock.elapsed().saturating_sub(self.started).as_secs_f64();
         self.log.push(exchange(&self.argv, status.code(), self.stdout.bytes, seconds));
         let stderr = String::from_utf8_lossy(&self.stderr.taken().head).into_owned();
@@ -176,7 +179,10 @@ impl Input {
                 self.pipe = None;
                 Ok(false)
             }
-            Err(error) => Err(ClientError::Unusable(format!("writing to a program's input: {error}"))),
+            Err(error) => {
+                let message = format!("writing to a program's input: {error}");
+                Err(ClientError::new(ErrorCode::ProgramFailed, message))
+            }
         }
     }
 
@@ -217,7 +223,7 @@ impl Output {
 }
 
 fn unread(name: &str, error: &io::Error) -> ClientError {
-    ClientError::Unusable(format!("reading what `{name}` says: {error}"))
+    ClientError::new(ErrorCode::ProgramFailed, format!("reading what `{name}` says: {error}"))
 }
 
 /// Until it ends or nobody wants it any more.

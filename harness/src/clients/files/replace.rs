@@ -1,6 +1,7 @@
 //! Changing a file as a whole: whoever reads it sees the old bytes or the new ones, never a part of either.
 
 use super::{ClientError, shown};
+use crate::model::{CodedError, ErrorCode};
 use crate::undo::Leave;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -48,13 +49,15 @@ fn put(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// What is wrong with a place that is written to.
 pub(in crate::clients) fn unwritten(path: &Path, error: &io::Error) -> ClientError {
-    let hint = match error.kind() {
-        ErrorKind::PermissionDenied => "; the user that runs Proofmark may not write there",
-        ErrorKind::ReadOnlyFilesystem => "; it is mounted for reading only",
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; the disk is full",
-        _ => "",
+    let help = match error.kind() {
+        ErrorKind::PermissionDenied => Some("the user that runs Proofmark may not write there"),
+        ErrorKind::ReadOnlyFilesystem => Some("it is mounted for reading only"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("the disk is full"),
+        _ => None,
     };
-    ClientError::Unusable(format!("expected to write {}, but: {error}{hint}", shown(path)))
+    let code = ErrorCode::of_io(error.kind(), ErrorCode::FileUnwritable);
+    let error = CodedError::new(code, format!("expected to write {}, but: {error}", shown(path)));
+    CodedError { help: help.map(str::to_owned), ..error }.into()
 }
 
 #[cfg(test)]

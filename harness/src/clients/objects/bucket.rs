@@ -6,6 +6,7 @@ use super::{StorePlace, list, place};
 use crate::clients::ClientError;
 use crate::clients::http::{Answer, Call, Changing, Wire, change, fetch};
 use crate::environment::Tls;
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
@@ -47,12 +48,12 @@ impl Bucket {
     pub(super) fn of(wire: Wire<'_>) -> Result<Self, ClientError> {
         let StorePlace::Bucket { bucket, prefix } = place(wire.connection)? else {
             let why = "the store is a folder, and only a bucket can be asked for this";
-            return Err(ClientError::Unusable(why.into()));
+            return Err(ClientError::new(ErrorCode::BadConnection, why));
         };
         let missing = |what: &str| {
-            ClientError::Unusable(format!(
-                "the store has no {what}: add it to its connection in the environment file"
-            ))
+            let message =
+                format!("the store has no {what}: add it to its connection in the environment file");
+            ClientError::new(ErrorCode::BadConnection, message)
         };
         let connection = wire.connection.ok_or_else(|| missing("connection"))?;
         let (access, secret) =
@@ -126,7 +127,9 @@ impl Bucket {
     }
 
     fn sign<M>(&self, call: &mut Call<M>, method: Method) -> Result<(), ClientError> {
-        let wrong = |why: String| ClientError::Unusable(format!("the request cannot be signed: {why}"));
+        let wrong = |why: String| {
+            ClientError::new(ErrorCode::BadConnection, format!("the request cannot be signed: {why}"))
+        };
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.method_mut() = method;
         *request.uri_mut() = call.target.parse().map_err(|_| wrong("its address is no URL".into()))?;

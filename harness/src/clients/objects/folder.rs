@@ -6,7 +6,7 @@ use super::{Listing, Object};
 use crate::clients::ClientError;
 use crate::clients::files::{self, GivenUp, unread, unwritten};
 use crate::clients::http::Wire;
-use crate::model::Exchange;
+use crate::model::{ErrorCode, Exchange};
 use crate::undo::Leave;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
@@ -42,7 +42,8 @@ fn is_id(id: &str) -> bool {
 fn partial(path: &Path, id: &str) -> Result<PathBuf, ClientError> {
     // It comes out of a journal: what it names is deleted.
     let name = path.file_name().filter(|_| is_id(id));
-    let name = name.ok_or_else(|| ClientError::Unusable(format!("`{id}` is the id of no upload")))?;
+    let name = name
+        .ok_or_else(|| ClientError::new(ErrorCode::WrongTarget, format!("`{id}` is the id of no upload")))?;
     Ok(path.with_file_name(format!(".{}{PARTIAL}{id}", name.to_string_lossy())))
 }
 

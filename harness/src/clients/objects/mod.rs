@@ -31,6 +31,7 @@ pub use versions::{Removed, Version};
 use super::ClientError;
 use super::http::Wire;
 use crate::environment::Connection;
+use crate::model::ErrorCode;
 use bucket::Bucket;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -84,5 +85,7 @@ fn place(connection: Option<&Connection>) -> Result<StorePlace, ClientError> {
     let name = connection.map_or("", |connection| &connection.name);
     let url = connection.and_then(|connection| connection.url.as_deref());
     let place = url.ok_or("is not there").and_then(StorePlace::of);
-    place.map_err(|why| ClientError::Unusable(format!("the url of the store `{name}` {why}")))
+    place.map_err(|why| {
+        ClientError::new(ErrorCode::BadConnection, format!("the url of the store `{name}` {why}"))
+    })
 }

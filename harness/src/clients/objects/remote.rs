@@ -7,6 +7,7 @@ use super::store::{Finished, Head, Stream, whole};
 use super::transport::{Last, Time, Transport};
 use crate::clients::http::Wire;
 use crate::clients::{ClientError, error, tls};
+use crate::model::{CodedError, ErrorCode};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use md5::{Digest, Md5};
@@ -56,7 +57,9 @@ impl Remote {
             .with_retry(retry)
             .with_http_connector(transport)
             .build();
-        let s3 = s3.map_err(|error| ClientError::Unusable(format!("the store cannot be used: {error}")))?;
+        let s3 = s3.map_err(|error| {
+            ClientError::new(ErrorCode::BadConnection, format!("the store cannot be used: {error}"))
+        })?;
         let shown = format!("s3://{}/", bucket.name);
         Ok(Self { s3, prefix: bucket.prefix.clone(), shown, time, last })
     }
@@ -85,10 +88,9 @@ impl Remote {
         let ours = error::cause::<ClientError>(error).cloned();
         ours.unwrap_or_else(|| {
             let why = error::deepest(error);
-            ClientError::Unusable(format!(
-                "expected {EXPECTED} from {}{path}, but what came cannot be used: {why}; is this an S3 server?",
-                self.shown
-            ))
+            let message =
+                format!("expected {EXPECTED} from {}{path}, but what came cannot be used: {why}", self.shown);
+            CodedError::new(ErrorCode::UnexpectedAnswer, message).help("is this an S3 server?").into()
         })
     }
 
@@ -193,10 +195,11 @@ impl Remote {
     }
 
     fn other(&self, path: &Path, bytes: u64, seen: &str) -> ClientError {
-        ClientError::Unusable(format!(
+        let message = format!(
             "expected {bytes} bytes at {}{path} after its upload, but the server shows {seen}; it is not to be trusted with this",
             self.shown
-        ))
+        );
+        ClientError::new(ErrorCode::UnexpectedAnswer, message)
     }
 }
 

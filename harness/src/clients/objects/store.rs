@@ -8,6 +8,7 @@ use super::versions::{self, Removed, Version};
 use super::{StorePlace, folder, list, place};
 use crate::clients::http::Wire;
 use crate::clients::{ClientError, Log};
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
@@ -170,7 +171,7 @@ impl<'a> Store<'a> {
                 if folder::create(self.wire(), at, bytes.clone(), leave).await? {
                     return Ok(Created::Now);
                 }
-                ClientError::Unusable(format!("`{key}` was there and is there no more"))
+                ClientError::new(ErrorCode::Conflict, format!("`{key}` was there and is there no more"))
             }
             Place::Bucket(on) => match on.1.create(key, bytes.clone()).await {
                 Ok(()) => return Ok(Created::Now),
@@ -191,9 +192,10 @@ impl<'a> Store<'a> {
     /// abort it by its key.
     pub async fn begin(&self, key: &str, leave: &impl Leave) -> Result<Upload<'_>, ClientError> {
         if self.head(key).await?.is_some() {
-            return Err(ClientError::Unusable(format!(
+            let message = format!(
                 "expected nothing under the name `{key}` in the store, but there is an object, and it is left as it is"
-            )));
+            );
+            return Err(ClientError::new(ErrorCode::Conflict, message));
         }
         match &self.place {
             Place::Folder(root) => {
@@ -294,7 +296,9 @@ impl<'a> Store<'a> {
             Place::Folder(_) if version == versions::ONLY => {
                 self.delete(key, leave).await.map(|()| Removed::Deleted)
             }
-            Place::Folder(_) => Err(ClientError::Unusable(format!("a folder has no version `{version}`"))),
+            Place::Folder(_) => {
+                Err(ClientError::new(ErrorCode::NotFound, format!("a folder has no version `{version}`")))
+            }
             Place::Bucket(on) => versions::remove((self.wire(), &on.0), key, version, leave).await,
         }
     }
@@ -305,9 +309,10 @@ pub(super) fn whole(prefix: &str, key: &str) -> Result<Path, ClientError> {
     let whole = format!("{prefix}{key}");
     let path = Path::parse(&whole).ok().filter(|path| !key.is_empty() && path.as_ref() == whole);
     path.ok_or_else(|| {
-        ClientError::Unusable(format!(
+        let message = format!(
             "`{key}` cannot be an object's name: it takes words between single slashes, none of them `.` or `..`, without control characters"
-        ))
+        );
+        ClientError::new(ErrorCode::BadSettings, message)
     })
 }
 
@@ -315,7 +320,8 @@ pub(super) fn whole(prefix: &str, key: &str) -> Result<Path, ClientError> {
 pub(super) fn file(root: &std::path::Path, key: &str) -> Result<PathBuf, ClientError> {
     let path = whole("", key)?;
     if folder::is_partial(key) {
-        return Err(ClientError::Unusable(format!("`{key}` is the name of an unfinished upload")));
+        let message = format!("`{key}` is the name of an unfinished upload");
+        return Err(ClientError::new(ErrorCode::BadSettings, message));
     }
     Ok(root.join(path.as_ref()))
 }

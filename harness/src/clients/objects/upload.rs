@@ -5,6 +5,7 @@ use super::folder;
 use super::store::{Finished, Place, Store, file, whole};
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use bytes::{Bytes, BytesMut};
 use object_store::multipart::PartId;
@@ -88,10 +89,11 @@ impl<'s> Upload<'s> {
     /// was written. Where the upload is unfinished then it is to be aborted.
     pub async fn finish(mut self) -> Result<Finished, ClientError> {
         if self.bytes == 0 {
-            return Err(ClientError::Unusable(format!(
+            let message = format!(
                 "expected bytes for `{}`, but there were none: an object of 0 bytes is not made of them",
                 self.key
-            )));
+            );
+            return Err(ClientError::new(ErrorCode::Rejected, message));
         }
         if !self.buffer.is_empty() {
             self.send().await?;
@@ -116,7 +118,8 @@ impl<'s> Upload<'s> {
     }
 
     fn missing(&self) -> ClientError {
-        ClientError::Unusable(format!("the upload of `{}` lacks a part and cannot be finished", self.key))
+        let message = format!("the upload of `{}` lacks a part and cannot be finished", self.key);
+        ClientError::new(ErrorCode::CutOff, message)
     }
 
     /// Sends what is in the buffer.
@@ -125,10 +128,8 @@ impl<'s> Upload<'s> {
             return Err(self.missing());
         }
         if self.begun == PARTS {
-            return Err(ClientError::Unusable(format!(
-                "`{}` is too large: an upload has at most {PARTS} parts",
-                self.key
-            )));
+            let message = format!("`{}` is too large: an upload has at most {PARTS} parts", self.key);
+            return Err(ClientError::new(ErrorCode::TooLarge, message));
         }
         // Whoever gives up waiting leaves a hole.
         self.broken = true;
@@ -158,7 +159,7 @@ impl<'s> Upload<'s> {
         &mut self,
         done: Result<Result<(usize, PartId), ClientError>, tokio::task::JoinError>,
     ) -> Result<(), ClientError> {
-        let done = done.unwrap_or_else(|error| Err(ClientError::Unusable(error.to_string())));
+        let done = done.unwrap_or_else(|error| Err(ClientError::new(ErrorCode::Internal, error.to_string())));
         if done.is_err() {
             self.broken = true;
         }
@@ -207,9 +208,8 @@ pub(super) async fn abort(
             gone(bucket.remove(wire.since(started), &whole, &[("uploadId", &id)], leave).await)?;
         }
     }
-    Err(ClientError::Unusable(format!(
-        "unfinished uploads of `{whole}` stay, however often they are aborted"
-    )))
+    let message = format!("unfinished uploads of `{whole}` stay, however often they are aborted");
+    Err(ClientError::new(ErrorCode::UnexpectedAnswer, message))
 }
 
 /// An upload that is not there needs no end.

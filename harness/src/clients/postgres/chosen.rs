@@ -7,6 +7,7 @@ use super::snapshot::{self, SETTINGS, Source};
 use super::tables;
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
+use crate::model::{CodedError, ErrorCode};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For each relation by its number: those that its rows refer to, other than itself.
@@ -70,15 +71,13 @@ pub async fn named(wire: Wire<'_>, names: &[String]) -> Result<Named, ClientErro
         match relations.iter().filter(fits).collect::<Vec<_>>().as_slice() {
             [one] => drop(roots.insert(one.oid.clone())),
             [] => {
-                return Err(unusable(format!(
-                    "expected a table `{name}` at {}, but there is none",
-                    session.at()
-                )));
+                let message = format!("expected a table `{name}` at {}, but there is none", session.at());
+                return Err(ClientError::new(ErrorCode::NotFound, message));
             }
             _ => {
-                return Err(unusable(format!(
-                    "`{name}` is the name of several tables; write its schema before it: `public.{name}`"
-                )));
+                let message = format!("`{name}` is the name of several tables");
+                let help = format!("write its schema before it: `public.{name}`");
+                return Err(CodedError::new(ErrorCode::Ambiguous, message).help(help).into());
             }
         }
     }
@@ -135,19 +134,17 @@ async fn order(
             chosen.iter().position(|one| !chosen.iter().any(|other| other != one && before(other, one)));
         let Some(free) = free else {
             let names: Vec<&str> = chosen.iter().map(|one| one.quoted.as_str()).collect();
-            return Err(unusable(format!(
-                "the foreign keys of {} go in a circle, so that no order fills them; drill into a scratch database instead",
+            let message = format!(
+                "the foreign keys of {} go in a circle, so that no order fills them",
                 names.join(", ")
-            )));
+            );
+            let help = "drill into a scratch database instead";
+            return Err(CodedError::new(ErrorCode::Unsupported, message).help(help).into());
         };
         ordered.push(chosen.remove(free));
     }
     *chosen = ordered;
     Ok(())
-}
-
-fn unusable(why: String) -> ClientError {
-    ClientError::Unusable(why)
 }
 
 impl Named {

@@ -5,6 +5,7 @@ use crate::clients::http::Wire;
 use crate::clients::tls::{self, Trust};
 use crate::clients::{ClientError, error};
 use crate::environment::{Connection, Tls};
+use crate::model::ErrorCode;
 use std::time::Duration;
 use tokio_postgres::config::{self, Config, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
@@ -34,8 +35,9 @@ impl Way {
     pub(super) fn new(wire: Wire<'_>) -> Result<Self, ClientError> {
         let (connection, dsn) = dsn(wire.connection)?;
         let at = address(dsn);
-        let (mode, trust) = mode(dsn, &connection.tls)
-            .map_err(|why| ClientError::Unusable(format!("connection `{}`: {why}", connection.name)))?;
+        let (mode, trust) = mode(dsn, &connection.tls).map_err(|why| {
+            ClientError::new(ErrorCode::BadConnection, format!("connection `{}`: {why}", connection.name))
+        })?;
         let tls = MakeRustlsConnect::new(tls::config(&connection.tls, trust)?);
         let mut config = Config::new();
         config.connect_timeout(CONNECT).ssl_mode(mode);
@@ -100,9 +102,10 @@ impl Way {
             return ClientError::Certificate { at, why };
         }
         if words.starts_with("authentication") || words.starts_with("invalid configuration") {
-            return ClientError::Unusable(format!("the login to {at} cannot be made: {why}"));
+            let message = format!("the login to {at} cannot be made: {why}");
+            return ClientError::new(ErrorCode::Unauthorized, message);
         }
-        ClientError::Unreachable { at, why }
+        ClientError::Unreachable { at, code: error::no_connection(error), why }
     }
 }
 
@@ -131,12 +134,14 @@ pub(super) fn said_no(at: String, said: &tokio_postgres::error::DbError) -> Clie
 }
 
 pub(super) fn dsn(connection: Option<&Connection>) -> Result<(&Connection, &Dsn), ClientError> {
-    let connection = connection.ok_or_else(|| ClientError::Unusable("there is no connection".into()))?;
+    let connection =
+        connection.ok_or_else(|| ClientError::new(ErrorCode::MissingConnection, "there is no connection"))?;
     let missing = || {
         let name = &connection.name;
-        ClientError::Unusable(format!(
+        let message = format!(
             "connection `{name}` is no PostgreSQL database: its `url` in the environment file should be `postgresql://user@host:5432/database`"
-        ))
+        );
+        ClientError::new(ErrorCode::BadConnection, message)
     };
     Ok((connection, connection.part::<Dsn>().ok_or_else(missing)?))
 }

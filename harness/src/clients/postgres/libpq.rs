@@ -8,6 +8,7 @@ use super::dsn::Dsn;
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
 use crate::clients::tls::Trust;
+use crate::model::ErrorCode;
 use crate::redact::Secret;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -31,7 +32,9 @@ pub struct Libpq {
 /// When the connection is no database, or asks for a TLS connection that libpq does not know.
 pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientError> {
     let (connection, dsn) = dsn(wire.connection)?;
-    let unusable = |why: String| ClientError::Unusable(format!("connection `{}`: {why}", connection.name));
+    let unusable = |why: String| {
+        ClientError::new(ErrorCode::BadConnection, format!("connection `{}`: {why}", connection.name))
+    };
     let (ssl, trust) = mode(dsn, &connection.tls).map_err(unusable)?;
     if connection.tls.server_name.is_some() {
         return Err(unusable("pg_dump and pg_restore expect the host's own name in its certificate, so `tls.server-name` cannot be used here".into()));
@@ -125,5 +128,6 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn wrote(path: &Path, error: &std::io::Error) -> ClientError {
-    ClientError::Unusable(format!("expected to write certificates to {}, but: {error}", path.display()))
+    let message = format!("expected to write certificates to {}, but: {error}", path.display());
+    ClientError::new(ErrorCode::of_io(error.kind(), ErrorCode::FileUnwritable), message)
 }

@@ -8,6 +8,7 @@
 use super::session::Session;
 use super::tables::Relation;
 use crate::clients::ClientError;
+use crate::model::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -242,10 +243,14 @@ async fn names(session: &mut Session<'_>, sql: &str) -> Result<Vec<String>, Clie
 pub(super) fn texts<const N: usize>(row: &SimpleQueryRow) -> Result<[String; N], ClientError> {
     let each: Vec<String> =
         (0..N).filter_map(|at| row.try_get(at).ok().flatten().map(str::to_owned)).collect();
-    each.try_into()
-        .map_err(|_| ClientError::Unusable("the database left out a column that it always has".into()))
+    each.try_into().map_err(|_| unexpected("the database left out a column that it always has"))
+}
+
+/// The database gave something else than its documentation says.
+pub(super) fn unexpected(message: impl Into<String>) -> ClientError {
+    ClientError::new(ErrorCode::UnexpectedAnswer, message)
 }
 
 fn nothing(at: &str) -> ClientError {
-    ClientError::Unusable(format!("{at} gave no number where one was asked for"))
+    unexpected(format!("{at} gave no number where one was asked for"))
 }

@@ -2,6 +2,7 @@
 
 use crate::clients::ClientError;
 use crate::clients::docker::Container;
+use crate::model::{CodedError, ErrorCode};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::fs;
@@ -147,9 +148,9 @@ impl Programs {
         };
         let package = major
             .map_or_else(|| "postgresql-client".to_owned(), |major| format!("postgresql-client-{major}"));
-        ClientError::Unusable(format!(
-            "expected to find `{name}`{wanted} in {places}, but {there}; install PostgreSQL's programs (Debian's package is `{package}`)"
-        ))
+        let message = format!("expected to find `{name}`{wanted} in {places}, but {there}");
+        let help = format!("install PostgreSQL's programs (Debian's package is `{package}`)");
+        CodedError::new(ErrorCode::ProgramMissing, message).help(help).into()
     }
 }
 
@@ -170,12 +171,15 @@ fn folders() -> Vec<PathBuf> {
 async fn contained(container: &Container, name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
     let said = container.ask(name, &["--version"]).await?;
     let place = &container.name;
-    let unusable = |why: String| ClientError::Unusable(format!("`{name}` in the container `{place}`: {why}"));
+    let unusable = |why: String| {
+        CodedError::new(ErrorCode::ProgramMissing, format!("`{name}` in the container `{place}`: {why}"))
+    };
     let (version, own) = read(&said).map_err(unusable)?;
     match major {
-        Some(major) if major != own => Err(unusable(format!(
-            "expected that of PostgreSQL {major}, as the server is, but it is {version}; is it the container that the server runs in?"
-        ))),
+        Some(major) if major != own => {
+            let why = format!("expected that of PostgreSQL {major}, as the server is, but it is {version}");
+            Err(unusable(why).help("is it the container that the server runs in?").into())
+        }
         _ => Ok(Tool { path: name.into(), version, major: own, container: Some(container.clone()) }),
     }
 }

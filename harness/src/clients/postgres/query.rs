@@ -8,6 +8,7 @@ use super::session::Session;
 use super::{Database, value};
 use crate::clients::ClientError;
 use crate::clients::http::{MAX_BYTES, Wire};
+use crate::model::{CodedError, ErrorCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio_postgres::types::Type;
@@ -39,9 +40,9 @@ pub async fn query(wire: Wire<'_>, sql: &str, max_rows: usize, filtered: bool) -
     let (mut rows, mut bytes, at) = (vec![], 0, session.at().to_owned());
     let keep = |row: SimpleQueryRow| {
         if rows.len() == max_rows {
-            return Err(ClientError::Unusable(format!(
-                "expected at most {max_rows} rows from {at}, but there are more; count or filter in SQL, or raise `max-rows`"
-            )));
+            let message = format!("expected at most {max_rows} rows from {at}, but there are more");
+            let help = "count or filter in SQL, or raise `max-rows`";
+            return Err(CodedError::new(ErrorCode::TooLarge, message).help(help).into());
         }
         rows.push(object(&columns, &row, &at, &mut bytes)?);
         Ok(())
@@ -56,22 +57,23 @@ pub async fn query(wire: Wire<'_>, sql: &str, max_rows: usize, filtered: bool) -
 
 /// Names and types, where every name stands for one column.
 fn columns(statement: &Statement, at: &str) -> Result<Vec<(String, Type)>, ClientError> {
-    let wrong = |why: String| Err(ClientError::Unusable(format!("the statement was not run at {at}: {why}")));
+    let wrong = |why: &str, help: &str| {
+        let message = format!("the statement was not run at {at}: {why}");
+        Err(CodedError::new(ErrorCode::BadSettings, message).help(help).into())
+    };
     if !statement.params().is_empty() {
-        return wrong(
-            "it has parameters ($1), and nothing here fills them; write the values, or a template".into(),
-        );
+        let help = "write the values, or a template";
+        return wrong("it has parameters ($1), and nothing here fills them", help);
     }
     if statement.columns().is_empty() {
-        return wrong("it gives no columns; only what reads rows is run: SELECT, VALUES, TABLE, SHOW".into());
+        return wrong("it gives no columns", "only what reads rows is run: SELECT, VALUES, TABLE, SHOW");
     }
     let mut out: Vec<(String, Type)> = vec![];
     for column in statement.columns() {
         let name = column.name();
         if out.iter().any(|(known, _)| known == name) {
-            return wrong(format!(
-                "two of its columns are named `{name}`, and a row has room for one; name each with AS"
-            ));
+            let why = format!("two of its columns are named `{name}`, and a row has room for one");
+            return wrong(&why, "name each with AS");
         }
         out.push((name.to_owned(), column.type_().clone()));
     }
@@ -93,9 +95,8 @@ fn object(
     let mut out = Map::new();
     for (index, (name, kind)) in columns.iter().enumerate() {
         let text = row.try_get(index).map_err(|_| {
-            ClientError::Unusable(format!(
-                "column `{name}` from {at} holds text that is no UTF-8; cast it to bytea"
-            ))
+            let message = format!("column `{name}` from {at} holds text that is no UTF-8");
+            CodedError::new(ErrorCode::UnexpectedAnswer, message).help("cast it to bytea")
         })?;
         *bytes += text.map_or(0, str::len) as u64;
         out.insert(name.clone(), value::read(kind, text));

@@ -2,11 +2,13 @@
 //! that comment is ever dropped.
 
 use super::dsn::Dsn;
+use super::picture;
 use super::session::Session;
 use super::snapshot::Source;
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
 use crate::environment::Connection;
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use serde::{Deserialize, Serialize};
 
@@ -104,10 +106,13 @@ pub async fn remove(wire: Wire<'_>, scratch: &Scratch, _leave: &impl Leave) -> R
             let end = format!("SELECT pg_catalog.pg_terminate_backend(pid) {}", making(scratch));
             session.ask(&end).await.map(drop)
         }
-        Found::Other(comment) => Err(ClientError::Unusable(format!(
-            "expected the database {} to carry the comment `{}`, but it carries `{comment}`: it is not ours and is left alone",
-            scratch.name, scratch.mark
-        ))),
+        Found::Other(comment) => {
+            let message = format!(
+                "expected the database {} to carry the comment `{}`, but it carries `{comment}`: it is not ours and is left alone",
+                scratch.name, scratch.mark
+            );
+            Err(ClientError::new(ErrorCode::WrongTarget, message))
+        }
         Found::Ours => {
             let name = identifier(&scratch.name);
             session.ask(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.map(drop)
@@ -133,12 +138,13 @@ pub async fn prove(wire: Wire<'_>, scratch: &Scratch) -> Result<(), ClientError>
     if (text(0), text(1), text(2)) == (scratch.name.as_str(), scratch.mark.as_str(), "0") {
         return Ok(());
     }
-    Err(ClientError::Unusable(format!(
+    let message = format!(
         "expected to be in the empty database {} that was just made, but the connection led to `{}` with {} relations in it; nothing was restored. Does a pooler send every name to one database? Connect to the server itself",
         scratch.name,
         text(0),
         text(2)
-    )))
+    );
+    Err(ClientError::new(ErrorCode::WrongTarget, message))
 }
 
 /// Brings the planner's statistics up to date, without which a restored database is slower than the one it replaces.
@@ -158,7 +164,7 @@ pub async fn lacking(wire: Wire<'_>, extensions: &[&str]) -> Result<(Vec<String>
     let version = session.ask("SELECT pg_catalog.current_setting('server_version_num')").await?;
     let major = version.first().and_then(|row| row.try_get(0).ok().flatten()?.parse::<u32>().ok());
     let major =
-        major.ok_or_else(|| ClientError::Unusable(format!("{} does not say its version", session.at())))?;
+        major.ok_or_else(|| picture::unexpected(format!("{} does not say its version", session.at())))?;
     let rows = session.ask("SELECT name FROM pg_catalog.pg_available_extensions").await?;
     let there: Vec<&str> = rows.iter().filter_map(|row| row.try_get(0).ok().flatten()).collect();
     let missing = extensions.iter().filter(|name| !there.contains(name));

@@ -5,7 +5,7 @@ use super::Database;
 use super::connect::{Way, said_no};
 use crate::clients::http::Wire;
 use crate::clients::{ClientError, Log, error};
-use crate::model::Exchange;
+use crate::model::{ErrorCode, Exchange};
 use futures_util::TryStreamExt;
 use std::pin::pin;
 use std::time::Duration;
@@ -92,10 +92,11 @@ impl<'a> Session<'a> {
         let text =
             |at: usize| rows.first().and_then(|row| row.try_get(at).ok().flatten()).unwrap_or_default();
         if text(0) != "on" {
-            return Err(ClientError::Unusable(format!(
+            let message = format!(
                 "expected a read-only transaction at {}, but the server or a pooler before it did not open one (statement pooling does that); nothing was asked",
                 self.at()
-            )));
+            );
+            return Err(ClientError::new(ErrorCode::Unsupported, message));
         }
         Ok(Database {
             name: text(1).to_owned(),

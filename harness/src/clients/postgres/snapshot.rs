@@ -204,7 +204,7 @@ pub(super) async fn source(session: &mut Session<'_>, database: Database) -> Res
     };
     if source.system_identifier.is_empty() || source.major == 0 {
         let why = format!("{} does not say which database it is", session.at());
-        return Err(ClientError::Unusable(why));
+        return Err(picture::unexpected(why));
     }
     Ok(source)
 }
@@ -214,6 +214,6 @@ async fn export(session: &mut Session<'_>) -> Result<(String, Timestamp), Client
     let text = |at: usize| rows.first().and_then(|row| row.try_get(at).ok().flatten()).unwrap_or_default();
     let taken_at = text(1)
         .parse()
-        .map_err(|_| ClientError::Unusable(format!("{} gave no time for its snapshot", session.at())))?;
+        .map_err(|_| picture::unexpected(format!("{} gave no time for its snapshot", session.at())))?;
     Ok((text(0).to_owned(), taken_at))
 }

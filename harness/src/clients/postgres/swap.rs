@@ -3,12 +3,13 @@
 
 use super::connect::dsn;
 use super::dsn::Dsn;
-use super::picture::texts;
+use super::picture::{self, texts};
 use super::scratch::{Scratch, identifier, literal};
 use super::session::Session;
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
 use crate::environment::Connection;
+use crate::model::ErrorCode;
 use crate::undo::Leave;
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ pub struct Place {
 pub fn database(wire: Wire<'_>) -> Result<String, ClientError> {
     let (connection, dsn) = dsn(wire.connection)?;
     dsn.named().cloned().ok_or_else(|| {
-        ClientError::Unusable(format!("connection `{}` names no database in its `url`", connection.name))
+        let message = format!("connection `{}` names no database in its `url`", connection.name);
+        ClientError::new(ErrorCode::BadConnection, message)
     })
 }
 
@@ -63,7 +65,8 @@ pub async fn beside(wire: Wire<'_>) -> Result<Connection, ClientError> {
             Err(error) => last = last.or(Some(error)),
         }
     }
-    Err(last.unwrap_or_else(|| ClientError::Unusable("there is no other database to connect to".into())))
+    Err(last
+        .unwrap_or_else(|| ClientError::new(ErrorCode::NotFound, "there is no other database to connect to")))
 }
 
 /// Looks at what stands under a name on the server of this connection, which is to another database.
@@ -104,7 +107,7 @@ pub async fn relations(wire: Wire<'_>) -> Result<u64, ClientError> {
     let mut session = Session::open(wire).await?;
     let rows = session.ask(count).await?;
     let count = rows.first().and_then(|row| row.try_get(0).ok().flatten()?.parse().ok());
-    count.ok_or_else(|| ClientError::Unusable(format!("{} gave no count", session.at())))
+    count.ok_or_else(|| picture::unexpected(format!("{} gave no count", session.at())))
 }
 
 /// Ends the sessions in `place`, if a database is there, gives that the name and the mark of `aside`, and `scratch` the name

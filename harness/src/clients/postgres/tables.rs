@@ -1,6 +1,7 @@
 //! Tables and their exact numbers of rows, all in one snapshot.
 
 use super::Database;
+use super::picture;
 use super::session::Session;
 use crate::clients::ClientError;
 use crate::clients::http::Wire;
@@ -172,7 +173,7 @@ pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<Relation>, Cli
     let rows = session.ask(LIST).await?;
     let text = |row: &SimpleQueryRow, at: usize| -> Result<String, ClientError> {
         let text = row.try_get(at).ok().flatten().map(str::to_owned);
-        text.ok_or_else(|| ClientError::Unusable("a table's name is no UTF-8".into()))
+        text.ok_or_else(|| picture::unexpected("a table's name is no UTF-8"))
     };
     rows.iter()
         .map(|row| {
@@ -217,7 +218,7 @@ async fn count(session: &mut Session<'_>, relation: Relation) -> Result<Table, C
     let only = if relation.kind == "p" { "" } else { "ONLY " };
     let rows = session.ask(&format!("SELECT count(*) FROM {only}{}", relation.quoted)).await?;
     let text = rows.first().and_then(|row| row.try_get(0).ok().flatten());
-    let none = || ClientError::Unusable(format!("{} gave no count", relation.quoted));
+    let none = || picture::unexpected(format!("{} gave no count", relation.quoted));
     let rows = text.and_then(|text| text.parse().ok()).ok_or_else(none)?;
     Ok(Table { schema: relation.schema, name: relation.name, rows })
 }

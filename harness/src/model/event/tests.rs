@@ -32,9 +32,14 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     select(vec![Verdict::Passed, Verdict::Failed, Verdict::Unverified, Verdict::Skipped])
 }
 
+fn code() -> impl Strategy<Value = Option<ErrorCode>> {
+    of(select(ErrorCode::TABLE.iter().map(|row| row.0).collect::<Vec<_>>()))
+}
+
 fn finding() -> impl Strategy<Value = Finding> {
-    (text(), value(), value(), verdict(), of(text()))
-        .prop_map(|(what, expected, seen, verdict, help)| Finding { what, expected, seen, verdict, help })
+    (text(), value(), value(), verdict(), of(text()), code()).prop_map(
+        |(what, expected, seen, verdict, help, code)| Finding { what, expected, seen, verdict, help, code },
+    )
 }
 
 fn scenario() -> impl Strategy<Value = ScenarioInfo> {
@@ -96,9 +101,9 @@ fn event() -> impl Strategy<Value = Event> {
             step,
             kind
         }),
-        (text(), text(), any::<u32>(), verdict(), text()).prop_map(
-            |(scenario, step, round, verdict, why)| {
-                Event::Attempted { scenario, step, round, verdict, why }
+        (text(), text(), any::<u32>(), verdict(), text(), code()).prop_map(
+            |(scenario, step, round, verdict, why, code)| {
+                Event::Attempted { scenario, step, round, verdict, why, code }
             }
         ),
         (

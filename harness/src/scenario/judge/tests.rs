@@ -60,6 +60,27 @@ fn nothing_seen_is_unverified_and_an_empty_answer_fails() {
     assert_eq!(verdict(&one(samples(&[1.0])), json!({ "expect": [{ "at": "$", "typo": 1 }] })), Unverified);
 }
 
+/// Evidence of older versions has no code, and comes to the same findings as it did.
+#[test]
+fn a_finding_has_the_code_that_its_attempt_was_kept_with() {
+    let mut error = attempt(1, None, AT, None);
+    let judged = |error: &Value, more: Value| concluded(&record(&[error.clone()], &more)).findings;
+    let old = judged(&error, json!({}));
+    assert_eq!(old[0].code, None);
+    assert!(!json!(old).to_string().contains("code"));
+    let owed = json!({ "owed": { "run": "r", "promise": 0, "undo": null } });
+    assert_eq!(judged(&error, owed.clone())[0].code, None);
+    let unfilled = json!({ "settings": null });
+    assert_eq!(judged(&error, unfilled.clone())[0].code, None);
+    error["code"] = json!("connection-refused");
+    let new = judged(&error, json!({}));
+    assert_eq!(new, [old[0].clone().with_code(Some(ErrorCode::ConnectionRefused))]);
+    assert_eq!(judged(&error, owed)[0].code, Some(ErrorCode::ConnectionRefused));
+    assert_eq!(judged(&error, unfilled)[0].code, Some(ErrorCode::ConnectionRefused));
+    // What was seen is judged as it is, whatever else stands there.
+    assert_eq!(judged(&one(samples(&[1.0]))[0], json!({}))[0].code, None);
+}
+
 #[test]
 fn zero_counts_only_with_a_passed_control() {
     let zero = json!([{ "at": "$.samples", "count": { "equals": 0 } }]);

@@ -6,7 +6,7 @@ use super::file::{RuleFile, State, text};
 use super::{DrillMemory, Mark, Undo, alerts, grafana, has, is_meant, run};
 use crate::clients::prometheus::{self, Reloaded, Rule};
 use crate::clients::{alertmanager, files};
-use crate::model::{Duration, Finding, sha256};
+use crate::model::{Duration, ErrorCode, Finding, sha256};
 use crate::steps::{Cx, StepError};
 use crate::undo::Owed;
 use serde::{Deserialize, Serialize};
@@ -129,12 +129,12 @@ async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &Owed) -> Result<(
     }
     match prometheus::reload(cx.wire("prometheus")?, by).await? {
         Reloaded::Taken(_) => Ok(()),
-        Reloaded::Refused(why) => Err(StepError {
-            message: format!(
-                "expected Prometheus to take the rules as they were before, but the reload failed: {why}; its log says more"
-            ),
-            transient: true,
-        }),
+        Reloaded::Refused(why) => {
+            let message = format!(
+                "expected Prometheus to take the rules as they were before, but the reload failed: {why}"
+            );
+            Err(StepError::new(ErrorCode::Rejected, message).help("its log says more").transient())
+        }
     }
 }
 

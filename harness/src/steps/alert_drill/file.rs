@@ -2,7 +2,7 @@
 
 use super::edit::{Edit, has_mark, without};
 use crate::clients::files;
-use crate::model::sha256;
+use crate::model::{ErrorCode, sha256};
 use crate::steps::{Cx, StepError};
 use crate::undo::Leave;
 use serde::{Deserialize, Serialize};
@@ -39,9 +39,9 @@ impl RuleFile {
     pub(super) fn read(path: &str) -> Result<(PathBuf, String), StepError> {
         // A link stays a link: what it leads to is replaced.
         let path = Path::new(path).canonicalize().map_err(|error| {
-            StepError::lasting(format!(
-                "expected a rule file at {path}, but: {error}; is it on this machine?"
-            ))
+            let code = ErrorCode::of_io(error.kind(), ErrorCode::FileUnreadable);
+            let message = format!("expected a rule file at {path}, but: {error}");
+            StepError::new(code, message).help("is it on this machine?")
         })?;
         let text = text(&path)?;
         Ok((path, text))
@@ -62,13 +62,12 @@ impl RuleFile {
 
     /// Makes the drill's change, unless someone else was faster.
     pub(super) fn arm(&self, leave: &impl Leave) -> Result<(), StepError> {
-        match self.state()? {
-            State::Original => self.write(&self.armed.of(&self.original), leave),
-            _ => Err(StepError::lasting(format!(
-                "{} was changed by someone else just now; nothing was changed here",
-                self.path.display()
-            ))),
+        if self.state()? == State::Original {
+            return self.write(&self.armed.of(&self.original), leave);
         }
+        let path = self.path.display();
+        let message = format!("{path} was changed by someone else just now; nothing was changed here");
+        Err(StepError::new(ErrorCode::Conflict, message))
     }
 
     pub(super) fn write(&self, text: &str, leave: &impl Leave) -> Result<(), StepError> {
@@ -103,10 +102,13 @@ impl RuleFile {
             .map(|it| it.text.as_str())
             .collect();
         mark.and_then(|mark| without(now, &pieces, mark)).ok_or_else(|| {
-            StepError::lasting(format!(
-                "{} was changed by someone else while the drill was on, and what the drill put into it cannot be told from that; take it out by hand ({}), then run `proofmark recover` again",
-                self.path.display(),
-                mark.map_or_else(|| format!("`{}`", self.armed.text.trim()), |mark| format!("the group `proofmark-{mark}`")),
+            let message = format!(
+                "{} was changed by someone else while the drill was on, and what the drill put into it cannot be told from that",
+                self.path.display()
+            );
+            StepError::new(ErrorCode::Conflict, message).help(format!(
+                "take it out by hand ({}), then run `proofmark recover` again",
+                mark.map_or_else(|| format!("`{}`", self.armed.text.trim()), |mark| format!("the group `proofmark-{mark}`"))
             ))
         })
     }
@@ -123,9 +125,9 @@ impl RuleFile {
 
 pub(super) fn text(path: &Path) -> Result<String, StepError> {
     let content = files::read(path, MAX_FILE, &files::GivenUp::default())?;
-    let wrong = |why: &str| StepError::lasting(format!("{}: {why}", files::shown(path)));
+    let wrong = |code, why: &str| StepError::new(code, format!("{}: {why}", files::shown(path)));
     if !content.whole {
-        return Err(wrong("it is larger than a rule file may be (16 MiB)"));
+        return Err(wrong(ErrorCode::TooLarge, "it is larger than a rule file may be (16 MiB)"));
     }
-    String::from_utf8(content.bytes.to_vec()).map_err(|_| wrong("it is not UTF-8"))
+    String::from_utf8(content.bytes.to_vec()).map_err(|_| wrong(ErrorCode::FileUnreadable, "it is not UTF-8"))
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::clients::prometheus::{self, Flags, Reloaded, Rule, Runtime};
 use crate::clients::{alertmanager, files, receiver};
-use crate::model::Duration;
+use crate::model::{Duration, ErrorCode};
 use crate::steps::{Cx, StepError};
 use crate::undo::Promises;
 
@@ -114,7 +114,8 @@ async fn before(drill: &AlertDrill, cx: &Cx) -> Result<Result<Before, Refused>, 
     }
     let flags = prometheus::flags(wire).await?;
     if !flags.lifecycle && matches!(drill.through, Through::RuleFile(_)) {
-        return Err(StepError::lasting(
+        return Err(StepError::new(
+            ErrorCode::Unsupported,
             "expected a Prometheus that reloads on request, but it was started without `--web.enable-lifecycle`; nothing was changed",
         ));
     }
@@ -132,7 +133,9 @@ fn way(drill: &AlertDrill, rule: &Rule, mark: &str) -> Result<Way, StepError> {
             let cwd = std::env::current_dir().ok().map(|path| path.display().to_string());
             Way::Command { revert: revert.clone(), cwd }
         }
-        Through::Grafana(_) => return Err(StepError::lasting("no rule of Prometheus stands in Grafana")),
+        Through::Grafana(_) => {
+            return Err(StepError::new(ErrorCode::Internal, "no rule of Prometheus stands in Grafana"));
+        }
     })
 }
 
@@ -140,9 +143,8 @@ fn way(drill: &AlertDrill, rule: &Rule, mark: &str) -> Result<Way, StepError> {
 fn expression(drill: &AlertDrill, old: &str) -> Result<Option<String>, StepError> {
     let Some(threshold) = drill.threshold else { return Ok(drill.expr.clone()) };
     prometheus::with_threshold(old, threshold).map(Some).map_err(|why| {
-        StepError::lasting(format!(
-            "`threshold` cannot be used with `{old}`: {why}; nothing was changed; write the whole expression with `expr`"
-        ))
+        let message = format!("`threshold` cannot be used with `{old}`: {why}; nothing was changed");
+        StepError::new(ErrorCode::BadSettings, message).help("write the whole expression with `expr`")
     })
 }
 
@@ -161,7 +163,8 @@ impl AlertDrill {
 /// The rule file as it is, and as it is to be.
 fn planned(drill: &AlertDrill, path: &str, rule: &Rule, mark: &str) -> Result<RuleFile, StepError> {
     let wrong = |why: String| {
-        StepError::lasting(format!("{}: {why}; nothing was changed", files::shown(path.as_ref())))
+        let message = format!("{}: {why}; nothing was changed", files::shown(path.as_ref()));
+        StepError::new(ErrorCode::Conflict, message)
     };
     let (path, original) = RuleFile::read(path)?;
     let found = edit::find(&original, &drill.alert, &drill.labels).map_err(wrong)?;

@@ -6,6 +6,7 @@ use crate::clients::exposition::{self, Format, NAME};
 use crate::clients::http::{Call, fetch};
 use crate::clients::prometheus::{self, Query, Rule, Sample};
 use crate::clients::{alertmanager, receiver};
+use crate::model::ErrorCode;
 use crate::steps::{Cx, StepError};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -100,7 +101,8 @@ pub(super) async fn counters(drill: &AlertDrill, cx: &Cx) -> Result<BTreeMap<Str
         return Err(answer.refused("the metrics of Alertmanager").into());
     }
     let read = exposition::read(&answer.body, Format::Prometheus)
-        .map_err(|why| StepError::lasting(format!("the metrics of Alertmanager cannot be read: {why}")))?;
+        .map_err(|why| format!("the metrics of Alertmanager cannot be read: {why}"))
+        .map_err(|message| StepError::new(ErrorCode::UnexpectedAnswer, message))?;
     for sample in read.families.iter().flat_map(|family| &family.samples) {
         let (name, integration) = (sample.labels.get(NAME), sample.labels.get("integration"));
         let (Some(name), Some(integration), Some(value)) = (name, integration, sample.value.0.as_f64())

@@ -15,7 +15,7 @@ use crate::clients::alertmanager::Alert as Held;
 use crate::clients::command::{self, Program};
 use crate::clients::prometheus::{self, Alert, Rule};
 use crate::clients::receiver::Delivered as Post;
-use crate::model::{Duration, Finding};
+use crate::model::{Duration, ErrorCode, Finding, SettingMistake};
 use crate::undo::{Leave, Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -258,12 +258,20 @@ impl Kind for AlertDrill {
         judge::judge(self, seen, at)
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let silent = !matches!(self.through, Through::Command(_));
         match (self.threshold, &self.expr) {
-            (Some(_), Some(_)) => Some("`threshold` and `expr` both say what the drill asks; take one out".into()),
-            (None, None) if silent => Some("it is not said what makes the alert fire; write `threshold: NUMBER`, or `expr` for the whole expression".into()),
-            _ if self.alert.trim().is_empty() => Some("`alert` is empty; write the name of the alert".into()),
+            (Some(_), Some(_)) => Some(
+                SettingMistake::new("`threshold` and `expr` both say what the drill asks")
+                    .help("take one out"),
+            ),
+            (None, None) if silent => Some(
+                SettingMistake::new("it is not said what makes the alert fire")
+                    .help("write `threshold: NUMBER`, or `expr` for the whole expression"),
+            ),
+            _ if self.alert.trim().is_empty() => {
+                Some(SettingMistake::new("`alert` is empty").help("write the name of the alert"))
+            }
             _ => self.through.mistake(self.delivered),
         }
     }
@@ -363,22 +371,25 @@ impl AlertDrill {
 }
 
 impl Through {
-    fn mistake(&self, delivered: Delivered) -> Option<String> {
-        let said = match self {
+    fn mistake(&self, delivered: Delivered) -> Option<SettingMistake> {
+        let said: SettingMistake = match self {
             Self::Command(Programs { apply, revert })
                 if [apply, revert].iter().any(|argv| argv.first().is_none_or(String::is_empty)) =>
             {
-                "`command` needs a program in `apply` and one in `revert`; the first entry is the program: `[make, drill]`"
+                SettingMistake::new("`command` needs a program in `apply` and one in `revert`")
+                    .help("the first entry is the program: `[make, drill]`")
             }
             Self::Grafana(OfGrafana { rule }) if rule.trim().is_empty() => {
-                "`rule` is empty; write the rule's uid, which stands in the address of its page in Grafana"
+                SettingMistake::new("`rule` is empty")
+                    .help("write the rule's uid, which stands in the address of its page in Grafana")
             }
-            Self::Grafana(_) if delivered == Delivered::Counters => {
-                "`delivered: counters` reads those of an Alertmanager, and Grafana's own has none; write `delivered: receiver`, or leave `delivered` out"
-            }
+            Self::Grafana(_) if delivered == Delivered::Counters => SettingMistake::new(
+                "`delivered: counters` reads those of an Alertmanager, and Grafana's own has none",
+            )
+            .help("write `delivered: receiver`, or leave `delivered` out"),
             Self::Command(_) | Self::Grafana(_) | Self::RuleFile(_) => return None,
         };
-        Some(said.into())
+        Some(said)
     }
 }
 
@@ -441,5 +452,5 @@ async fn run(argv: &[String], cwd: Option<&str>, cx: &Cx, leave: &impl Leave) ->
     let message = format!(
         "expected `{argv}` to end with exit status 0, but it was {how}; the last it said on standard error: {last}"
     );
-    Err(StepError { message, transient: true })
+    Err(StepError::new(ErrorCode::ProgramFailed, message).transient())
 }

@@ -4,7 +4,7 @@
 use super::super::{Act, Cx, Kind, Permission, StepError, target};
 use super::{Seen, Statuses, Tls, nothing_allowed, seen};
 use crate::clients::http::{Answer, Call, Changing, MAX_BYTES, change};
-use crate::model::Finding;
+use crate::model::{ErrorCode, Finding, SettingMistake};
 use crate::undo::{Leave, Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -110,15 +110,16 @@ impl Kind for HttpChange {
         vec![Finding::judged("HTTP status", expected, seen.status, ok).with_help(help)]
     }
 
-    fn via_mistake(&self, named: bool) -> Option<String> {
+    fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
         let targets = [Some(&self.url), self.undo.as_ref().and_then(|undo| undo.url.as_ref())];
         targets.into_iter().flatten().find_map(|target| target::via_mistake(target, named))
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         let back = self.undo.as_ref();
         let undo = back
-            .and_then(|undo| changing(&undo.method).err().map(|why| format!("the request of `undo`: {why}")));
+            .and_then(|undo| changing(&undo.method).err())
+            .map(|of| SettingMistake { message: format!("the request of `undo`: {}", of.message), ..of });
         let targets = [Some(&self.url), back.and_then(|undo| undo.url.as_ref())];
         changing(&self.method)
             .err()
@@ -144,7 +145,7 @@ impl Act for HttpChange {
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Request>) -> Result<Seen, StepError> {
         if let Some(mistake) = self.mistake() {
-            return Err(StepError::lasting(mistake));
+            return Err(mistake.into());
         }
         let (request, most) = (self.request(), self.max_bytes.unwrap_or(MAX_BYTES));
         // What cannot be sent is known before anything is promised.
@@ -174,7 +175,8 @@ impl Act for HttpChange {
         );
         // A conflict or a lock may be gone soon; what is wrong with the request itself stays wrong.
         let passing = matches!(answer.status, 408 | 409 | 423 | 425 | 429 | 500..);
-        Err(StepError { message, transient: passing })
+        let error = StepError::new(ErrorCode::of_status(answer.status), message);
+        Err(StepError { transient: passing, ..error })
     }
 
     async fn observe_reverted(_owed: &Request, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
@@ -202,7 +204,7 @@ impl HttpChange {
 
 impl Request {
     async fn send(&self, cx: &Cx, max_bytes: u64, leave: &impl Leave) -> Result<Answer, StepError> {
-        let method = changing(&self.method).map_err(StepError::lasting)?;
+        let method = changing(&self.method)?;
         let wire = target::wire(cx, HttpChange::NAME, &self.url)?;
         let (headers, body) = (self.headers.clone(), self.body.clone());
         let tls = self.tls.as_ref().map(Tls::of_connection);
@@ -222,9 +224,13 @@ impl Request {
 }
 
 /// A method for an act.
-fn changing(name: &str) -> Result<Changing, String> {
+fn changing(name: &str) -> Result<Changing, SettingMistake> {
     Changing::named(name).ok_or_else(|| match name.to_ascii_uppercase().as_str() {
-        reads @ ("GET" | "HEAD" | "OPTIONS") => format!("`{reads}` only reads and changes nothing; for what reads there is a check of this name, below `check:`"),
-        _ => format!("`{name}` is no method for an act; write one in capitals: POST, PUT, PATCH, DELETE"),
+        reads @ ("GET" | "HEAD" | "OPTIONS") => {
+            SettingMistake::new(format!("`{reads}` only reads and changes nothing"))
+                .help("for what reads there is a check of this name, below `check:`")
+        }
+        _ => SettingMistake::new(format!("`{name}` is no method for an act"))
+            .help("write one in capitals: POST, PUT, PATCH, DELETE"),
     })
 }

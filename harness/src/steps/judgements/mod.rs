@@ -74,6 +74,7 @@ fn mistake(kind: Value) -> Option<String> {
         Ok(check) => check.mistake(),
         Err(_) => registry().act_of_json(&kind).unwrap().mistake(),
     }
+    .map(|mistake| mistake.to_string())
 }
 
 #[test]

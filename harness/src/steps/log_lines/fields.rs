@@ -1,7 +1,7 @@
 //! Fields and their types, as people write them: a list of names, or a map from name to type.
 
 use crate::expect::Type;
-use crate::model::sampled;
+use crate::model::{SettingMistake, sampled};
 use crate::redact::MASK;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -177,7 +177,8 @@ impl<'de> Deserialize<'de> for FieldType {
         let word = sampled(d, "$field-type")?;
         let known = "any, time, string, number, integer, boolean, array, object, null";
         Self::read(&word)
-            .ok_or_else(|| de::Error::custom(format!("`{word}` is no type of a field; known: {known}")))
+            .ok_or_else(|| SettingMistake::new(format!("`{word}` is no type of a field")))
+            .map_err(|mistake| de::Error::custom(mistake.help(format!("known: {known}"))))
     }
 }
 

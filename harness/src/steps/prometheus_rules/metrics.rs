@@ -78,7 +78,14 @@ impl Metrics {
             let held = prometheus::held(wire.since(started), &selector.count).await?;
             let rules = rules.into_iter().collect();
             let Selector { text, bare, metric, .. } = selector;
-            Ok(Looked { selector: text, bare, metric, rules, series: held.series, doubt: held.doubt })
+            Ok::<_, ClientError>(Looked {
+                selector: text,
+                bare,
+                metric,
+                rules,
+                series: held.series,
+                doubt: held.doubt,
+            })
         });
         // In order of arrival; the order of the list does not depend on it.
         let looked = stream::iter(looks).buffer_unordered(SIDE_BY_SIDE);

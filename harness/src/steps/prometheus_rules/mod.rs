@@ -7,7 +7,7 @@ mod metrics;
 use super::{Check, Cx, Kind, StepError, without_reason};
 use crate::clients::prometheus::{self, Rule};
 use crate::expect::Count;
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use can_fire::CanFire;
 use jiff::{SignedDuration, Timestamp};
 use metrics::Metrics;
@@ -126,10 +126,10 @@ impl Kind for PrometheusRules {
         Some("$.rules")
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         if !self.except.is_empty() && !self.metrics_exist && !self.can_fire {
-            let why = "`except` says what may be absent or dead; it needs `metrics-exist: true` or `can-fire: true`";
-            return Some(why.into());
+            let mistake = SettingMistake::new("`except` says what may be absent or dead");
+            return Some(mistake.help("it needs `metrics-exist: true` or `can-fire: true`"));
         }
         without_reason(&self.except, "be absent")
     }

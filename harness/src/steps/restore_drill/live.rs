@@ -2,7 +2,7 @@
 
 use crate::backup::compare::TablePair;
 use crate::backup::drill::Live;
-use crate::model::Finding;
+use crate::model::{Finding, SettingMistake};
 use crate::steps::archive::named;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -37,10 +37,13 @@ impl Tolerance {
 }
 
 impl FromStr for Tolerance {
-    type Err = String;
+    type Err = SettingMistake;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no tolerance; write rows (`100`) or per cent (`5%`)");
+    fn from_str(text: &str) -> Result<Self, SettingMistake> {
+        let wrong = || {
+            SettingMistake::new(format!("`{text}` is no tolerance"))
+                .help("write rows (`100`) or per cent (`5%`)")
+        };
         let Some(number) = text.trim().strip_suffix('%') else {
             return text.trim().parse().map(Self::Rows).map_err(|_| wrong());
         };

@@ -13,7 +13,7 @@ use crate::backup::fetch::Which;
 use crate::backup::in_place::{self, Holds};
 use crate::backup::recreate::{self, Standing};
 use crate::clients::postgres::{self, Found};
-use crate::model::{Duration, Finding, Verdict};
+use crate::model::{Duration, Finding, SettingMistake, Verdict};
 use crate::undo::{Owed, Promises};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -129,28 +129,36 @@ impl Kind for RestoreDrill {
         judge::judge(self, seen)
     }
 
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self) -> Option<SettingMistake> {
         if self.jobs == Some(0) {
-            return Some("`jobs: 0` restores nothing; write at least 1".into());
+            return Some(SettingMistake::new("`jobs: 0` restores nothing").help("write at least 1"));
         }
         if self.live.is_some() && self.into != Into::Scratch {
-            return Some("`live` is held against a scratch database; leave `into` out".into());
+            return Some(
+                SettingMistake::new("`live` is held against a scratch database").help("leave `into` out"),
+            );
         }
         if self.live.is_none() && self.tolerance.is_some() {
-            return Some("`tolerance` is that of `live`; write `live: CONNECTION` beside it".into());
+            return Some(
+                SettingMistake::new("`tolerance` is that of `live`")
+                    .help("write `live: CONNECTION` beside it"),
+            );
         }
         match (self.into, self.truncate.is_empty()) {
-            (Into::InPlace, true) => {
-                Some("`into: in-place` names no table; write which with `truncate: [bookings]`".into())
-            }
-            (Into::Recreate, _) if self.tier != Tier::T3 => {
-                Some("`into: recreate` always compares all of it; leave `tier` out".into())
-            }
+            (Into::InPlace, true) => Some(
+                SettingMistake::new("`into: in-place` names no table")
+                    .help("write which with `truncate: [bookings]`"),
+            ),
+            (Into::Recreate, _) if self.tier != Tier::T3 => Some(
+                SettingMistake::new("`into: recreate` always compares all of it").help("leave `tier` out"),
+            ),
             (Into::Recreate, false) => Some(
-                "`into: recreate` makes the whole database again; leave `truncate` out, or write `into: in-place`".into(),
+                SettingMistake::new("`into: recreate` makes the whole database again")
+                    .help("leave `truncate` out, or write `into: in-place`"),
             ),
             (Into::Scratch, false) => Some(
-                "`truncate` empties tables of a database that is in use; say so with `into: in-place`".into(),
+                SettingMistake::new("`truncate` empties tables of a database that is in use")
+                    .help("say so with `into: in-place`"),
             ),
             _ => None,
         }

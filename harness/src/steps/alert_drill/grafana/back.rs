@@ -8,14 +8,15 @@ use super::fire::digest;
 use super::{Original, UID, Way};
 use crate::clients::alertmanager::Alert;
 use crate::clients::grafana::{self, Provenance, Rule};
-use crate::model::Finding;
+use crate::model::{ErrorCode, Finding};
 use crate::steps::{Cx, StepError};
 use crate::undo::Owed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What a careless change does to a rule, and how to mend it.
-const LOCKED: &str = "people cannot edit in Grafana's pages what has one, and it cannot be taken away; delete the rule and make it anew by the API, with the same uid and the header `X-Disable-Provenance: true` (the promise in `journal.jsonl` holds the rule)";
+const LOCKED: &str = "people cannot edit in Grafana's pages what has one, and it cannot be taken away";
+const UNLOCK: &str = "delete the rule and make it anew by the API, with the same uid and the header `X-Disable-Provenance: true` (the promise in `journal.jsonl` holds the rule)";
 
 /// The rule of a drill, once it was put back.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,9 +42,13 @@ pub(crate) async fn revert(
         Some(mark) if now.0.get("labels").is_some_and(|labels| labels[MARK] == **mark) => {
             clone((owed, way), now, (cx, by), memory).await
         }
-        Some(mark) => Err(StepError::lasting(format!(
-            "expected the rule `{uid}` to have the label `{MARK}: {mark}`, but someone else has changed that; delete the rule by hand if it is the drill's, then run `proofmark recover` again"
-        ))),
+        Some(mark) => {
+            let message = format!(
+                "expected the rule `{uid}` to have the label `{MARK}: {mark}`, but someone else has changed that"
+            );
+            let help = "delete the rule by hand if it is the drill's, then run `proofmark recover` again";
+            Err(StepError::new(ErrorCode::Conflict, message).help(help))
+        }
         None => itself(way, now, cx, by).await,
     }
 }
@@ -54,11 +59,9 @@ async fn itself(way: &Way, now: Rule, cx: &Cx, by: &Owed) -> Result<(), StepErro
     let by_hand = |why: &str| {
         let left: Vec<String> =
             places.iter().filter(|place| !place.is_before(&now)).map(super::Place::shown).collect();
-        StepError::lasting(format!(
-            "the rule `{}` {why}; put it back by hand ({}), then run `proofmark recover` again",
-            way.drilled.uid,
-            left.join("; ")
-        ))
+        let message = format!("the rule `{}` {why}", way.drilled.uid);
+        StepError::new(ErrorCode::Conflict, message)
+            .help(format!("put it back by hand ({}), then run `proofmark recover` again", left.join("; ")))
     };
     if places.iter().all(|place| place.is_before(&now)) {
         return not_locked(way, &now);
@@ -83,11 +86,13 @@ fn not_locked(way: &Way, now: &Rule) -> Result<(), StepError> {
     if before == now.provenance() {
         return Ok(());
     }
-    Err(StepError::lasting(format!(
-        "what the drill changed in the rule `{}` is back, but its `provenance` is another than before (`{}`): {LOCKED}; then run `proofmark recover` again",
+    let message = format!(
+        "what the drill changed in the rule `{}` is back, but its `provenance` is another than before (`{}`): {LOCKED}",
         way.drilled.uid,
         now.text("provenance")
-    )))
+    );
+    let help = format!("{UNLOCK}; then run `proofmark recover` again");
+    Err(StepError::new(ErrorCode::Conflict, message).help(help))
 }
 
 /// Makes the clone false; once nothing of it is left, or it has taken too long, deletes it.
@@ -185,7 +190,10 @@ fn as_it_was(uid: &str, original: &Original, back: &Back) -> Finding {
         return failed(format!("{now}: not as it was: {}", back.left.join("; ")), help);
     }
     if back.differs.iter().any(|key| key == "provenance") {
-        return failed(format!("{now}: its `provenance` is another than before"), LOCKED);
+        return failed(
+            format!("{now}: its `provenance` is another than before"),
+            &format!("{LOCKED}; {UNLOCK}"),
+        );
     }
     let said = match &back.differs[..] {
         [] => now.clone(),

@@ -5,7 +5,7 @@ use super::super::{AlertDrill, Delivered, Done, How, Refused, Undo};
 use super::{Drilled, Original, Refused as Why, Way, edit};
 use crate::clients::grafana::{self, Provenance, Rule, RuleState};
 use crate::clients::receiver;
-use crate::model::{Duration, sha256};
+use crate::model::{Duration, ErrorCode, sha256};
 use crate::steps::{Cx, StepError};
 use crate::undo::Promises;
 use jiff::Timestamp;
@@ -42,7 +42,8 @@ pub(crate) async fn fire(
     }
     let (mark, rule) = (promises.mark(), before.rule);
     let (armed, drilled) = edit::planned(drill, &rule, (&mark, &promises.mark_of_step())).map_err(|why| {
-        StepError::lasting(format!("the rule `{uid}` cannot be drilled: {why}; nothing was changed"))
+        let message = format!("the rule `{uid}` cannot be drilled: {why}; nothing was changed");
+        StepError::new(ErrorCode::Unsupported, message)
     })?;
     let clones = drill.how == How::TemporaryRule;
     let sha256 = digest(&rule);
@@ -114,9 +115,9 @@ async fn before(drill: &AlertDrill, uid: &str, cx: &Cx) -> Result<Result<Before,
     grafana::alerts(wire, |_| false).await?;
     // It is written as a whole, so what someone else writes meanwhile would be lost.
     if grafana::rule(wire, uid).await?.is_none_or(|now| !now.same_as(&rule)) {
-        return Err(StepError::lasting(format!(
-            "the rule `{uid}` was changed by someone else just now; nothing was changed here"
-        )));
+        let message =
+            format!("the rule `{uid}` was changed by someone else just now; nothing was changed here");
+        return Err(StepError::new(ErrorCode::Conflict, message));
     }
     let interval = Duration(Std::try_from_secs_f64(state.interval).unwrap_or_default());
     let at = states.server_time.unwrap_or_else(|| cx.clock.now());
@@ -144,20 +145,23 @@ fn changeable(drill: &AlertDrill, rule: &Rule) -> Result<(), StepError> {
         return Ok(());
     }
     let (uid, by) = (rule.uid(), rule.text("provenance"));
-    Err(StepError::lasting(format!(
-        "expected a rule that this API may change, but `{uid}` was provisioned by `{by}` and Grafana lets nobody else change it; nothing was changed; write `how: temporary-rule`, which drills a clone of it"
-    )))
+    let message = format!(
+        "expected a rule that this API may change, but `{uid}` was provisioned by `{by}` and Grafana lets nobody else change it; nothing was changed"
+    );
+    let help = "write `how: temporary-rule`, which drills a clone of it";
+    Err(StepError::new(ErrorCode::Unsupported, message).help(help))
 }
 
 fn unclear(rule: &Rule, states: &[RuleState]) -> StepError {
     let folders: Vec<&str> = states.iter().map(|state| state.folder.as_str()).collect();
-    StepError::lasting(format!(
+    let message = format!(
         "expected one rule `{}` in a group `{}`, but there is one in each of the folders {}, and this version of Grafana does not tell which of them is `{}`; nothing was changed",
         rule.title(),
         rule.group(),
         folders.join(", "),
         rule.uid()
-    ))
+    );
+    StepError::new(ErrorCode::Ambiguous, message)
 }
 
 /// The state in which an alert of it is already. A clone's own alerts are known from the pending ones of the rule.

@@ -68,7 +68,7 @@ impl Class {
             Some(reason) => json!({ "may be dead": reason }),
             None => json!("that it could"),
         };
-        let finding = Finding { what, expected, seen, verdict, help: None };
+        let finding = Finding { what, expected, seen, verdict, help: None, code: None };
         if reason.help.is_empty() { finding } else { finding.with_help(reason.help) }
     }
 }

@@ -62,7 +62,7 @@ impl RuleFile {
 
     /// Makes the drill's change, unless someone else was faster.
     pub(super) fn arm(&self, leave: &impl Leave) -> Result<(), StepError> {
-        if self.state()? == State::Original {
+        if matches!(self.state()?, State::Original) {
             return self.write(&self.armed.of(&self.original), leave);
         }
         let path = self.path.display();

@@ -1,0 +1,361 @@
+//! One step as it is written, and as it is once its templates are filled in.
+
+use crate::{AnyAct, AnyCheck, KindInfo, Registry};
+use jiff::Timestamp;
+use proofmark_environment::Environment;
+use proofmark_environment::document::{Document, Node, Scope};
+use proofmark_evidence::undo::Until;
+use proofmark_model::diag::Diag;
+use proofmark_model::expect::{Expect, JsonPath};
+use proofmark_model::{Duration, Permission, SettingMistake};
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A step that was read and checked. What may hold templates is kept as nodes and filled in when it runs.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its id, used once in the scenario.
+    pub id: String,
+    /// What it is about.
+    pub title: Option<String>,
+    /// `check` or `act`, with the kind and its settings.
+    pub doing: Node,
+    /// Is it an act?
+    pub acts: bool,
+    /// The entries of `expect`.
+    pub expect: Vec<Node>,
+    /// Name to path, in order of name.
+    pub capture: BTreeMap<String, JsonPath>,
+    /// The step that shows that what is counted could be seen.
+    pub control: Option<String>,
+    /// Polls for so long.
+    pub within: Option<Duration>,
+    /// Pause between two looks.
+    pub every: Duration,
+    /// Has to stay true for so long.
+    pub hold: Option<Duration>,
+    /// Bounds one attempt, where the step says.
+    pub timeout: Option<Duration>,
+    /// When its promises are kept, where the step says.
+    pub until: Option<Until>,
+    /// Do its settings promise to put the change back?
+    pub promises: bool,
+    /// Which connection serves which role; the key is empty for "the one role".
+    pub via: BTreeMap<String, String>,
+    /// Left out until a time, with a reason.
+    pub skip: Option<SkipUntil>,
+    /// The name under which the answer is kept as it came.
+    pub evidence: Option<String>,
+    /// Keys that are no secrets here.
+    pub not_secret: Vec<String>,
+    /// The kinds that it may run, as far as they are known without captures.
+    pub kinds: Vec<KindInfo>,
+    /// The permissions that it needs.
+    pub needs: Vec<Permission>,
+    /// The captures that it uses.
+    pub uses: Vec<String>,
+    /// What `fill` gives, where no template waits for the run.
+    pub ready: Option<Filled>,
+}
+
+/// `skip: { reason, until }`: past `until` the step runs again, so that nothing is left out for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkipUntil {
+    /// Why it is left out.
+    pub reason: String,
+    /// From then on it runs again: a time, or the beginning of a day in UTC.
+    #[serde(deserialize_with = "day_or_time")]
+    pub until: Timestamp,
+}
+
+fn day_or_time<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(d)?;
+    let day = |text: &str| text.parse::<jiff::civil::Date>()?.to_zoned(jiff::tz::TimeZone::UTC);
+    text.parse().or_else(|_| day(&text).map(|day| day.timestamp())).map_err(|_| {
+        let help = "write a day (`2026-12-31`) or a time (`2026-12-31T08:00:00Z`)";
+        de::Error::custom(SettingMistake::new(format!("`{text}` is no time")).help(help))
+    })
+}
+
+/// What a step does, typed.
+#[derive(Debug, Clone)]
+pub enum Doing {
+    /// Reads; the candidates of `first-of`, or one.
+    Check(Vec<AnyCheck>),
+    /// Changes the world.
+    Act(AnyAct),
+}
+
+/// A step with its templates filled in.
+#[derive(Debug, Clone)]
+pub struct Filled {
+    /// What it does.
+    pub doing: Doing,
+    /// Was it written as `first-of`?
+    pub first_of: bool,
+    /// What is expected on top of what the kind judges by itself.
+    pub expect: Vec<Expect>,
+}
+
+/// The key that wraps candidates.
+pub const FIRST_OF: &str = "first-of";
+
+impl Step {
+    /// The connection that `via` names for each role of these kinds.
+    pub fn named(&self, kinds: &[KindInfo]) -> BTreeMap<String, String> {
+        let roles = kinds.iter().flat_map(KindInfo::takes);
+        let named = |role: &str| self.via.get(role).or(self.via.get("")).cloned();
+        roles.filter_map(|role| Some((role.to_owned(), named(role)?))).collect()
+    }
+
+    /// The roles that it uses, each with the name of the connection that serves it. What it can do without is used where
+    /// the environment has it, or the step names it.
+    pub fn connections(&self, environment: &Environment) -> BTreeMap<String, String> {
+        let there = |role: &str| environment.names().any(|name| name == role);
+        let used = |kind: &KindInfo| {
+            let roles = kind.roles.iter().copied();
+            roles.filter(|role| !kind.optional.contains(role) || there(role)).collect::<Vec<_>>()
+        };
+        let roles = self.kinds.iter().flat_map(used);
+        let mut out: BTreeMap<String, String> =
+            roles.map(|role| (role.to_owned(), role.to_owned())).collect();
+        out.extend(self.named(&self.kinds));
+        out
+    }
+
+    /// Fills in the templates and reads the result into types.
+    ///
+    /// # Errors
+    /// Every template that cannot be filled in, and every value of the wrong type, at its place.
+    pub fn fill(&self, document: &Document, scope: &Scope, registry: &Registry) -> Result<Filled, Vec<Diag>> {
+        if let Some(ready) = &self.ready {
+            return Ok(ready.clone());
+        }
+        let mut wrong = vec![];
+        let mut doing = self.doing.clone();
+        wrong.extend(document.fill(&mut doing, scope));
+        let mut expect = vec![];
+        for node in &self.expect {
+            let mut node = node.clone();
+            wrong.extend(document.fill(&mut node, scope));
+            match document.typed::<Expect>(&node) {
+                Ok(typed) => expect.push(typed),
+                Err(diag) => wrong.push(diag),
+            }
+        }
+        match doing_of((document, registry), &doing, self.acts) {
+            Ok((doing, first_of)) if wrong.is_empty() => Ok(Filled { doing, first_of, expect }),
+            Ok(_) => Err(wrong),
+            Err(diags) => {
+                wrong.extend(diags);
+                Err(wrong)
+            }
+        }
+    }
+}
+
+/// The file, and the kinds that may be named in it.
+pub(super) type Reads<'a> = (&'a Document, &'a Registry);
+
+/// Reads `check:` or `act:` into kinds.
+pub(super) fn doing_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<(Doing, bool), Vec<Diag>> {
+    if let Some(candidates) = node.get(FIRST_OF) {
+        return first_of(reads, node, candidates, acts).map(|checks| (Doing::Check(checks), true));
+    }
+    match one_of(reads, node, acts) {
+        Ok(doing) => Ok((doing, false)),
+        Err(diag) => Err(vec![diag]),
+    }
+}
+
+/// Reads one kind. What cannot be read in this list and can in the other stands in the wrong one: the two may have a
+/// kind of the same name.
+fn one_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
+    let (document, registry) = reads;
+    listed(reads, node, acts).map_err(|diag| {
+        let name = kind_of(node).as_str().unwrap_or_default();
+        let both = [false, true].iter().all(|acts| registry.kind(name, *acts).is_some());
+        if both && listed(reads, node, !acts).is_ok() {
+            let message = format!("with these settings `{name}` {}", which(!acts));
+            let diag = document.diag(kind_of(node), "wrong-list", message);
+            return diag.help(format!("write it below `{}:`", key(!acts)));
+        }
+        diag
+    })
+}
+
+fn listed(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
+    let (document, registry) = reads;
+    let typed = if acts {
+        registry.act(document, node).map(Doing::Act)
+    } else {
+        registry.check(document, node).map(|check| Doing::Check(vec![check]))
+    };
+    let doing = typed.map_err(|diag| explained(diag, registry, node, acts))?;
+    let mistake = match &doing {
+        Doing::Act(act) => act.mistake(),
+        Doing::Check(checks) => checks.iter().find_map(|check| check.mistake()),
+    };
+    match mistake {
+        Some(mistake) => Err(bad_settings(reads, node, acts, mistake)),
+        None => Ok(doing),
+    }
+}
+
+/// The key of a list of kinds.
+fn key(acts: bool) -> &'static str {
+    if acts { "act" } else { "check" }
+}
+
+fn which(acts: bool) -> &'static str {
+    if acts { "changes the world: it is an act" } else { "reads: it is a check" }
+}
+
+/// The place of a kind's name.
+pub(super) fn kind_of(node: &Node) -> &Node {
+    node.entries().first().map_or(node, |(kind, _)| kind)
+}
+
+/// How the kind that is named here is written.
+fn example(registry: &Registry, node: &Node, acts: bool) -> Option<String> {
+    let kind = registry.kind(kind_of(node).as_str()?, acts)?;
+    Some(format!("write it like this: `{}`", kind.example))
+}
+
+fn bad_settings((document, registry): Reads<'_>, node: &Node, acts: bool, mistake: SettingMistake) -> Diag {
+    let SettingMistake { message, help } = mistake;
+    let diag = document.diag(kind_of(node), "bad-settings", message);
+    Diag { help: help.or_else(|| example(registry, node, acts)), ..diag }
+}
+
+fn first_of(
+    reads: Reads<'_>,
+    node: &Node,
+    candidates: &Node,
+    acts: bool,
+) -> Result<Vec<AnyCheck>, Vec<Diag>> {
+    let (document, _) = reads;
+    if acts {
+        let diag = document.diag(kind_of(node), "bad-settings", "`first-of` chooses among checks, not acts");
+        return Err(vec![diag.help("make a step of each act")]);
+    }
+    if let Some((other, _)) = node.entries().iter().find(|(key, _)| key.as_str() != Some(FIRST_OF)) {
+        let diag = document.diag(other, "two-kinds", "another kind beside `first-of`");
+        return Err(vec![diag.help("put it into the list of `first-of`, or make two steps of it")]);
+    }
+    if candidates.items().is_empty() {
+        let diag = document.diag(candidates, "wrong-type", "`first-of` has no list to choose from");
+        return Err(vec![diag.help("list kinds with their settings: `- KIND: { … }`")]);
+    }
+    let (mut checks, mut wrong) = (vec![], vec![]);
+    for item in candidates.items() {
+        match one_of(reads, item, false) {
+            Ok(Doing::Check(check)) => checks.extend(check),
+            Ok(Doing::Act(_)) => {}
+            Err(diag) => wrong.push(diag),
+        }
+    }
+    if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
+}
+
+/// The mistake with what is known of kinds. One that stands in the other list is not misspelt, it is in the wrong place.
+fn explained(diag: Diag, registry: &Registry, node: &Node, acts: bool) -> Diag {
+    let own = kind_of(node);
+    let stands_at = |node: &Node| {
+        diag.place.as_ref().is_some_and(|place| (place.line, place.column) == (node.line, node.col))
+    };
+    let here = stands_at(own);
+    let unset =
+        diag.code == "wrong-type" && (here || node.entries().iter().any(|(_, value)| stands_at(value)));
+    if diag.code == "missing-key" || unset {
+        return Diag { help: example(registry, node, acts).or(diag.help), ..diag };
+    }
+    if diag.code != "unknown-name" || !here {
+        return diag;
+    }
+    let word = diag.message.split('`').nth(1).unwrap_or_default().to_owned();
+    if registry.kind(&word, !acts).is_some() {
+        return Diag {
+            message: format!("`{word}` {}", which(!acts)),
+            help: Some(format!("write it below `{}:`", key(!acts))),
+            code: "wrong-list",
+            ..diag
+        };
+    }
+    let message = diag.message.replace("unknown name", "unknown kind");
+    Diag { code: "unknown-kind", message, ..diag }
+}
+
+impl Doing {
+    /// The kinds, in order.
+    pub fn kinds(&self) -> Vec<KindInfo> {
+        match self {
+            Self::Check(checks) => checks.iter().map(|check| check.info()).collect(),
+            Self::Act(act) => vec![act.used()],
+        }
+    }
+
+    /// Bounds one attempt where the step does not say it: what the slowest of the kinds takes.
+    pub fn timeout(&self) -> Duration {
+        self.kinds().iter().map(|kind| kind.timeout).max().unwrap_or_default()
+    }
+
+    /// What is wrong with the step's `via`; `named` says whether it names a connection for one of these roles.
+    pub(super) fn via_mistakes(&self, named: impl Fn(&[&str]) -> bool) -> Vec<SettingMistake> {
+        match self {
+            Self::Act(act) => act.via_mistake(named(&act.info().takes())).into_iter().collect(),
+            Self::Check(checks) => {
+                checks.iter().filter_map(|check| check.via_mistake(named(&check.info().takes()))).collect()
+            }
+        }
+    }
+}
+
+impl Filled {
+    /// The name that evidence gives it.
+    pub fn kind(&self) -> String {
+        match (&self.doing, self.first_of) {
+            (_, true) => FIRST_OF.to_owned(),
+            (Doing::Act(act), _) => act.info().name.to_owned(),
+            (Doing::Check(checks), _) => {
+                checks.first().map(|check| check.info().name.to_owned()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The settings as evidence keeps them: those of the one kind, or a list of `{kind: settings}`.
+    pub fn settings(&self) -> Value {
+        match &self.doing {
+            Doing::Act(act) => act.settings(),
+            Doing::Check(checks) if self.first_of => {
+                checks.iter().map(|check| json!({ check.info().name: check.settings() })).collect()
+            }
+            Doing::Check(checks) => checks.first().map(|check| check.settings()).unwrap_or_default(),
+        }
+    }
+}
+
+/// `via: name`, or `via: {role: name}`.
+pub(super) struct Via(pub(super) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Via {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Via;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the name of a connection, or `{ role: name }`")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Via, E> {
+                Ok(Via([(String::new(), name.to_owned())].into()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Via, A::Error> {
+                BTreeMap::deserialize(de::value::MapAccessDeserializer::new(map)).map(Via)
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}

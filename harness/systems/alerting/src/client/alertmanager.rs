@@ -1,0 +1,249 @@
+//! The API v2 of Alertmanager 0.25 and later, as the same plain data whatever the version.
+//!
+//! No filter is sent: the server takes what it cannot read for `false` and hides alerts, with status 200.
+
+mod routes;
+mod silences;
+
+pub use routes::{Lead, Receiver, Routing, routing};
+pub use silences::{Matcher, NewSilence, Silence, expire, silence, silences};
+
+use jiff::Timestamp;
+use proofmark_net::ClientError;
+use proofmark_net::http::{Answer, Call, Wire, fetch};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// What the API answers with, in words.
+const EXPECTED: &str = "the JSON of the Alertmanager API (v2)";
+
+/// What a route says that is muted at certain times.
+const MUTES: [&str; 2] = ["mute_time_intervals", "active_time_intervals"];
+
+/// An alert that Alertmanager knows. Resolved ones are gone at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Alert {
+    /// Label `alertname`.
+    pub name: String,
+    /// Every label, `alertname` and the `external_labels` of the sender too.
+    pub labels: BTreeMap<String, String>,
+    /// `active`, `suppressed` (by any of the three below), `unprocessed` (neither is known yet).
+    pub state: String,
+    /// Ids of the silences that silence it.
+    pub silenced_by: Vec<String>,
+    /// Fingerprints of the alerts that inhibit it.
+    pub inhibited_by: Vec<String>,
+    /// Names of the time intervals that mute it; `null` where the server does not tell (before 0.28) although its
+    /// configuration has such intervals.
+    pub muted_by: Option<Vec<String>>,
+    /// Names of the receivers that it is routed to; sorted.
+    pub receivers: Vec<String>,
+    /// When it began to fire, as the sender says: RFC 3339 in UTC.
+    #[schemars(with = "String")]
+    pub starts_at: Timestamp,
+}
+
+/// What the server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// As the server writes it: `0.25.0`.
+    pub version: String,
+    /// When it started. The API calls this `uptime`.
+    pub started_at: Timestamp,
+    /// Its peers.
+    pub cluster: Cluster,
+}
+
+/// The peers that share silences and notifications.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cluster {
+    /// `ready`, `settling`, or `disabled`, which is how a single one is.
+    pub status: String,
+    /// Every peer, itself too; sorted.
+    pub peers: Vec<Peer>,
+}
+
+/// One of several.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its address, `host:port`.
+    pub address: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    labels: BTreeMap<String, String>,
+    status: Held,
+    receivers: Vec<Named>,
+    #[serde(borrow)]
+    starts_at: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    state: String,
+    silenced_by: Vec<String>,
+    inhibited_by: Vec<String>,
+    /// From 0.28 on.
+    muted_by: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusBody {
+    cluster: ClusterBody,
+    version_info: Version,
+    uptime: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct ClusterBody {
+    status: String,
+    #[serde(default)]
+    peers: Vec<Peer>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// Every alert of these, sorted by labels.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn alerts(wire: Wire<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
+    alerts_of(wire, "", wanted).await
+}
+
+/// The same of an Alertmanager whose API stands below this path.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn alerts_of(
+    wire: Wire<'_>,
+    below: &str,
+    wanted: impl Fn(&Alert) -> bool,
+) -> Result<Vec<Alert>, ClientError> {
+    let started = wire.clock.elapsed();
+    let answer = fetch(wire, &Call::get(format!("{below}/api/v2/alerts"))).await?;
+    let entries: Vec<Entry<'_>> = read(&answer)?;
+    let alerts = entries.into_iter().map(alert).collect::<Result<Vec<_>, _>>();
+    let mut alerts = alerts.map_err(|why| shape(&answer, &why))?;
+    alerts.retain(wanted);
+    if alerts.iter().any(|alert| alert.muted_by.is_none()) {
+        settle(wire.since(started), below, &mut alerts).await?;
+    }
+    alerts.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(alerts)
+}
+
+/// An old server does not say what is muted. Where its configuration mutes nothing, nothing is.
+async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(), ClientError> {
+    let mutes = match mutes(wire, below).await {
+        Ok(mutes) => mutes,
+        Err(error) if error.is_transient() => return Err(error),
+        Err(_) => true,
+    };
+    if !mutes {
+        for alert in alerts {
+            alert.muted_by.get_or_insert_default();
+        }
+    }
+    Ok(())
+}
+
+/// Does the configuration mute routes at certain times? Grafana's own Alertmanager tells nothing else of itself, and gives
+/// it as JSON.
+async fn mutes(wire: Wire<'_>, below: &str) -> Result<bool, ClientError> {
+    let answer = fetch(wire, &Call { aside: true, ..Call::get(format!("{below}/api/v2/status")) }).await?;
+    let body: serde_json::Value = read(&answer)?;
+    let config = match &body["config"] {
+        config if config["original"].is_string() => config["original"].as_str().map(str::to_owned),
+        config if config["route"].is_object() => Some(config["route"].to_string()),
+        _ => None,
+    };
+    Ok(config.is_none_or(|config| MUTES.iter().any(|key| config.contains(key))))
+}
+
+fn alert(entry: Entry<'_>) -> Result<Alert, String> {
+    let mut receivers: Vec<String> = entry.receivers.into_iter().map(|receiver| receiver.name).collect();
+    receivers.sort();
+    Ok(Alert {
+        name: entry.labels.get("alertname").cloned().unwrap_or_default(),
+        labels: entry.labels,
+        state: entry.status.state,
+        silenced_by: entry.status.silenced_by,
+        inhibited_by: entry.status.inhibited_by,
+        muted_by: entry.status.muted_by,
+        receivers,
+        starts_at: entry.starts_at.parse().map_err(|error| format!("`startsAt`: {error}"))?,
+    })
+}
+
+/// What the server says of itself; `aside` where that is no answer to the step's question.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn status(wire: Wire<'_>, aside: bool) -> Result<Status, ClientError> {
+    let answer = fetch(wire, &Call { aside, ..Call::get("/api/v2/status") }).await?;
+    let body: StatusBody = read(&answer)?;
+    let mut peers = body.cluster.peers;
+    peers.sort();
+    Ok(Status {
+        version: body.version_info.version,
+        started_at: body.uptime,
+        cluster: Cluster { status: body.cluster.status, peers },
+    })
+}
+
+/// Is it ready? 503 says that it is not yet.
+///
+/// # Errors
+/// When the server cannot be reached, or answers something else.
+pub async fn ready(wire: Wire<'_>) -> Result<bool, ClientError> {
+    let answer = fetch(wire, &Call { aside: true, ..Call::get("/-/ready") }).await?;
+    match answer.status {
+        _ if answer.is_success() => Ok(true),
+        503 => Ok(false),
+        _ => Err(answer.refused("a readiness of Alertmanager")),
+    }
+}
+
+/// The names of its receivers, sorted.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn receivers(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
+    let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v2/receivers") }).await?;
+    let named: Vec<Named> = read(&answer)?;
+    let mut names: Vec<String> = named.into_iter().map(|receiver| receiver.name).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Reads a success. Errors come as a JSON string, a JSON object or plain text.
+fn read<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, ClientError> {
+    if !answer.is_success() {
+        return Err(answer.refused(EXPECTED));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| shape(answer, &error.to_string()))
+}
+
+fn shape(answer: &Answer, why: &str) -> ClientError {
+    ClientError::of_shape(answer, EXPECTED, why)
+}

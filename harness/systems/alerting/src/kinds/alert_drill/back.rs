@@ -1,0 +1,243 @@
+//! The way back, one move a round: the clone is made false, seen to resolve, and only then taken away, so that Alertmanager
+//! is told and keeps no ghost of it. Where Prometheus cannot be asked the file is put back at once.
+
+use super::edit::NEVER;
+use super::file::{RuleFile, State, text};
+use super::{DrillMemory, Mark, Undo, alerts, grafana, has, is_meant, run};
+use crate::client::alertmanager;
+use proofmark_engine::{Cx, StepError};
+use proofmark_evidence::undo::Owed;
+use proofmark_model::{Duration, ErrorCode, Finding, sha256};
+use proofmark_net::files;
+use proofmark_prometheus::client::{self as prometheus, Reloaded, Rule};
+use serde::{Deserialize, Serialize};
+use std::time::Duration as Std;
+
+/// How long a clone that is false may take to be resolved, beside two evaluations; then it goes all the same.
+pub(super) const RESOLVES: Std = Std::from_secs(10);
+
+/// How long a Prometheus that cannot be asked is waited for once the file is back.
+const ANSWERS: Std = Std::from_secs(20);
+
+/// How long it is tried, beside the time for evaluations and a ghost.
+const PATIENCE: Std = Std::from_secs(20);
+
+/// How long what a program puts back may take to come to Prometheus: an operator needs some minutes for it.
+const PIPELINE: Std = Std::from_secs(300);
+
+/// How the rules are put back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Way {
+    /// In their file.
+    RuleFile(RuleFile),
+    /// By this program, in this folder.
+    Command { revert: Vec<String>, cwd: Option<String> },
+    /// In Grafana.
+    Grafana(grafana::Way),
+}
+
+/// What is seen once it was put back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reverted {
+    /// The rule file, where there is one.
+    file: Option<FileSeen>,
+    /// Rules of the drill that Prometheus still has.
+    rules: Vec<String>,
+    /// The expression of the rule itself; `null` where it is not loaded.
+    query: Option<String>,
+    /// Alerts of the drill in Prometheus, or in Grafana.
+    alerts: usize,
+    /// Alerts of the drill in Alertmanager, or in Grafana's own.
+    held: usize,
+    /// The rule in Grafana, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grafana: Option<grafana::Back>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct FileSeen {
+    /// SHA-256 in hex.
+    sha256: String,
+    /// Does it hold anything of the drill?
+    ours: bool,
+}
+
+impl Undo {
+    fn mark(&self) -> Mark<'_> {
+        Mark::of(self.mark.as_deref(), matches!(self.way, Way::Command { .. }))
+    }
+}
+
+pub(super) fn patience(owed: &Undo) -> Duration {
+    let pipeline = if matches!(owed.way, Way::Command { .. }) { PIPELINE } else { Std::ZERO };
+    Duration(owed.ghost.0 + owed.interval.0 * 4 + RESOLVES + PATIENCE + pipeline)
+}
+
+pub(super) async fn revert(
+    owed: &Undo,
+    cx: &Cx,
+    by: &Owed,
+    memory: &mut DrillMemory,
+) -> Result<(), StepError> {
+    match &owed.way {
+        Way::RuleFile(file) => rule_file(owed, file, cx, by).await,
+        Way::Command { .. } if memory.commanded => Ok(()),
+        Way::Command { revert, cwd } => {
+            run(revert, cwd.as_deref(), cx, by).await?;
+            memory.commanded = true;
+            Ok(())
+        }
+        Way::Grafana(way) => grafana::revert((owed, way), cx, by, memory).await,
+    }
+}
+
+async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+    let mark = owed.mark.as_deref();
+    files::clear(&file.beside, by)?;
+    let loaded = loaded(owed, cx).await;
+    let drilled = loaded.as_ref().ok().and_then(|rules| rules.0.as_ref());
+    let mut says_never = false;
+    let text = match (file.state()?, &file.disarmed) {
+        (State::Original, _) => None,
+        (State::Armed, Some(disarmed)) if drilled.is_some() => {
+            says_never = true;
+            Some(disarmed.of(&file.original))
+        }
+        (State::Disarmed, _) if waits(owed, file, cx, drilled).await => {
+            says_never = true;
+            None
+        }
+        (State::Armed | State::Disarmed, _) => Some(file.original.clone()),
+        (State::Foreign(now), _) if !file.holds_ours(&now, mark) => None,
+        (State::Foreign(now), _) => Some(file.rest(&now, mark)?),
+    };
+    if let Some(text) = text {
+        file.write(&text, by)?;
+    }
+    // The file is back: that is what can be done without Prometheus, and nobody waits for it for long.
+    let gone = |error: StepError| StepError { transient: error.transient && file.age(cx) < ANSWERS, ..error };
+    let (drilled, own) = loaded.map_err(gone)?;
+    let runs = match (drilled, mark) {
+        (Some(rule), Some(_)) => says_never && rule.query.contains(NEVER),
+        (None, Some(_)) => !says_never,
+        (_, None) => own.is_some_and(|rule| prometheus::same_expression(&rule.query, &owed.query)),
+    };
+    if runs {
+        return Ok(());
+    }
+    match prometheus::reload(cx.wire("prometheus")?, by).await? {
+        Reloaded::Taken(_) => Ok(()),
+        Reloaded::Refused(why) => {
+            let message = format!(
+                "expected Prometheus to take the rules as they were before, but the reload failed: {why}"
+            );
+            Err(StepError::new(ErrorCode::Rejected, message).help("its log says more").transient())
+        }
+    }
+}
+
+/// The drill's own rule, where it added one, and the rule that was there before.
+async fn loaded(owed: &Undo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), StepError> {
+    let rules = prometheus::rules(cx.wire("prometheus")?).await?.rules;
+    let find = |mark: Mark<'_>, which: &dyn Fn(&Rule) -> bool| {
+        let is_it = |rule: &&Rule| is_meant(rule, &owed.alert, &owed.labels, mark) && which(rule);
+        rules.iter().find(is_it).cloned()
+    };
+    let as_before = |rule: &Rule| prometheus::same_expression(&rule.query, &owed.query);
+    Ok(match owed.mark() {
+        Mark::Is(mark) => (find(Mark::Is(mark), &|_| true), find(Mark::None, &|_| true)),
+        Mark::None => (None, find(Mark::None, &|_| true)),
+        Mark::Any => (find(Mark::Any, &|rule| !as_before(rule)), find(Mark::Any, &as_before)),
+    })
+}
+
+/// Has the clone, which is false by now, still to be resolved? Whoever cannot tell waits, but not for ever.
+async fn waits(owed: &Undo, file: &RuleFile, cx: &Cx, drilled: Option<&Rule>) -> bool {
+    if file.age(cx) > owed.interval.0 * 2 + RESOLVES {
+        return false;
+    }
+    match drilled {
+        None => false,
+        Some(rule) if !rule.query.contains(NEVER) => true,
+        Some(_) => left(owed, cx).await.map_or(true, |(alerts, held)| alerts + held > 0),
+    }
+}
+
+/// How many alerts of the drill Prometheus and Alertmanager have.
+async fn left(owed: &Undo, cx: &Cx) -> Result<(usize, usize), StepError> {
+    let active = alerts(cx, (&owed.alert, &owed.labels), owed.mark()).await?.len();
+    let ours = |alert: &alertmanager::Alert| {
+        alert.name == owed.alert && has(&alert.labels, &owed.labels, owed.mark())
+    };
+    let held = alertmanager::alerts(cx.wire("alertmanager")?, ours).await?.len();
+    Ok((active, held))
+}
+
+pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+    let file = match &owed.way {
+        Way::Grafana(way) => {
+            let (back, alerts, held) = grafana::look_back(way, cx).await?;
+            return Ok(Reverted {
+                file: None,
+                rules: vec![],
+                query: None,
+                alerts,
+                held,
+                grafana: Some(back),
+            });
+        }
+        Way::RuleFile(file) => {
+            let now = text(&file.path)?;
+            let ours = file.holds_ours(&now, owed.mark.as_deref()) || file.beside.exists();
+            Some(FileSeen { sha256: sha256(&now), ours })
+        }
+        Way::Command { .. } => None,
+    };
+    let (drilled, own) = loaded(owed, cx).await?;
+    let (alerts, held) = left(owed, cx).await?;
+    Ok(Reverted {
+        file,
+        rules: drilled.into_iter().map(|rule| format!("{}, group {}", rule.name, rule.group)).collect(),
+        query: own.map(|rule| rule.query),
+        alerts,
+        held,
+        grafana: None,
+    })
+}
+
+pub(super) fn judge(owed: &Undo, seen: &Reverted) -> Vec<Finding> {
+    if let (Way::Grafana(way), Some(back)) = (&owed.way, &seen.grafana) {
+        return grafana::judge_back(owed, way, back, (seen.alerts, seen.held));
+    }
+    let mut findings = vec![];
+    let mut foreign = false;
+    if let (Way::RuleFile(file), Some(now)) = (&owed.way, &seen.file) {
+        foreign = now.sha256 != file.sha256;
+        let said = match (foreign, now.ours) {
+            (false, false) => now.sha256.clone(),
+            (true, false) => {
+                format!("{}: someone else has changed it, and nothing of the drill is in it", now.sha256)
+            }
+            (_, true) => format!("{}: something of the drill is left in it or beside it", now.sha256),
+        };
+        let what = format!("{} is as it was (SHA-256)", file.path.display());
+        let help = "the promise in `journal.jsonl` holds the file as it was";
+        findings.push(Finding::judged(what, file.sha256.clone(), said, !now.ours).with_help(help));
+    }
+    let ghost = format!("Alertmanager keeps an alert that was not resolved for up to {}", owed.ghost);
+    let back = seen.query.as_ref().is_some_and(|query| prometheus::same_expression(query, &owed.query));
+    let query = seen.query.clone().unwrap_or_else(|| "not loaded".into());
+    let none = |what: &str, count: usize| Finding::judged(what, 0, count, count == 0);
+    let rules = if seen.rules.is_empty() { "no rule".to_owned() } else { seen.rules.join("; ") };
+    findings.extend([
+        Finding::judged("nothing of the drill is loaded", "no rule", rules, seen.rules.is_empty()),
+        // Who changed the file may have changed the rule too.
+        Finding::judged("the rule itself is as it was", owed.query.clone(), query, back || foreign),
+        none("alerts of the drill in Prometheus", seen.alerts),
+        none("alerts of the drill in Alertmanager", seen.held).with_help(ghost),
+    ]);
+    findings
+}

@@ -1,0 +1,375 @@
+//! `file`: looks at one path of the machine that Proofmark runs on. What is not there, or is no file, failed; what could
+//! not be looked at is unverified.
+
+use jiff::Timestamp;
+use proofmark_engine::settings::present;
+use proofmark_engine::{Check, Cx, Kind, StepError};
+use proofmark_environment::document;
+use proofmark_model::expect::{Matcher, Pattern};
+use proofmark_model::redact::leak;
+use proofmark_model::{Duration, ErrorCode, Exchange, Finding, SettingMistake};
+use proofmark_net::files::{self, Content, FileType, Meta};
+use regex::bytes::Regex;
+use schemars::JsonSchema;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// So much of a file is read to search in it, in bytes.
+const SEARCHED: usize = 16 << 20;
+
+/// A file of at most so many bytes is parsed.
+const PARSED: usize = 8 << 20;
+
+/// Looks at a file, symbolic links followed. A relative path starts at the folder that Proofmark runs in, as `cwd` of
+/// `command` does.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct File {
+    /// The path. `~` and wildcards are ordinary characters.
+    pub path: String,
+    /// Whether anyone may execute it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<bool>,
+    /// A regular expression, or a list of them, each of which must find something in the content: unanchored, `(?m)`
+    /// lets `^` and `$` mean lines. The first 16 MiB are searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<Patterns>,
+    /// It was changed no longer ago than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer_than: Option<Duration>,
+    /// It has at least one byte.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub not_empty: bool,
+    /// It is JSON, whose value goes into the observation; at most 8 MiB.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub json: bool,
+    /// It is YAML, whose value goes into the observation, of several documents as a list; at most 8 MiB.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub yaml: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// One regular expression or several.
+#[derive(Debug, Clone)]
+pub struct Patterns(pub Vec<Pattern>);
+
+/// What stands at the path. Where nothing does, only `exists` and perhaps `link-to` are there.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Seen {
+    /// Is there anything at the path?
+    pub exists: bool,
+    /// What it is, links followed.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<FileType>,
+    /// Where the path leads, when it is a symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_to: Option<String>,
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Permission bits as four octal digits: `0755`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// May anyone execute it?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<bool>,
+    /// When its content was last changed, RFC 3339 in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub modified: Option<Timestamp>,
+    /// What each expression of `matches` found, in their order. The text itself is not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Matches>,
+    /// The content as JSON.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub json: Option<Value>,
+    /// The content as YAML.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub yaml: Option<Value>,
+    /// Why it is no JSON or YAML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub malformed: Option<String>,
+    /// Why its content could not be read, or not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
+}
+
+/// What one expression found.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Matches {
+    /// The expression.
+    pub pattern: String,
+    /// How often it matches, without overlaps.
+    pub count: u64,
+    /// The line of the first match, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+}
+
+impl Kind for File {
+    const NAME: &'static str = "file";
+    const EXAMPLE: &'static str =
+        "file: { path: scripts/backup.sh, executable: true, matches: 'pg_dump', newer-than: 30d }";
+    const JUDGES: &'static str = "It exists and is a file; then every setting: executable, fresh, not empty, parsed, every expression found. What could not be read is undecided.";
+    const RULES: u32 = 1;
+    const ROLES: &'static [&'static str] = &[];
+    type Seen = Seen;
+
+    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+        let there = match seen.kind {
+            _ if !seen.exists => "nothing",
+            Some(kind) => kind.words(),
+            None => "something",
+        };
+        let ok = seen.exists && seen.kind == Some(FileType::File);
+        let help = match &seen.link_to {
+            Some(target) if !seen.exists => format!("the path is a link that leads nowhere: to `{target}`"),
+            _ => "a relative path starts at the folder that Proofmark runs in".to_owned(),
+        };
+        let mut findings = vec![Finding::judged("the file exists", "a file", there, ok).with_help(help)];
+        if ok {
+            findings.extend(self.judge_meta(seen, at));
+            findings.extend(self.judge_content(seen));
+        }
+        findings
+    }
+
+    fn mistake(&self) -> Option<SettingMistake> {
+        match self.path.as_str() {
+            "" => Some(SettingMistake::new("`path` is empty").help("write where the file is")),
+            home if home == "~" || home.starts_with("~/") => {
+                Some(SettingMistake::new("`~` is not replaced by a home folder").help("write the whole path"))
+            }
+            _ if self.json && self.yaml => {
+                Some(SettingMistake::new("a file is not parsed twice").help("write either `json` or `yaml`"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Check for File {
+    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+        let found = files::aside(&self.path, |path, _| files::look(path)).await?;
+        let mut seen = Seen { link_to: found.link_to, ..Seen::default() };
+        let Some(meta) = found.meta else { return Ok(seen) };
+        seen.describe(&meta);
+        let limit = match (&self.matches, self.json || self.yaml) {
+            (Some(_), _) => SEARCHED,
+            (None, true) => PARSED,
+            (None, false) => 0,
+        };
+        if meta.kind != FileType::File || limit == 0 {
+            return Ok(seen);
+        }
+        let started = cx.clock.elapsed();
+        let read = files::aside(&self.path, move |path, given_up| files::read(path, limit, given_up)).await;
+        let content = match read {
+            Ok(content) => content,
+            Err(error) => {
+                seen.unread = Some(error.to_string());
+                return Ok(seen);
+            }
+        };
+        let seconds = cx.clock.elapsed().saturating_sub(started).as_secs_f64();
+        cx.log.push(exchange(&self.path, &content, seconds));
+        let (settings, log) = (self.clone(), cx.log.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            log.keep(kept(&content));
+            settings.read(seen, &content)
+        });
+        done.await.map_err(|error| StepError::new(ErrorCode::Internal, error.to_string()))?
+    }
+}
+
+impl File {
+    fn judge_meta(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+        let mut findings = vec![];
+        if let Some(wanted) = self.executable {
+            let mode = seen.mode.clone().unwrap_or_default();
+            let ok = seen.executable == Some(wanted);
+            let expected = if wanted { "executable" } else { "not executable" };
+            findings.push(Finding::judged("it is executable", expected, format!("mode {mode}"), ok));
+        }
+        if self.not_empty {
+            let size = seen.size.unwrap_or_default();
+            findings.push(Finding::judged("it is not empty", "at least 1 byte", size, size > 0));
+        }
+        if let (Some(age), Some(modified)) = (self.newer_than, seen.modified) {
+            let modified = Value::String(modified.to_string());
+            let answer = Matcher::NewerThan(age).answer(&modified, at);
+            findings.push(answer.finding("it was changed lately", format!("within {age}"), modified));
+        }
+        findings
+    }
+
+    fn judge_content(&self, seen: &Seen) -> Vec<Finding> {
+        let mut findings = vec![];
+        for (index, Pattern(pattern)) in self.matches.iter().flat_map(|list| &list.0).enumerate() {
+            let what = format!("the content matches {pattern}");
+            let found = seen.matches.get(index).map(|found| found.count);
+            findings.push(match (found, &seen.unread) {
+                (Some(1..), _) => Finding::judged(what, "at least 1 match", found, true),
+                (Some(0), None) => Finding::judged(what, "at least 1 match", 0, false)
+                    .with_help("`^` and `$` mean lines only with `(?m)`"),
+                (_, Some(why)) => Finding::undecided(what, "at least 1 match", why.clone()),
+                (None, None) => Finding::undecided(what, "at least 1 match", "nobody looked"),
+            });
+        }
+        for (name, asked, parsed) in [("JSON", self.json, &seen.json), ("YAML", self.yaml, &seen.yaml)] {
+            let what = format!("it is {name}");
+            findings.extend(asked.then(|| match (parsed, &seen.malformed, &seen.unread) {
+                (Some(_), ..) => Finding::judged(what, name, name, true),
+                (None, Some(why), _) => Finding::judged(what, name, why.clone(), false),
+                (None, None, why) => {
+                    Finding::undecided(what, name, why.clone().unwrap_or_else(|| "nobody looked".into()))
+                }
+            }));
+        }
+        findings
+    }
+
+    /// Searches and parses what was read.
+    fn read(&self, mut seen: Seen, content: &Content) -> Result<Seen, StepError> {
+        if !content.whole {
+            seen.unread = Some(format!("only its first {} MiB were read", content.bytes.len() >> 20));
+        }
+        for Pattern(pattern) in self.matches.iter().flat_map(|list| &list.0) {
+            // Bytes and not text: a file need not be UTF-8 to be searched.
+            let bytes = Regex::new(pattern.as_str());
+            let bytes = bytes.map_err(|error| StepError::new(ErrorCode::Internal, error.to_string()))?;
+            seen.matches.push(search(&bytes, &content.bytes));
+        }
+        if self.json || self.yaml {
+            match parsed(self.json, content) {
+                Ok(Some(mut value)) => {
+                    leak::conceal(&mut value);
+                    *(if self.json { &mut seen.json } else { &mut seen.yaml }) = Some(value);
+                }
+                Ok(None) => {
+                    let limit = PARSED >> 20;
+                    seen.unread = Some(format!("it is larger than the {limit} MiB that are parsed"));
+                }
+                Err(why) => seen.malformed = Some(why),
+            }
+        }
+        Ok(seen)
+    }
+}
+
+impl Seen {
+    fn describe(&mut self, meta: &Meta) {
+        self.exists = true;
+        self.kind = Some(meta.kind);
+        self.size = Some(meta.size);
+        self.mode = Some(format!("{:04o}", meta.mode));
+        self.executable = Some(meta.kind == FileType::File && meta.mode & 0o111 != 0);
+        self.modified = Some(meta.modified);
+    }
+}
+
+fn search(pattern: &Regex, bytes: &[u8]) -> Matches {
+    let mut found = pattern.find_iter(bytes);
+    let first = found.next();
+    let line = first.map(|first| memchr::memchr_iter(b'\n', &bytes[..first.start()]).count() + 1);
+    let count = u64::from(first.is_some()) + found.count() as u64;
+    Matches { pattern: pattern.as_str().to_owned(), count, line }
+}
+
+/// What `evidence:` keeps: text without the secrets that show by their shape, for a file is not an answer to a question
+/// that someone asked. Other bytes are kept as they are.
+fn kept(content: &Content) -> Arc<Vec<u8>> {
+    match std::str::from_utf8(&content.bytes) {
+        Ok(text) if leak::suspicious(&content.bytes) => Arc::new(leak::concealed(text).into_bytes()),
+        _ => content.bytes.clone(),
+    }
+}
+
+/// The content as a value; `None` when it is too large to be parsed.
+fn parsed(json: bool, content: &Content) -> Result<Option<Value>, String> {
+    if !content.whole || content.bytes.len() > PARSED {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(&content.bytes)
+        .map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
+    if json {
+        return serde_json::from_str(text).map(Some).map_err(|error| error.to_string());
+    }
+    let mut documents = document::values(text)?;
+    match documents.len() {
+        0 => Err("it holds no document".into()),
+        1 => Ok(Some(documents.remove(0))),
+        _ => Ok(Some(Value::Array(documents))),
+    }
+}
+
+fn exchange(path: &str, content: &Content, seconds: f64) -> Exchange {
+    Exchange {
+        method: "read".into(),
+        target: files::shown(Path::new(path)),
+        bytes: content.bytes.len() as u64,
+        sha256: Some(content.sha256.clone()),
+        seconds,
+        ..Exchange::default()
+    }
+}
+
+impl Serialize for Patterns {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(s),
+            several => s.collect_seq(several),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct OneOrList;
+        impl<'de> Visitor<'de> for OneOrList {
+            type Value = Patterns;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a regular expression or a list of them")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Patterns, E> {
+                let one = Pattern::deserialize(serde::de::value::StrDeserializer::<E>::new(text))?;
+                Ok(Patterns(vec![one]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Patterns, A::Error> {
+                let mut patterns = vec![];
+                while let Some(pattern) = list.next_element()? {
+                    patterns.push(pattern);
+                }
+                if patterns.is_empty() {
+                    return Err(A::Error::custom("a list of expressions needs at least one"));
+                }
+                Ok(Patterns(patterns))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Patterns, D::Error> {
+                d.deserialize_any(OneOrList)
+            }
+        }
+        // Named so that the document layer can offer a sample for a template that is not filled in yet.
+        d.deserialize_newtype_struct("$regex", OneOrList)
+    }
+}
+
+impl JsonSchema for Patterns {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Patterns".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = generator.subschema_for::<Pattern>();
+        schemars::json_schema!({ "oneOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+}

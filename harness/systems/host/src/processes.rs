@@ -1,0 +1,316 @@
+//! The processes of this machine: found by their command line or by a file with their number, stopped, and started so that
+//! they outlive us. Their command lines may hold passwords, so they are looked through and never handed out.
+
+use procfs::process::{Process, Stat, all_processes};
+use proofmark_evidence::undo::Leave;
+use proofmark_model::{CodedError, ErrorCode, Exchange};
+use proofmark_net::command::{not_started, quoted};
+use proofmark_net::{ClientError, Log};
+use regex::Regex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The variable of the environment by which what was started is known again, by whomever.
+const MARK: &str = "PROOFMARK_PROMISE";
+
+/// Starts a program in a session of its own; part of util-linux and of busybox.
+const SETSID: &str = "setsid";
+
+/// How long a program that was started is watched for a bad end.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// A process that lives. Number and beginning together are of no other one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Found {
+    /// Its number.
+    pub pid: i32,
+    /// When it began, in clock ticks since the machine did.
+    pub began: u64,
+    /// Its name, without arguments.
+    pub program: String,
+}
+
+/// Which processes are meant.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Those whose command line, its words joined by blanks, matches.
+    pub matches: Option<Regex>,
+    /// The one whose number stands in this file.
+    pub pid_file: Option<String>,
+    /// Those of this name. A number in an old file may be another one's by now.
+    pub program: Option<String>,
+}
+
+/// A signal by which a process can be asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Signal {
+    /// The usual one.
+    Term,
+    /// As Ctrl-C.
+    Int,
+    /// As Ctrl-\.
+    Quit,
+    /// As the end of a terminal.
+    Hup,
+    /// Cannot be heeded or ignored.
+    Kill,
+}
+
+/// A process held by a handle, which stays its own when its number is another one's.
+#[derive(Debug)]
+pub struct Held {
+    found: Found,
+    handle: OwnedFd,
+}
+
+impl Signal {
+    fn raw(self) -> rustix::process::Signal {
+        use rustix::process::Signal as Raw;
+        match self {
+            Self::Term => Raw::TERM,
+            Self::Int => Raw::INT,
+            Self::Quit => Raw::QUIT,
+            Self::Hup => Raw::HUP,
+            Self::Kill => Raw::KILL,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Quit => "QUIT",
+            Self::Hup => "HUP",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
+/// The processes that are meant, in order of their numbers; never this one, one above it, or the first of all.
+///
+/// # Errors
+/// When processes cannot be looked at, or the file with the number cannot be read.
+pub async fn find(wanted: Wanted) -> Result<Vec<Found>, ClientError> {
+    looked(move || {
+        let spared = spared();
+        let number = wanted.pid_file.as_deref().map(number).transpose()?;
+        if let (Some(file), Some(pid)) = (&wanted.pid_file, number.flatten().filter(|pid| spared.contains(pid))) {
+            let message = format!(
+                "{file} names the process {pid}, which is the first of this machine, Proofmark, or one that has started it"
+            );
+            return Err(ClientError::new(ErrorCode::WrongTarget, message));
+        }
+        let meant = |pid: i32, stat: &Stat, process: &Process| {
+            number.is_none_or(|number| number == Some(pid))
+                && wanted.program.as_ref().is_none_or(|program| *program == stat.comm)
+                && wanted.matches.as_ref().is_none_or(|pattern| pattern.is_match(&line(process)))
+        };
+        living(|pid, stat, process| !spared.contains(&pid) && !line(process).is_empty() && meant(pid, stat, process))
+    })
+    .await
+}
+
+/// The processes that were started under this mark, and what they have started.
+///
+/// # Errors
+/// When processes cannot be looked at.
+pub async fn marked(mark: String) -> Result<Vec<Found>, ClientError> {
+    looked(move || {
+        living(|_, _, process| {
+            let environment = process.environ().unwrap_or_default();
+            environment.get(OsStr::new(MARK)).is_some_and(|value| value.to_str() == Some(&mark))
+        })
+    })
+    .await
+}
+
+/// Lives this very process? If so: may it still end because of this signal, should it have got it?
+///
+/// # Errors
+/// When processes cannot be looked at.
+pub async fn lives(found: Found, signal: Signal) -> Result<Option<bool>, ClientError> {
+    looked(move || {
+        let Ok(process) = Process::new(found.pid) else { return Ok(None) };
+        let Some(_) = process.stat().ok().filter(|stat| is(&found, stat)) else { return Ok(None) };
+        let Ok(status) = process.status() else { return Ok(None) };
+        let bit = |signal: Signal| 1_u64 << (signal.raw().as_raw() - 1);
+        let (asked, killed) = (bit(signal), bit(Signal::Kill));
+        // One that is neither caught nor held up ends at once or is ignored for ever.
+        let held = status.sigcgt | status.sigblk | status.sigpnd | status.shdpnd;
+        Ok(Some(held & asked != 0 || (status.sigpnd | status.shdpnd) & killed != 0))
+    })
+    .await
+}
+
+/// Takes hold of a process.
+///
+/// # Errors
+/// When it is gone, or the system has no such handles (Linux before 5.3).
+pub fn hold(found: Found) -> Result<Held, ClientError> {
+    let gone = |why: String| {
+        let message = format!("the process {} cannot be held: {why}", found.pid);
+        ClientError::new(ErrorCode::NotFound, message)
+    };
+    let pid = Pid::from_raw(found.pid).ok_or_else(|| gone("this is no number of one".into()))?;
+    let handle = pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| gone(error.to_string()))?;
+    // The handle is of whoever has the number now.
+    let same = Process::new(found.pid).and_then(|process| process.stat()).is_ok_and(|stat| is(&found, &stat));
+    if same { Ok(Held { found, handle }) } else { Err(gone("it has ended".into())) }
+}
+
+/// Asks a process to end, and waits for that, at most so long; says whether it has ended.
+///
+/// # Errors
+/// When it may not be signalled.
+pub async fn stop(
+    held: Held,
+    signal: Signal,
+    patience: Duration,
+    log: &Log,
+    _leave: &impl Leave,
+) -> Result<bool, ClientError> {
+    let target = format!("kill -{} {} ({})", signal.word(), held.found.pid, held.found.program);
+    log.push(Exchange { method: "signal".into(), target, ..Exchange::default() });
+    let refused = |why: String| {
+        let message = format!("the process {} cannot be stopped: {why}", held.found.pid);
+        ClientError::new(ErrorCode::Forbidden, message)
+    };
+    match pidfd_send_signal(&held.handle, signal.raw()) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::SRCH) => return Ok(true),
+        Err(error) => return Err(refused(error.to_string())),
+    }
+    let patience = Timespec::try_from(patience).map_err(|error| refused(error.to_string()))?;
+    looked(move || {
+        // A handle can be read once its process has ended.
+        let ended = poll(&mut [PollFd::new(&held.handle, PollFlags::IN)], Some(&patience));
+        Ok(ended.is_ok_and(|ready| ready > 0))
+    })
+    .await
+}
+
+/// Can this be started?
+///
+/// # Errors
+/// When its program, its folder, or what it is started with is not there.
+pub fn startable(argv: &[String], cwd: &str) -> Result<(), ClientError> {
+    let name = argv.first().map(String::as_str).unwrap_or_default();
+    if !Path::new(cwd).is_dir() {
+        let message = format!("`cwd: {cwd}` is no folder on this machine");
+        return Err(ClientError::new(ErrorCode::NotFound, message));
+    }
+    for program in [name, SETSID] {
+        let found = if program.contains('/') {
+            which::which_in(program, None::<&OsStr>, cwd)
+        } else {
+            which::which(program)
+        };
+        found.map_err(|_| {
+            let message =
+                format!("`{program}` cannot be run: it is not there, not in PATH, or not executable");
+            ClientError::new(ErrorCode::ProgramMissing, message)
+        })?;
+    }
+    Ok(())
+}
+
+/// Starts a program in a session of its own, so that it lives on after us. It has our environment and the mark in it; its
+/// input is empty, and what it says goes nowhere.
+///
+/// # Errors
+/// When it cannot be started, or ends badly within a second.
+pub async fn start(
+    argv: &[String],
+    cwd: &str,
+    mark: &str,
+    log: &Log,
+    _leave: &impl Leave,
+) -> Result<(), ClientError> {
+    let target = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    log.push(Exchange { method: "start".into(), target, ..Exchange::default() });
+    let mut program = tokio::process::Command::new(SETSID);
+    program.args(argv).current_dir(cwd).env(MARK, mark);
+    program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = program.spawn().map_err(|error| not_started(SETSID, &error))?;
+    match timeout(FIRST, child.wait()).await {
+        Ok(Ok(status)) if !status.success() => {
+            let program = argv.first().map(String::as_str).unwrap_or_default();
+            let message = format!("expected `{program}` to start, but it ended at once: {status}");
+            Err(ClientError::new(ErrorCode::ProgramFailed, message))
+        }
+        // It runs, or has started what runs.
+        _ => Ok(()),
+    }
+}
+
+async fn looked<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, ClientError> + Send + 'static,
+) -> Result<T, ClientError> {
+    let done = tokio::task::spawn_blocking(look).await;
+    done.unwrap_or_else(|error| Err(ClientError::new(ErrorCode::Internal, error.to_string())))
+}
+
+fn unseen(why: &str) -> ClientError {
+    let message = format!("the processes of this machine cannot be looked at: {why}");
+    CodedError::new(ErrorCode::Unsupported, message).help("is /proc there?").into()
+}
+
+fn living(meant: impl Fn(i32, &Stat, &Process) -> bool) -> Result<Vec<Found>, ClientError> {
+    let all = all_processes().map_err(|error| unseen(&error.to_string()))?;
+    // One that ends while it is looked at is not there.
+    let seen = all.flatten().filter_map(|process| {
+        let stat = process.stat().ok().filter(alive)?;
+        let meant = meant(process.pid(), &stat, &process);
+        meant.then(|| Found { pid: process.pid(), began: stat.starttime, program: stat.comm })
+    });
+    let mut found: Vec<Found> = seen.collect();
+    found.sort_by_key(|found| found.pid);
+    Ok(found)
+}
+
+/// One that has ended stays listed until somebody asks how.
+fn alive(stat: &Stat) -> bool {
+    !matches!(stat.state, 'Z' | 'X' | 'x')
+}
+
+fn is(found: &Found, stat: &Stat) -> bool {
+    alive(stat) && stat.starttime == found.began
+}
+
+fn line(process: &Process) -> String {
+    process.cmdline().unwrap_or_default().join(" ")
+}
+
+/// This process, those above it, and the first of all.
+fn spared() -> BTreeSet<i32> {
+    let mut out = BTreeSet::from([1]);
+    let mut next = Process::myself().ok();
+    while let Some(process) = next {
+        out.insert(process.pid());
+        let above = process.stat().ok().map(|stat| stat.ppid).filter(|pid| *pid > 0 && !out.contains(pid));
+        next = above.and_then(|pid| Process::new(pid).ok());
+    }
+    out
+}
+
+/// The number in a file, whatever stands in its further lines. A file that is gone, or is just being written, has none.
+fn number(file: &str) -> Result<Option<i32>, ClientError> {
+    let path = Path::new(file);
+    if proofmark_net::files::look(path)?.meta.is_none() {
+        return Ok(None);
+    }
+    let content = proofmark_net::files::read(path, 4096, &proofmark_net::files::GivenUp::default())?;
+    let text = String::from_utf8_lossy(&content.bytes);
+    Ok(text.lines().next().and_then(|line| line.trim().parse().ok()))
+}

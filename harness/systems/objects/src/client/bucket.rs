@@ -1,0 +1,350 @@
+//! One bucket: signed requests, and what its server says about it. Whoever is refused learns which of the many reasons
+//! for a 403 it was.
+
+use super::xml;
+use super::{StorePlace, list, place};
+use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use proofmark_environment::Tls;
+use proofmark_evidence::undo::Leave;
+use proofmark_model::ErrorCode;
+use proofmark_net::ClientError;
+use proofmark_net::http::{Answer, Call, Changing, Wire, change, fetch};
+use reqwest::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a server answers with, in words.
+pub(super) const EXPECTED: &str = "the XML of an S3 server";
+
+/// What a signature leaves as it is.
+const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The same in a path.
+const PATH: &AsciiSet = &STRICT.remove(b'/');
+
+/// Most servers do not look at it.
+const REGION: &str = "us-east-1";
+
+/// A bucket and how to ask for it.
+pub(super) struct Bucket {
+    /// The bucket's name.
+    pub(super) name: String,
+    /// What stands before every object of the store: empty, or with a slash at its end.
+    pub(super) prefix: String,
+    /// The server, without a slash at its end.
+    pub(super) endpoint: String,
+    /// What requests are signed for.
+    pub(super) region: String,
+    /// With what they are signed.
+    pub(super) credential: AwsCredential,
+    /// How the server is trusted.
+    pub(super) tls: Tls,
+}
+
+impl Bucket {
+    /// The bucket of this connection.
+    pub(super) fn of(wire: Wire<'_>) -> Result<Self, ClientError> {
+        let StorePlace::Bucket { bucket, prefix } = place(wire.connection)? else {
+            let why = "the store is a folder, and only a bucket can be asked for this";
+            return Err(ClientError::new(ErrorCode::BadConnection, why));
+        };
+        let missing = |what: &str| {
+            let message =
+                format!("the store has no {what}: add it to its connection in the environment file");
+            ClientError::new(ErrorCode::BadConnection, message)
+        };
+        let connection = wire.connection.ok_or_else(|| missing("connection"))?;
+        let (access, secret) =
+            connection.keys.as_ref().ok_or_else(|| missing("`access-key` and `secret-key`"))?;
+        // By path, not by host name: a server that was not told its own name reads the latter as another question.
+        let endpoint = match (&connection.endpoint, &connection.region) {
+            (Some(endpoint), _) => endpoint.clone(),
+            (None, Some(region)) => format!("https://s3.{region}.amazonaws.com"),
+            (None, None) => return Err(missing("`endpoint` or `region`")),
+        };
+        let key_id = access.expose().trim().to_owned();
+        let secret_key = secret.expose().trim().to_owned();
+        Ok(Self {
+            endpoint,
+            name: bucket,
+            prefix,
+            region: connection.region.clone().unwrap_or_else(|| REGION.to_owned()),
+            credential: AwsCredential { key_id, secret_key, token: None },
+            tls: connection.tls.clone(),
+        })
+    }
+
+    /// Asks about the bucket, with the login or without. Any status is an answer.
+    pub(super) async fn ask(
+        &self,
+        wire: Wire<'_>,
+        query: &[(&str, &str)],
+        signed: bool,
+    ) -> Result<Answer, ClientError> {
+        let target = format!("{}/{}{}", self.endpoint, self.name, asked(query));
+        self.get(wire, target, signed).await
+    }
+
+    /// Asks about an object, by its whole key. Any status is an answer.
+    pub(super) async fn ask_of(
+        &self,
+        wire: Wire<'_>,
+        key: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Answer, ClientError> {
+        self.get(wire, format!("{}{}", self.address(key), asked(query)), true).await
+    }
+
+    async fn get(&self, wire: Wire<'_>, target: String, signed: bool) -> Result<Answer, ClientError> {
+        let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..Call::get(target) };
+        if signed {
+            self.sign(&mut call, Method::GET)?;
+        }
+        fetch(Wire { connection: None, ..wire }, &call).await
+    }
+
+    /// Deletes an object, a version or an upload, by its whole key. That there was none is no error to most servers.
+    pub(super) async fn remove(
+        &self,
+        wire: Wire<'_>,
+        key: &str,
+        query: &[(&str, &str)],
+        leave: &impl Leave,
+    ) -> Result<(), ClientError> {
+        let target = format!("{}{}", self.address(key), asked(query));
+        let call = Call::change(Changing::DELETE, target);
+        let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..call };
+        self.sign(&mut call, Method::DELETE)?;
+        let answer = change(Wire { connection: None, ..wire }, &call, leave).await?;
+        if answer.is_success() { Ok(()) } else { Err(refusal(&answer)) }
+    }
+
+    /// Where an object is, by its whole key.
+    pub(super) fn address(&self, key: &str) -> String {
+        format!("{}/{}/{}", self.endpoint, self.name, utf8_percent_encode(key, PATH))
+    }
+
+    fn sign<M>(&self, call: &mut Call<M>, method: Method) -> Result<(), ClientError> {
+        let wrong = |why: String| {
+            ClientError::new(ErrorCode::BadConnection, format!("the request cannot be signed: {why}"))
+        };
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = call.target.parse().map_err(|_| wrong("its address is no URL".into()))?;
+        let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
+        // An access key with a line break in it would not come back as an error.
+        if self.credential.key_id.chars().any(char::is_control) {
+            return Err(wrong("the access key holds a line break or control character".into()));
+        }
+        authorizer.try_authorize(&mut request, None).map_err(|error| wrong(error.to_string()))?;
+        for (name, value) in request.headers() {
+            let value = value.to_str().map_err(|_| wrong("a header is no text".into()))?;
+            call.headers.insert(name.to_string(), value.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A query as it stands in a target, with its question mark.
+fn asked(query: &[(&str, &str)]) -> String {
+    let pairs = query.iter().map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, STRICT)));
+    let pairs = pairs.collect::<Vec<_>>().join("&");
+    if pairs.is_empty() { pairs } else { format!("?{pairs}") }
+}
+
+/// Can the bucket be listed with this login?
+///
+/// # Errors
+/// When it cannot be reached, refuses, is not there, or is no bucket.
+pub async fn probe(wire: Wire<'_>) -> Result<(), ClientError> {
+    let bucket = Bucket::of(wire)?;
+    list::first(wire, &bucket, &bucket.prefix, true).await.map(drop)
+}
+
+/// Can everyone list the bucket, without any login? Then a list says nothing about a login.
+///
+/// # Errors
+/// When that cannot be said.
+pub async fn needs_no_login(wire: Wire<'_>) -> Result<bool, ClientError> {
+    let bucket = Bucket::of(wire)?;
+    match list::first(wire, &bucket, &bucket.prefix, false).await {
+        Ok(_) => Ok(true),
+        Err(ClientError::Api { status: 401 | 403, .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether old versions of an object are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Versioning {
+    /// Every version is kept.
+    Enabled,
+    /// Versions of before are kept, new ones replace each other.
+    Suspended,
+    /// It was never switched on.
+    Never,
+}
+
+/// How the bucket protects versions from being deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Lock {
+    /// Can versions be locked? By itself this locks nothing.
+    pub enabled: bool,
+    /// How new objects are locked unless who writes them says otherwise: `GOVERNANCE`, `COMPLIANCE`; `null`: not at all.
+    pub mode: Option<String>,
+    /// For how many days; a year has 365.
+    pub days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct VersioningXml {
+    #[serde(default)]
+    status: Option<String>,
+}
+
+/// Whether the bucket keeps versions.
+///
+/// # Errors
+/// When it cannot be reached, refuses, or answers something else.
+pub async fn versioning(wire: Wire<'_>) -> Result<Versioning, ClientError> {
+    let answer = Bucket::of(wire)?.ask(wire, &[("versioning", "")], true).await?;
+    let read: VersioningXml = open(&answer, "VersioningConfiguration")?;
+    match read.status.as_deref() {
+        None => Ok(Versioning::Never),
+        Some("Enabled") => Ok(Versioning::Enabled),
+        Some("Suspended") => Ok(Versioning::Suspended),
+        Some(_) => {
+            Err(ClientError::of_shape(&answer, EXPECTED, "its `Status` is neither `Enabled` nor `Suspended`"))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LockXml {
+    #[serde(default)]
+    object_lock_enabled: Option<String>,
+    #[serde(default)]
+    rule: Option<RuleXml>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RuleXml {
+    default_retention: RetentionXml,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RetentionXml {
+    mode: String,
+    #[serde(default)]
+    days: Option<u32>,
+    #[serde(default)]
+    years: Option<u32>,
+}
+
+/// How the bucket protects versions.
+///
+/// # Errors
+/// When it cannot be reached, refuses, or answers something else. That there is no lock is no error.
+pub async fn lock(wire: Wire<'_>) -> Result<Lock, ClientError> {
+    let answer = Bucket::of(wire)?.ask(wire, &[("object-lock", "")], true).await?;
+    let read: LockXml = match open(&answer, "ObjectLockConfiguration") {
+        Err(ClientError::Api { kind, .. }) if kind == "ObjectLockConfigurationNotFoundError" => {
+            return Ok(Lock::default());
+        }
+        other => other?,
+    };
+    let retention = read.rule.map(|rule| rule.default_retention);
+    let days =
+        |retention: &RetentionXml| retention.days.or(retention.years.map(|years| years.saturating_mul(365)));
+    Ok(Lock {
+        enabled: read.object_lock_enabled.as_deref() == Some("Enabled"),
+        days: retention.as_ref().and_then(days),
+        mode: retention.map(|retention| retention.mode),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RefusalXml {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// Reads the XML of a success, or the error that the server names.
+pub(super) fn open<T: for<'de> Deserialize<'de>>(answer: &Answer, root: &str) -> Result<T, ClientError> {
+    if answer.is_success() {
+        return xml::read(&answer.body, root).map_err(|why| ClientError::of_shape(answer, EXPECTED, &why));
+    }
+    Err(refusal(answer))
+}
+
+/// What the server says why it refuses.
+pub(super) fn refusal(answer: &Answer) -> ClientError {
+    let named = error_in(answer).or_else(|| {
+        // An answer to `HEAD` has no body. Only MinIO says it all the same.
+        let said = |name: &str| Some(answer.headers.get(name)?.to_str().ok()?.trim_matches('"').to_owned());
+        let code = said("x-minio-error-code")?;
+        Some(refused(answer, code, said("x-minio-error-desc").unwrap_or_default()))
+    });
+    named.unwrap_or_else(|| answer.refused(EXPECTED))
+}
+
+/// The error that an answer is, whatever its status says: some servers say 200 before they know.
+pub(super) fn error_in(answer: &Answer) -> Option<ClientError> {
+    let read = xml::read::<RefusalXml>(&answer.body, "Error").ok()?;
+    Some(refused(answer, read.code, read.message))
+}
+
+fn refused(answer: &Answer, kind: String, message: String) -> ClientError {
+    let (at, status, hint) = (answer.url.clone(), answer.status, hint(&kind, &message));
+    // The hint goes on where it ends.
+    let message = if hint.is_empty() { message } else { message.trim_end_matches('.').to_owned() };
+    ClientError::Api { at, status, kind, message, hint }
+}
+
+/// Has the store no room for what is written?
+pub(super) fn is_full(code: &str, message: &str) -> bool {
+    code == "XMinioStorageFull" || code.contains("QuotaExceeded") || message.contains("no space left")
+}
+
+fn hint(code: &str, message: &str) -> &'static str {
+    match code {
+        _ if is_full(code, message) => {
+            "; is the store full? What is deleted on it is often given back only minutes later"
+        }
+        "PreconditionFailed" => "; an object of this name is there already, and it is left as it is",
+        "InvalidRange" => "; the object was replaced by a shorter one while it was read",
+        "NoSuchUpload" => "; the upload was completed or aborted meanwhile",
+        "InvalidAccessKeyId" => {
+            "; the server does not know this `access-key`, or its account is disabled or has expired: was it rotated, or is it another server's?"
+        }
+        "SignatureDoesNotMatch" => {
+            "; the server knows the `access-key`, and the `secret-key` is not the one that belongs to it"
+        }
+        "ExpiredToken" | "InvalidToken" | "InvalidTokenId" => "; the login has expired: get a new one",
+        "RequestTimeTooSkewed" => {
+            "; the clocks of this machine and of the server are too far apart: set them (NTP)"
+        }
+        "AccessDenied" => {
+            "; the login is known and may not do this. Most servers say so too where there is no such bucket"
+        }
+        "NoSuchBucket" => "; there is no such bucket on this server: look at `url` and `endpoint`",
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+            "; the bucket is in another region: look at `region`"
+        }
+        "SlowDown" | "SlowDownRead" | "SlowDownWrite" => {
+            "; the server asks to slow down; MinIO says so too where it has lost too many of its drives"
+        }
+        "XMinioServerNotInitialized" => "; the server is starting, or waits for its drives",
+        _ => "",
+    }
+}

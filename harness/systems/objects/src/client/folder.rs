@@ -1,0 +1,327 @@
+//! A folder of this machine as a store: every file below it is an object, links followed. What is being written stands
+//! beside its name, hidden, and takes it when it is whole and on the disk; nothing is ever written over.
+
+use super::store::{Finished, Head, Stream};
+use super::{Listing, Object};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use proofmark_evidence::undo::Leave;
+use proofmark_model::{ErrorCode, Exchange};
+use proofmark_net::ClientError;
+use proofmark_net::files::{self, GivenUp, unread, unwritten};
+use proofmark_net::http::Wire;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use tempfile::TempPath;
+use tokio::io::AsyncReadExt as _;
+use walkdir::WalkDir;
+
+/// Between a name and the id of its upload.
+const PARTIAL: &str = ".partial-";
+
+/// Hexadecimal digits of an id.
+const DIGITS: usize = 16;
+
+/// So much is read at once.
+const CHUNK: usize = 256 << 10;
+
+/// Is this the name of an unfinished upload, as none of ours is?
+pub(super) fn is_partial(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    let id = name.strip_prefix('.').and_then(|rest| Some(rest.rsplit_once(PARTIAL)?.1));
+    id.is_some_and(is_id)
+}
+
+fn is_id(id: &str) -> bool {
+    id.len() == DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn partial(path: &Path, id: &str) -> Result<PathBuf, ClientError> {
+    // It comes out of a journal: what it names is deleted.
+    let name = path.file_name().filter(|_| is_id(id));
+    let name = name
+        .ok_or_else(|| ClientError::new(ErrorCode::WrongTarget, format!("`{id}` is the id of no upload")))?;
+    Ok(path.with_file_name(format!(".{}{PARTIAL}{id}", name.to_string_lossy())))
+}
+
+/// Does work on a file, within the time there is, and takes it down.
+async fn done<T: Send + 'static>(
+    wire: Wire<'_>,
+    method: &str,
+    path: &Path,
+    work: impl FnOnce(&Path, &GivenUp) -> Result<T, ClientError> + Send + 'static,
+) -> Result<T, ClientError> {
+    let (result, exchange) = timed(wire, method, path, work).await;
+    wire.log.push(exchange);
+    result
+}
+
+/// Does work on a file, within the time there is.
+async fn timed<T: Send + 'static>(
+    wire: Wire<'_>,
+    method: &str,
+    path: &Path,
+    work: impl FnOnce(&Path, &GivenUp) -> Result<T, ClientError> + Send + 'static,
+) -> (Result<T, ClientError>, Exchange) {
+    let started = wire.clock.elapsed();
+    let shown = files::shown(path);
+    let result = tokio::time::timeout(wire.timeout, files::aside(&shown, work)).await;
+    let result = result.unwrap_or_else(|_| {
+        let stage = format!("`{method}` did not come to its end");
+        Err(ClientError::Timeout { at: shown.clone(), after: wire.timeout, stage })
+    });
+    let seconds = wire.clock.elapsed().saturating_sub(started).as_secs_f64();
+    (result, Exchange { method: method.into(), target: shown, seconds, ..Exchange::default() })
+}
+
+/// All files whose path below the folder begins with `prefix`.
+pub(super) async fn list(wire: Wire<'_>, folder: &Path, prefix: &str) -> Result<Listing, ClientError> {
+    let wanted = prefix.to_owned();
+    let objects = done(wire, "list", folder, move |folder, given_up| walk(folder, &wanted, given_up)).await?;
+    Ok(Listing { objects, hidden_by: None })
+}
+
+fn walk(folder: &Path, prefix: &str, given_up: &GivenUp) -> Result<Vec<Object>, ClientError> {
+    // A link to nowhere and a file that went meanwhile are errors too: what is not looked at is not left out quietly.
+    let mut objects = vec![];
+    for entry in WalkDir::new(folder).follow_links(true) {
+        given_up.check(folder)?;
+        let entry = entry.map_err(|error| {
+            let at = error.path().unwrap_or(folder).to_owned();
+            unread(
+                &at,
+                &error.into_io_error().unwrap_or_else(|| io::Error::other("its links go in a circle")),
+            )
+        })?;
+        if entry.depth() == 0 && !entry.file_type().is_dir() {
+            return Err(unread(folder, &io::ErrorKind::NotADirectory.into()));
+        }
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let key =
+            below.to_str().ok_or_else(|| unread(entry.path(), &io::Error::other("its name is no UTF-8")))?;
+        if !key.starts_with(prefix) || is_partial(key) {
+            continue;
+        }
+        let found = files::look(entry.path())?;
+        let meta = found.meta.ok_or_else(|| unread(entry.path(), &io::ErrorKind::NotFound.into()))?;
+        objects.push(Object { key: key.to_owned(), size: meta.size, modified: to_millis(meta.modified) });
+    }
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(objects)
+}
+
+/// As exact as a bucket says it.
+fn to_millis(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+/// Is the folder there? It is never made: where a disk is not mounted something else would be written to.
+pub(super) fn stands(root: &Path) -> Result<(), ClientError> {
+    let wrong = |kind: ErrorKind| Err(unread(root, &kind.into()));
+    match files::look(root)?.meta {
+        Some(meta) if meta.kind == files::FileType::Folder => Ok(()),
+        Some(_) => wrong(ErrorKind::NotADirectory),
+        None => wrong(ErrorKind::NotFound),
+    }
+}
+
+/// What stands under a key.
+pub(super) async fn head(wire: Wire<'_>, path: PathBuf) -> Result<Option<Head>, ClientError> {
+    done(wire, "look", &path, |path, _| {
+        let Some(meta) = files::look(path)?.meta else { return Ok(None) };
+        Ok((meta.kind == files::FileType::File).then_some(Head {
+            size: meta.size,
+            version: None,
+            etag: None,
+        }))
+    })
+    .await
+}
+
+/// A file's size and bytes; `None` where there is none.
+pub(super) async fn read(wire: Wire<'_>, path: PathBuf) -> Result<Option<(u64, Stream)>, ClientError> {
+    let opened = done(wire, "read", &path, |path, _| {
+        if files::look(path)?.meta.is_none_or(|meta| meta.kind != files::FileType::File) {
+            return Ok(None);
+        }
+        let file = files::open(path)?;
+        let size = file.metadata().map_err(|error| unread(path, &error))?.len();
+        Ok(Some((file, size)))
+    });
+    let Some((file, size)) = opened.await? else { return Ok(None) };
+    let stream = stream::try_unfold((tokio::fs::File::from_std(file), path), |(mut file, path)| async {
+        let mut bytes = BytesMut::with_capacity(CHUNK);
+        file.read_buf(&mut bytes).await.map_err(|error| unread(&path, &error))?;
+        Ok((!bytes.is_empty()).then(|| (bytes.freeze(), (file, path))))
+    });
+    Ok(Some((size, stream.boxed())))
+}
+
+/// Writes a new file as a whole. `false`: there is one already.
+pub(super) async fn create(
+    wire: Wire<'_>,
+    (root, path): (&Path, PathBuf),
+    bytes: Bytes,
+    _leave: &impl Leave,
+) -> Result<bool, ClientError> {
+    let (root, id) = (root.to_owned(), new_id());
+    done(wire, "create", &path, move |path, _| {
+        let beside = partial(path, &id)?;
+        let work = || {
+            folders(&root, path)?;
+            // Gone when it is dropped, also where it could only be begun.
+            let file = TempPath::try_from_path(&beside)?;
+            let mut open = fresh(&beside)?;
+            open.write_all(&bytes)?;
+            open.sync_all()?;
+            settle(file, path)
+        };
+        work().map_err(|error| unwritten(path, &error))
+    })
+    .await
+}
+
+/// Begins a file that is not there yet, and gives the id of its partial one.
+pub(super) async fn begin(
+    wire: Wire<'_>,
+    (root, path): (&Path, PathBuf),
+    _leave: &impl Leave,
+) -> Result<String, ClientError> {
+    let (root, id) = (root.to_owned(), new_id());
+    done(wire, "begin", &path, move |path, _| {
+        let beside = partial(path, &id)?;
+        let begun = folders(&root, path).and_then(|()| fresh(&beside));
+        begun.map_err(|error| unwritten(path, &error)).map(|_| id)
+    })
+    .await
+}
+
+/// Writes on.
+pub(super) async fn write(wire: Wire<'_>, path: PathBuf, id: &str, bytes: Bytes) -> Result<(), ClientError> {
+    let (carried, beside) = (bytes.len() as u64, partial(&path, id)?);
+    let written = timed(wire, "write", &beside, move |beside, _| {
+        // Not made anew: what was aborted stays so.
+        let open = OpenOptions::new().append(true).open(beside);
+        open.and_then(|mut file| file.write_all(&bytes)).map_err(|error| unwritten(beside, &error))
+    });
+    let (result, exchange) = written.await;
+    match result {
+        Ok(()) => wire.log.sum(exchange, carried),
+        Err(_) => wire.log.push(exchange),
+    }
+    result
+}
+
+/// Brings what was written to the disk and gives it its name, which must be new still.
+pub(super) async fn finish(
+    wire: Wire<'_>,
+    (root, path): (&Path, PathBuf),
+    id: &str,
+    bytes: u64,
+) -> Result<Finished, ClientError> {
+    let (root, beside) = (root.to_owned(), partial(&path, id)?);
+    done(wire, "finish", &path, move |path, _| {
+        let work = || {
+            let file = File::open(&beside)?;
+            file.sync_all()?;
+            let size = file.metadata()?.len();
+            if size != bytes {
+                let why = format!("{bytes} bytes were written, and the file has {size}");
+                return Err(io::Error::other(why));
+            }
+            folders(&root, path)?;
+            if settle(TempPath::try_from_path(&beside)?, path)? {
+                return Ok(());
+            }
+            Err(ErrorKind::AlreadyExists.into())
+        };
+        work().map_err(|error| unwritten(path, &error))
+    })
+    .await?;
+    Ok(Finished { bytes, etag: None, version: None })
+}
+
+/// Deletes one partial file, or all of a key.
+pub(super) async fn abort(
+    wire: Wire<'_>,
+    path: PathBuf,
+    id: Option<String>,
+    _leave: &impl Leave,
+) -> Result<(), ClientError> {
+    done(wire, "abort", &path, move |path, _| {
+        if let Some(id) = id {
+            return unlink(&partial(path, &id)?);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let begins = format!(".{name}{PARTIAL}");
+        let Some(folder) = path.parent() else { return Ok(()) };
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|error| unread(folder, &error))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| unread(folder, &error))?;
+            let name = entry.file_name();
+            if name.to_str().and_then(|name| name.strip_prefix(&begins)).is_some_and(is_id) {
+                unlink(&entry.path())?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Deletes a file; its folders stay.
+pub(super) async fn delete(wire: Wire<'_>, path: PathBuf, _leave: &impl Leave) -> Result<(), ClientError> {
+    done(wire, "delete", &path, |path, _| unlink(path)).await
+}
+
+fn unlink(path: &Path) -> Result<(), ClientError> {
+    match fs::remove_file(path).and_then(|()| sync_folder_of(path)) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+        other => other.map_err(|error| unwritten(path, &error)),
+    }
+}
+
+fn new_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// A file that only its owner reads: backups hold what their databases hide.
+fn fresh(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Gives a file its name, if that is new, on the disk too.
+fn settle(file: TempPath, path: &Path) -> io::Result<bool> {
+    match file.persist_noclobber(path) {
+        Ok(()) => sync_folder_of(path).map(|()| true),
+        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(failed) => Err(failed.error),
+    }
+}
+
+/// Makes the folders between the root, which is there, and a file.
+fn folders(root: &Path, path: &Path) -> io::Result<()> {
+    let below = path.strip_prefix(root).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let mut folder = root.to_owned();
+    for name in below {
+        folder.push(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => sync_folder_of(&folder)?,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}

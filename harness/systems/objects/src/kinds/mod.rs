@@ -1,0 +1,6 @@
+//! One file per kind.
+
+pub mod s3_bucket;
+pub mod s3_objects;
+#[cfg(test)]
+pub mod judgements;

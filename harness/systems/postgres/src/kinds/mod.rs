@@ -1,0 +1,4 @@
+//! One file per kind.
+
+pub mod postgres_query;
+pub mod postgres_tables;

@@ -1,0 +1,50 @@
+//! Making the server read its configuration and rules again, which changes what it does. What it says to that is not
+//! enough: after a reload that failed it goes on with the old rules, so its status is asked too.
+
+use super::runtime;
+use jiff::Timestamp;
+use proofmark_evidence::undo::Leave;
+use proofmark_net::ClientError;
+use proofmark_net::http::{Call, Changing, Wire, change};
+
+/// What became of a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reloaded {
+    /// What stands in its files is what it runs, since then by its own clock.
+    Taken(Timestamp),
+    /// It goes on with what it ran before; in its words why.
+    Refused(String),
+}
+
+/// Makes the server read its configuration and rules again.
+///
+/// # Errors
+/// When the server cannot be reached, does not let anyone do that, or does not tell how it went.
+pub async fn reload(wire: Wire<'_>, leave: &impl Leave) -> Result<Reloaded, ClientError> {
+    let started = wire.clock.elapsed();
+    let before = runtime(wire).await?.server_time;
+    let call = Call { aside: true, ..Call::change(Changing::POST, "/-/reload") };
+    let answer = change(wire.since(started), &call, leave).await?;
+    match answer.status {
+        200..300 => {}
+        500 => return Ok(Reloaded::Refused(answer.excerpt())),
+        403 => {
+            return Err(ClientError::Status {
+                at: answer.url.clone(),
+                expected: "a reload",
+                status: 403,
+                excerpt: answer.excerpt(),
+                hint: "; Prometheus reloads on request only if it was started with `--web.enable-lifecycle`",
+            });
+        }
+        _ => return Err(answer.refused("a reload")),
+    }
+    let after = runtime(wire.since(started)).await?;
+    Ok(match after.reloaded_at {
+        Some(at) if after.reload_ok && before.is_none_or(|before| at >= before) => Reloaded::Taken(at),
+        at => {
+            let since = at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
+            Reloaded::Refused(format!("it says yes, and runs what it loaded at {since}"))
+        }
+    })
+}

@@ -1,0 +1,106 @@
+//! The server itself: its version, and whether it runs what it was last given.
+
+use super::{data, moment, shape};
+use jiff::Timestamp;
+use proofmark_model::Duration;
+use proofmark_net::ClientError;
+use proofmark_net::http::{Call, Wire, fetch};
+use serde::Deserialize;
+
+/// What the server says of its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// Did the last reload succeed? After one that failed the old configuration and rules go on.
+    pub reload_ok: bool,
+    /// When the configuration that runs was loaded.
+    pub reloaded_at: Option<Timestamp>,
+    /// When the server started.
+    pub started_at: Option<Timestamp>,
+    /// How long samples are kept, in its words: `15d`.
+    pub retention: String,
+    /// Damaged segments of its log that it came upon.
+    pub corruptions: u64,
+    /// The server's own time of the answer, to the second; `None` where it does not tell.
+    pub server_time: Option<Timestamp>,
+}
+
+/// How the server was started, as far as drills ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flags {
+    /// May it be told to reload?
+    pub lifecycle: bool,
+    /// How long it waits before it sends the same alert again.
+    pub resend_delay: Duration,
+    /// How far back a selector looks for a sample.
+    pub lookback: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeInfo {
+    reload_config_success: bool,
+    #[serde(default)]
+    last_config_time: String,
+    #[serde(default)]
+    start_time: String,
+    #[serde(default)]
+    storage_retention: String,
+    #[serde(default)]
+    corruption_count: u64,
+}
+
+#[derive(Deserialize)]
+struct FlagsInfo {
+    #[serde(default, rename = "web.enable-lifecycle")]
+    lifecycle: String,
+    #[serde(default, rename = "rules.alert.resend-delay")]
+    resend_delay: String,
+    #[serde(default, rename = "query.lookback-delta")]
+    lookback: String,
+}
+
+#[derive(Deserialize)]
+struct BuildInfo {
+    version: String,
+}
+
+/// How the server was started.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn flags(wire: Wire<'_>) -> Result<Flags, ClientError> {
+    let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/status/flags") }).await?;
+    let info: FlagsInfo = data(&answer)?;
+    let resend_delay = info.resend_delay.parse().unwrap_or(Duration::secs(60));
+    let lookback = info.lookback.parse().unwrap_or(Duration::secs(300));
+    Ok(Flags { lifecycle: info.lifecycle == "true", resend_delay, lookback })
+}
+
+/// What the server says of its run.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn runtime(wire: Wire<'_>) -> Result<Runtime, ClientError> {
+    let answer = fetch(wire, &Call::get("/api/v1/status/runtimeinfo")).await?;
+    let info: RuntimeInfo = data(&answer)?;
+    let wrong = |why: String| shape(&answer, &why);
+    Ok(Runtime {
+        reload_ok: info.reload_config_success,
+        reloaded_at: moment("lastConfigTime", &info.last_config_time).map_err(wrong)?,
+        started_at: moment("startTime", &info.start_time).map_err(wrong)?,
+        retention: info.storage_retention,
+        corruptions: info.corruption_count,
+        server_time: answer.date(),
+    })
+}
+
+/// The server's version as it writes it: `2.53.3`, `3.5.3+ds1` from a distribution.
+///
+/// # Errors
+/// When the server cannot be reached or says no.
+pub async fn version(wire: Wire<'_>) -> Result<String, ClientError> {
+    let call = Call { aside: true, ..Call::get("/api/v1/status/buildinfo") };
+    let answer = fetch(wire, &call).await?;
+    let info: BuildInfo = data(&answer)?;
+    Ok(info.version)
+}

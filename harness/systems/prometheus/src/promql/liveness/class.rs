@@ -1,0 +1,74 @@
+//! The classes that alerts fall into, the reasons, and what to do about each.
+
+use proofmark_model::{Finding, Verdict};
+use serde_json::json;
+
+/// Whether an alert could fire.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Class {
+    Never(Reason),
+    Undecided(Reason),
+    Living(Reason),
+}
+
+/// Why, in a word for programs, a sentence for people, and what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reason {
+    pub word: &'static str,
+    pub why: String,
+    pub help: &'static str,
+    /// Was it seen, and not only concluded?
+    pub seen: bool,
+}
+
+impl Reason {
+    /// What was seen, and is not as it should be.
+    pub(super) fn seen(word: &'static str, why: impl Into<String>, help: &'static str) -> Self {
+        Self { word, why: why.into(), help, seen: true }
+    }
+
+    /// What follows from how the expression is made.
+    pub(super) fn concluded(word: &'static str, why: impl Into<String>, help: &'static str) -> Self {
+        Self { word, why: why.into(), help, seen: false }
+    }
+
+    /// Why it lives, about which there is nothing to do.
+    pub(super) fn good(word: &'static str, why: impl Into<String>) -> Self {
+        Self { word, why: why.into(), help: "", seen: true }
+    }
+}
+
+impl Class {
+    /// The class as findings write it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Never(_) => "never",
+            Self::Undecided(_) => "undecided",
+            Self::Living(_) => "living",
+        }
+    }
+
+    pub(super) fn reason(&self) -> &Reason {
+        match self {
+            Self::Never(reason) | Self::Undecided(reason) | Self::Living(reason) => reason,
+        }
+    }
+
+    /// The finding on an alert of this class. `excepted` says why it may be as it is.
+    pub(super) fn finding(&self, alert: &str, group: &str, excepted: Option<&str>) -> Finding {
+        let reason = self.reason();
+        let what = format!("alert {alert} of group {group} could fire");
+        let seen = json!({ "alert": alert, "group": group, "class": self.word(), "reason": reason.word, "why": reason.why });
+        let verdict = match (self, excepted) {
+            (_, Some(_)) | (Self::Living(_), _) => Verdict::Passed,
+            (Self::Never(reason), _) if reason.seen => Verdict::Failed,
+            _ => Verdict::Unverified,
+        };
+        let expected = match excepted {
+            Some(reason) => json!({ "may be dead": reason }),
+            None => json!("that it could"),
+        };
+        let finding = Finding { what, expected, seen, verdict, help: None, code: None };
+        if reason.help.is_empty() { finding } else { finding.with_help(reason.help) }
+    }
+}

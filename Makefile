@@ -17,12 +17,14 @@ packages: ## Install what is missing of Debian's packages: Prometheus and its co
 	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
 	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace curl=curl
 
-setup: packages ## The same, and build the MinIO of the tests, once, where there is Go; as root also Docker, which they start themselves
+setup: packages ## The same, and once cargo-deny, and the MinIO of the tests where there is Go; as root also Docker, which they start themselves
+	@scripts/setup-deny
 	@scripts/setup-minio
 	@[ "$$(id -u)" != 0 ] || scripts/setup dockerd=docker.io
 
-test: setup ## Format, lints, all tests
+test: setup ## Format, licences and advisories, lints, all tests
 	cargo fmt --all --check
+	scripts/deny
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
 

@@ -13,7 +13,7 @@ mod variables;
 mod vocabulary;
 
 pub use connection::{Connection, Part, Parts, Systems, Tls};
-pub use file::{BasicFile, ConnectionFile, Environment, TlsFile, schema};
+pub use file::{ConnectionFile, Environment, schema};
 pub use login::ConnectionBuilder;
 pub use role::Uses;
 pub use secret::{ENV, FILE, Reference, SecretReference};

@@ -19,7 +19,8 @@ pub use role::Uses;
 pub use secret::{ENV, FILE, Reference, SecretReference};
 pub use variables::{GivenPlace, Variables, bad_variable, missing_variable, unset_variable};
 pub use vocabulary::{
-    Dialed, Dialer, Misfit, MisfitPlace, Resolving, Role, SecretSource, UrlForm, ValueType, Vocabulary,
+    CheckConnection, Dialed, Dialer, Misfit, MisfitPlace, ReadPlace, ReadVariables, Resolving, RestoreLogin,
+    Role, SecretSource, UrlForm, ValueType, Vocabulary,
 };
 
 #[cfg(test)]

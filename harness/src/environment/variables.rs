@@ -3,7 +3,7 @@
 
 use super::file::{ConnectionFile, Environment};
 use super::secret::Reference;
-use super::vocabulary::{Role, Vocabulary};
+use super::vocabulary::{RestoreLogin, Role, Vocabulary};
 use crate::diag::Diag;
 use crate::redact::is_masked;
 use serde::Deserialize;
@@ -131,12 +131,12 @@ impl Environment {
         variables: Variables<'_>,
         roles: &[&str],
     ) -> Result<Self, Vec<Diag>> {
-        let read = |name: &str| match vocabulary.role(name).from_variables {
-            Some(read) => read(variables),
-            None => {
+        let read = |name: &str| {
+            let unknown = || {
                 let what = format!("no environment variable says where `{name}` is");
-                Err(vec![missing_variable(&what, "give `--env FILE`")])
-            }
+                vec![missing_variable(&what, "give `--env FILE`")]
+            };
+            vocabulary.role(name).from_variables.ok_or_else(unknown)?(variables)
         };
         Self::with(vocabulary, roles.iter().map(|name| ((*name).to_owned(), read(name))))
     }
@@ -183,7 +183,7 @@ impl Environment {
 
 impl Vocabulary {
     /// How the login to what this URL leads to is restored. A connection in evidence does not say its role.
-    fn restoring(&self, url: &str) -> Option<fn(Variables<'_>, &mut ConnectionFile) -> bool> {
+    fn restoring(&self, url: &str) -> Option<RestoreLogin> {
         let scheme = url::Url::parse(url).ok()?.scheme().to_owned();
         let mut fitting = self.roles.iter().filter(|role| role.schemes.contains(&scheme.as_str()));
         fitting.find_map(|role| role.restore_login)

@@ -88,16 +88,16 @@ pub struct Role {
     pub secret_url: bool,
     /// Mistakes in what is written, once it is known that the role can be served by this `url`. It is called before any
     /// secret is read, and again with a `url` that a reference gave.
-    pub check: Option<fn(connection: &str, written: &ConnectionFile, url: &str) -> Vec<Misfit>>,
+    pub check: Option<CheckConnection>,
     /// Completes a connection whose references were all read.
     pub complete: Option<fn(&mut ConnectionBuilder<'_>)>,
     /// The connection that variables describe; `None` where the role can be left out.
-    pub from_variables: Option<fn(Variables<'_>) -> Result<Option<ConnectionFile>, Vec<Diag>>>,
+    pub from_variables: Option<ReadVariables>,
     /// The connection that a place on the command line names. Without this a URL, or `env:NAME`.
-    pub from_place: Option<fn(Variables<'_>, &GivenPlace<'_>) -> Result<ConnectionFile, Vec<Diag>>>,
+    pub from_place: Option<ReadPlace>,
     /// Puts the login back, from variables, into a connection that was read from evidence, where it is masked. Returns
     /// whether one can log in.
-    pub restore_login: Option<fn(Variables<'_>, &mut ConnectionFile) -> bool>,
+    pub restore_login: Option<RestoreLogin>,
 }
 
 impl Role {
@@ -118,6 +118,18 @@ impl Role {
         restore_login: None,
     };
 }
+
+/// Checks what is written of the connection of this name, against its `url`.
+pub type CheckConnection = fn(connection: &str, written: &ConnectionFile, url: &str) -> Vec<Misfit>;
+
+/// Reads a connection from variables. See [`Role::from_variables`].
+pub type ReadVariables = fn(Variables<'_>) -> Result<Option<ConnectionFile>, Vec<Diag>>;
+
+/// Reads a connection from a place on the command line. See [`Role::from_place`].
+pub type ReadPlace = fn(Variables<'_>, &GivenPlace<'_>) -> Result<ConnectionFile, Vec<Diag>>;
+
+/// Puts a login back from variables. See [`Role::restore_login`].
+pub type RestoreLogin = fn(Variables<'_>, &mut ConnectionFile) -> bool;
 
 /// A mistake in a connection, with its place.
 #[derive(Debug, Clone)]

@@ -28,7 +28,9 @@ pub struct Environment {
     pub forbid: BTreeSet<Permission>,
 }
 
-/// A connection as it is written. Which keys it may have depends on the roles that it serves.
+/// A connection as it is written.
+//
+// This text and those of the keys are descriptions in the JSON Schema. Roles may describe a key in their own words.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ConnectionFile {
@@ -37,7 +39,7 @@ pub struct ConnectionFile {
     pub url: Option<Reference>,
     /// Basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic: Option<BasicFile>,
+    pub(super) basic: Option<BasicFile>,
     /// Bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<SecretReference>,
@@ -46,7 +48,7 @@ pub struct ConnectionFile {
     pub headers: BTreeMap<String, Reference>,
     /// TLS settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsFile>,
+    pub(super) tls: Option<TlsFile>,
     /// Where the server listens, where `url` does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Reference>,
@@ -115,17 +117,15 @@ impl ConnectionFile {
 /// `basic: {username, password}`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BasicFile {
-    /// User name.
-    pub username: Reference,
-    /// Password.
-    pub password: SecretReference,
+pub(super) struct BasicFile {
+    pub(super) username: Reference,
+    pub(super) password: SecretReference,
 }
 
 /// `tls: {ca, cert, key, server-name, insecure}`; the first three are paths of PEM files, relative to this file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct TlsFile {
+pub(super) struct TlsFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ca: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

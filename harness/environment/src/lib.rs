@@ -15,13 +15,14 @@ mod variables;
 mod vocabulary;
 
 pub use connection::{Connection, Part, Parts, Systems, Tls};
-pub use file::{BasicFile, ConnectionFile, Environment, TlsFile, schema};
+pub use file::{ConnectionFile, Environment, schema};
 pub use login::ConnectionBuilder;
 pub use role::Uses;
 pub use secret::{ENV, FILE, Reference, SecretReference};
 pub use variables::{GivenPlace, Variables, bad_variable, missing_variable, unset_variable};
 pub use vocabulary::{
-    Dialed, Dialer, Misfit, MisfitPlace, Resolving, Role, SecretSource, UrlForm, ValueType, Vocabulary,
+    CheckConnection, Dialed, Dialer, Misfit, MisfitPlace, ReadPlace, ReadVariables, Resolving, RestoreLogin,
+    Role, SecretSource, UrlForm, ValueType, Vocabulary,
 };
 
 #[cfg(test)]

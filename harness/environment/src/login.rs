@@ -163,7 +163,7 @@ impl<'a> ConnectionBuilder<'a> {
     }
 
     async fn url(&mut self, url: &Reference) -> Option<&'static UrlForm> {
-        if let Some((form, part)) = self.parts_of(url) {
+        if let Some((form, part)) = self.composed(url) {
             return self.part(form, part);
         }
         let url = self.value(&["url"], url).await?;
@@ -236,7 +236,7 @@ impl<'a> ConnectionBuilder<'a> {
     }
 
     /// Where a variable is asked for and not set, the address that others describe.
-    fn parts_of(&self, url: &Reference) -> Option<(&'static UrlForm, Result<Part, String>)> {
+    fn composed(&self, url: &Reference) -> Option<(&'static UrlForm, Result<Part, String>)> {
         let name = url.variable()?;
         if Variables::PROCESS.get(name).is_some_and(|value| !value.is_empty()) {
             return None;

@@ -3,7 +3,7 @@
 
 use super::file::{ConnectionFile, Environment};
 use super::secret::Reference;
-use super::vocabulary::{Role, Vocabulary};
+use super::vocabulary::{RestoreLogin, Role, Vocabulary};
 use proofmark_model::diag::Diag;
 use proofmark_model::redact::is_masked;
 use serde::Deserialize;
@@ -183,7 +183,7 @@ impl Environment {
 
 impl Vocabulary {
     /// How the login to what this URL leads to is restored. A connection in evidence does not say its role.
-    fn restoring(&self, url: &str) -> Option<fn(Variables<'_>, &mut ConnectionFile) -> bool> {
+    fn restoring(&self, url: &str) -> Option<RestoreLogin> {
         let scheme = url::Url::parse(url).ok()?.scheme().to_owned();
         let mut fitting = self.roles.iter().filter(|role| role.schemes.contains(&scheme.as_str()));
         fitting.find_map(|role| role.restore_login)

@@ -67,15 +67,6 @@ impl Vocabulary {
     }
 }
 
-/// Finds mistakes in a connection of this name, as it is written, with this `url`.
-pub type CheckConnection = fn(&str, &ConnectionFile, &str) -> Vec<Misfit>;
-
-/// Reads a connection from variables; every one that is missing or wrong is a diagnostic.
-pub type ReadVariables = fn(Variables<'_>) -> Result<Option<ConnectionFile>, Vec<Diag>>;
-
-/// Reads a connection from a place on the command line.
-pub type ReadPlace = fn(Variables<'_>, &GivenPlace<'_>) -> Result<ConnectionFile, Vec<Diag>>;
-
 /// What a connection may serve as: which keys are read, what the `url` may be, and the words for mistakes.
 #[derive(Debug, Clone, Copy)]
 pub struct Role {
@@ -106,7 +97,7 @@ pub struct Role {
     pub from_place: Option<ReadPlace>,
     /// Puts the login back, from variables, into a connection that was read from evidence, where it is masked. Returns
     /// whether one can log in.
-    pub restore_login: Option<fn(Variables<'_>, &mut ConnectionFile) -> bool>,
+    pub restore_login: Option<RestoreLogin>,
 }
 
 impl Role {
@@ -127,6 +118,18 @@ impl Role {
         restore_login: None,
     };
 }
+
+/// Checks what is written of the connection of this name, against its `url`.
+pub type CheckConnection = fn(connection: &str, written: &ConnectionFile, url: &str) -> Vec<Misfit>;
+
+/// Reads a connection from variables. See [`Role::from_variables`].
+pub type ReadVariables = fn(Variables<'_>) -> Result<Option<ConnectionFile>, Vec<Diag>>;
+
+/// Reads a connection from a place on the command line. See [`Role::from_place`].
+pub type ReadPlace = fn(Variables<'_>, &GivenPlace<'_>) -> Result<ConnectionFile, Vec<Diag>>;
+
+/// Puts a login back from variables. See [`Role::restore_login`].
+pub type RestoreLogin = fn(Variables<'_>, &mut ConnectionFile) -> bool;
 
 /// A mistake in a connection, with its place.
 #[derive(Debug, Clone)]

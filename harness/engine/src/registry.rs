@@ -46,11 +46,16 @@ struct Lists {
     /// The names of both lists, as serde wants them: for as long as the program lives.
     names: [&'static [&'static str]; 2],
     vocabulary: Vocabulary,
+    optional: Optional,
 }
 
+/// The kinds of systems that a program can be built without: the feature, and the names of its kinds.
+pub type Optional = &'static [(&'static str, &'static [&'static str])];
+
 impl Registry {
-    /// Of these systems. It is made once in a program: the names of the kinds are kept for ever.
-    pub fn new<'s>(systems: impl IntoIterator<Item = &'s System>) -> Self {
+    /// Of these systems, with the names of those that may be missing. It is made once in a program: the names of the kinds
+    /// are never freed.
+    pub fn new<'s>(systems: impl IntoIterator<Item = &'s System>, optional: Optional) -> Self {
         let (mut checks, mut acts) = (vec![], vec![]);
         let (mut roles, mut sources, mut dialers) = (vec![], vec![&ENV, &FILE], vec![]);
         for system in systems {
@@ -68,7 +73,7 @@ impl Registry {
             names(acts.iter().map(|kind| kind.info.name).collect()),
         ];
         let vocabulary = Vocabulary { roles: roles.leak(), sources: sources.leak(), dialers: dialers.leak() };
-        Self(Arc::new(Lists { checks, acts, names, vocabulary }))
+        Self(Arc::new(Lists { checks, acts, names, vocabulary, optional }))
     }
 
     /// What an environment may name: the roles, sources of secrets and dialers of the systems.
@@ -93,6 +98,15 @@ impl Registry {
     /// A kind of one list.
     pub fn kind(&self, name: &str, acts: bool) -> Option<&KindInfo> {
         self.list(acts).find(|kind| kind.name == name)
+    }
+
+    /// The feature that this program was built without and that would bring a kind of this name; `None` where it has the
+    /// kind, or no feature brings it.
+    pub fn missing_feature(&self, name: &str) -> Option<&'static str> {
+        if self.kinds().any(|kind| kind.name == name) {
+            return None;
+        }
+        self.0.optional.iter().find(|(_, kinds)| kinds.contains(&name)).map(|(feature, _)| *feature)
     }
 
     /// Reads a check, written as `name: { settings }`, at its place in a file.

@@ -115,12 +115,9 @@ fn kept(
         Ok(record) => record,
         Err(error) => return out.different.push(format!("{name}: {file} is no step's file: {error}")),
     };
-    if let Some((kind, was, now)) =
-        record.rules.iter().find_map(|rules| other_rules(registry, acts(&record, registry), rules))
-    {
-        let message =
-            format!("{name}: hashes hold; {kind} was judged by rules {was}, this program has {now}");
-        return out.open.push(message);
+    let acts = acts(&record, registry);
+    if let Some(why) = record.rules.iter().find_map(|rules| not_judged(registry, acts, rules)) {
+        return out.open.push(format!("{name}: hashes hold; {why}"));
     }
     let same = match judge(&bytes, registry) {
         Ok(_) if record.reason.is_some() => record.findings.is_empty() && record.verdict != Verdict::Passed,
@@ -136,17 +133,17 @@ fn kept(
     }
 }
 
-/// A kind whose rules have another number here, with both numbers.
-fn other_rules(
-    registry: &Registry,
-    acts: bool,
-    (kind, was): (&String, &u32),
-) -> Option<(String, u32, String)> {
-    match registry.kind(kind, acts) {
-        Some(known) if known.rules == *was => None,
-        Some(known) => Some((kind.clone(), *was, known.rules.to_string())),
-        None => Some((kind.clone(), *was, "none".into())),
-    }
+/// Why a step of this kind cannot be judged again here: its rules have another number, or the kind is missing.
+fn not_judged(registry: &Registry, acts: bool, (kind, was): (&String, &u32)) -> Option<String> {
+    let now = match registry.kind(kind, acts) {
+        Some(known) if known.rules == *was => return None,
+        Some(known) => known.rules.to_string(),
+        None => match registry.missing_feature(kind) {
+            Some(feature) => return Some(format!("{kind} is not judged: built without {feature}")),
+            None => "none".to_owned(),
+        },
+    };
+    Some(format!("{kind} was judged by rules {was}, this program has {now}"))
 }
 
 /// The verdicts above the steps.

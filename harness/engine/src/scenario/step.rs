@@ -285,6 +285,11 @@ fn explained(diag: Diag, registry: &Registry, node: &Node, acts: bool) -> Diag {
             ..diag
         };
     }
+    if let Some(feature) = registry.missing_feature(&word) {
+        let message = format!("this program was built without `{feature}`, which has the kind `{word}`");
+        let help = format!("use a program that was built with the feature `{feature}`, or with `full`");
+        return Diag { code: "built-without", message, help: Some(help), ..diag };
+    }
     let message = diag.message.replace("unknown name", "unknown kind");
     Diag { code: "unknown-kind", message, ..diag }
 }

@@ -15,7 +15,7 @@ pub struct Judge {
 impl Judge {
     /// Of this system, at a time such as `2026-02-16T12:00:00Z`.
     pub fn new(system: &System, at: &str) -> Self {
-        Self { registry: Registry::new([system]), at: at.parse().unwrap() }
+        Self { registry: Registry::new([system], &[]), at: at.parse().unwrap() }
     }
 
     /// What a check, `{name: settings}`, concludes of this.

@@ -55,5 +55,5 @@ pub const SYSTEM: System =
 
 /// Its kinds.
 pub fn registry() -> Registry {
-    Registry::new([&SYSTEM])
+    Registry::new([&SYSTEM], &[])
 }

@@ -11,6 +11,7 @@ pub(super) fn load(file: &Path) -> Result<Environment, Vec<Diag>> {
 }
 
 /// What the variables of this process say of these roles.
+#[cfg(any(feature = "alerting", feature = "backup"))]
 pub(super) fn of_variables(roles: &[&str]) -> Result<Environment, Vec<Diag>> {
     Environment::of_variables(vocabulary(), Variables::PROCESS, roles)
 }

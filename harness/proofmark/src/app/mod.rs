@@ -21,11 +21,15 @@
 //! # }
 //! ```
 
+#[cfg(feature = "alerting")]
 pub mod audit;
+#[cfg(feature = "backup")]
 pub mod backup;
 mod commit;
 mod environment;
+#[cfg(feature = "backup")]
 pub mod drill;
+#[cfg(any(feature = "alerting", feature = "backup"))]
 pub mod embedded;
 pub mod error;
 mod execution;

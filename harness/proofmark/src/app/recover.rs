@@ -11,7 +11,7 @@ use crate::kinds::{registry, vocabulary};
 use proofmark_engine::run::{Stop, World, recover as put_back};
 use proofmark_environment::{Environment, Systems, Uses, Variables};
 use proofmark_evidence::record::{Recorder, find, read};
-use proofmark_evidence::undo::{Debt, Unfinished, unfinished};
+use proofmark_evidence::undo::{Debt, Promised, Unfinished, unfinished};
 use proofmark_model::clock::Clock;
 use proofmark_model::diag::{Diag, near_miss};
 use proofmark_model::redact::Redactor;
@@ -121,6 +121,16 @@ fn of_their_runs(debts: &[Debt]) -> Environment {
     Environment::of_run(vocabulary(), Variables::PROCESS, &found)
 }
 
+/// A change that this program cannot put back, because it lacks the kind that made it.
+fn built_without(promised: &Promised, feature: &str) -> Diag {
+    let Promised { scenario, step, kind, .. } = promised;
+    let message = format!(
+        "what `{scenario}#{step}` changed is put back by the kind `{kind}`; this program was built without `{feature}`"
+    );
+    let help = format!("use a program that was built with the feature `{feature}`, or with `full`");
+    Diag::new("built-without", message).help(help)
+}
+
 /// The connections that the ways back use. Leave to run programs and to change systems was given with the promise.
 async fn systems(
     request: &RecoverRequest,
@@ -133,6 +143,10 @@ async fn systems(
     let mut used = Uses::new();
     let mut wrong = vec![];
     for (promised, undo) in debts.iter().map(|debt| (&debt.promised, debt.undo.as_ref())) {
+        if let Some(feature) = registry().missing_feature(&promised.kind) {
+            wrong.push(built_without(promised, feature));
+            continue;
+        }
         let roles = registry().roles_back(&promised.kind, undo).iter().map(|role| (*role).to_owned());
         for role in roles.chain(promised.via.keys().cloned()).collect::<BTreeSet<_>>() {
             let name = promised.via.get(&role).unwrap_or(&role).clone();

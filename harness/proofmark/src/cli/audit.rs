@@ -1,7 +1,7 @@
 //! `audit`: what a live system would not tell. No files: a URL is enough. Its result can be written down as scenarios that
 //! guard what is well.
 
-use super::arguments::CommandArgs;
+use super::embedded::CommandArgs;
 use super::output::{note_password, tell};
 use super::terminal::{Shown, Terminal, show_error, show_outcome};
 use crate::app;

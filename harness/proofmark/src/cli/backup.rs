@@ -1,7 +1,9 @@
 //! `backup`: its commands; `list` and `verify` with the few lines before the report that say what came of it.
 
-use super::arguments::{BackupArgs, CommandArgs};
-use super::terminal::{Terminal, show_step};
+use super::backup_arguments::BackupArgs;
+use super::embedded::CommandArgs;
+use super::embedded::show_step;
+use super::terminal::Terminal;
 use super::wording::{left_open, part, rows, shown};
 use super::{create, prune, restore};
 use crate::app;

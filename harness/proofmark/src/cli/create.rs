@@ -1,9 +1,11 @@
 //! `backup create`: makes a backup, and says what came of it and of old ones.
 
-use super::arguments::{CommandArgs, EventsArgs, RetentionArgs};
+use super::backup_arguments::{EventsArgs, RetentionArgs};
+use super::embedded::CommandArgs;
+use super::embedded::show_step;
 use super::output::tell;
 use super::prune::pruned;
-use super::terminal::{Terminal, show_step};
+use super::terminal::Terminal;
 use super::wording::{part, rows, shown};
 use crate::app;
 use crate::app::backup::create::{Alarm, CreateOutcome, CreateRequest};

@@ -2,24 +2,36 @@
 //! error.
 
 mod arguments;
+#[cfg(feature = "alerting")]
 mod audit;
+#[cfg(feature = "backup")]
 mod backup;
+#[cfg(feature = "backup")]
+mod backup_arguments;
+#[cfg(feature = "backup")]
 mod create;
+#[cfg(feature = "lab")]
 pub mod demo;
+#[cfg(feature = "backup")]
 mod drill;
+#[cfg(any(feature = "alerting", feature = "backup"))]
+mod embedded;
 mod explain;
 mod github;
 mod output;
 mod plan;
+#[cfg(feature = "backup")]
 mod prune;
 mod recover;
 mod report;
+#[cfg(feature = "backup")]
 mod restore;
 mod run;
 mod schema;
 mod terminal;
 mod r#try;
 mod verify;
+#[cfg(feature = "backup")]
 mod wording;
 
 use arguments::SelectionArgs;
@@ -85,12 +97,15 @@ enum Command {
         after_help = "Examples:\n  proofmark recover --env environments/homelab.yaml\n  proofmark recover --all --env environments/homelab.yaml\n  proofmark recover 20260216T020000Z-x7k2q9 --env lab.yaml\n\nExit codes: 0 nothing is owed any more, 4 something is."
     )]
     Recover(recover::Options),
+    #[cfg(feature = "backup")]
     /// Make, list, verify, prune and restore backups of a PostgreSQL database
     #[command(after_help = backup::EXAMPLES)]
     Backup(backup::Options),
+    #[cfg(feature = "alerting")]
     /// Find what a live system would not tell: alerts that can never fire, targets that are down
     #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::Command),
+    #[cfg(feature = "backup")]
     /// Prove a backup, anyone's: restore it into a scratch database, compare, drop it again
     #[command(override_usage = drill::USAGE, after_help = drill::EXAMPLES)]
     Drill(drill::Options),
@@ -114,6 +129,7 @@ enum Command {
     /// Print the manual page
     #[command(after_help = "Example:\n  proofmark man > /usr/local/share/man/man1/proofmark.1")]
     Man,
+    #[cfg(feature = "lab")]
     /// See it work: a real Prometheus where all is well, then broken on purpose
     #[command(
         after_help = "Example:\n  proofmark demo\n\nIt stops everything that it started. Exit codes: 0 the first run passed and the second failed\nas named, 1 not so, 3 the world could not be set up."
@@ -180,8 +196,11 @@ pub async fn main() -> Exit {
         Command::Report(options) => report::report(&options),
         Command::Verify(options) => verify::verify(&options),
         Command::Recover(options) => recover::recover(&options, &clock).await,
+        #[cfg(feature = "backup")]
         Command::Backup(options) => backup::backup(&options, &clock).await,
+        #[cfg(feature = "alerting")]
         Command::Audit(command) => audit::audit(&command, &clock).await,
+        #[cfg(feature = "backup")]
         Command::Drill(options) => drill::drill(&options, &clock).await,
         Command::Try(options) => r#try::try_one(&options, &clock).await,
         Command::Explain(options) => explain::explain(&options),
@@ -192,6 +211,7 @@ pub async fn main() -> Exit {
             written(&script)
         }
         Command::Man => manual().map_or(Exit::Evidence, |page| written(&page)),
+        #[cfg(feature = "lab")]
         Command::Demo(options) => Box::pin(demo::conduct(&options)).await,
     }
 }

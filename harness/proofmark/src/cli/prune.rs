@@ -1,7 +1,9 @@
 //! `backup prune`: deletes the backups that no rule keeps. The rules stand in flags, or in the variables of the plans.
 
-use super::arguments::{CommandArgs, EventsArgs, RetentionArgs};
-use super::terminal::{Terminal, show_step};
+use super::backup_arguments::{EventsArgs, RetentionArgs};
+use super::embedded::CommandArgs;
+use super::embedded::show_step;
+use super::terminal::Terminal;
 use super::wording::shown;
 use crate::app;
 use crate::app::backup::prune::PruneRequest;

@@ -1,9 +1,11 @@
 //! `backup restore`: a database is made again from its backup, or tables of it are emptied and filled. Whoever asks for it
 //! types the database's name, or says `--yes`.
 
-use super::arguments::{BackupArgs, CommandArgs, EventsArgs};
+use super::backup_arguments::{BackupArgs, EventsArgs};
 use super::drill::drilled;
-use super::terminal::{Confirm, Terminal, show_step};
+use super::embedded::CommandArgs;
+use super::embedded::show_step;
+use super::terminal::{Confirm, Terminal};
 use crate::app;
 use crate::app::backup::restore::RestoreRequest;
 use proofmark_environment::{Connection, Systems};

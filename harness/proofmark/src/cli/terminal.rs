@@ -3,7 +3,6 @@
 use super::arguments::{LiveFormat, RunArgs};
 use super::github::annotate;
 use super::output::{give, refuse, say, tell};
-use crate::app::embedded::StepOutcome;
 use crate::app::error::{OpenError, RunError};
 use crate::app::observer::{RunObserver, RunSinks};
 use crate::app::outcome::RunOutcome;
@@ -13,7 +12,7 @@ use proofmark_evidence::report::{json, text};
 use proofmark_model::clock::Clock;
 use proofmark_model::diag::Diag;
 use proofmark_model::{Event, Exit, Line};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
@@ -34,6 +33,7 @@ impl Terminal {
     }
 
     /// Asks this before anything is touched.
+    #[cfg(feature = "backup")]
     pub(super) fn asking(self, confirm: Option<Confirm>) -> Self {
         Self { confirm, ..self }
     }
@@ -77,7 +77,8 @@ pub(super) enum Shown {
     /// This, before the report.
     Before(String),
     /// This, in the place of the report.
-    Alone(Value),
+    #[cfg(any(feature = "alerting", feature = "backup"))]
+    Alone(serde_json::Value),
 }
 
 /// Shows a run that ended, or why there is none.
@@ -88,23 +89,6 @@ pub(super) fn show_run(args: &RunArgs, ended: &Result<RunOutcome, RunError>) -> 
     }
 }
 
-/// The same of a command with one step: what it saw as JSON, or what `tell` makes of it, before the report.
-pub(super) fn show_step(
-    (args, json): (&RunArgs, bool),
-    ended: &Result<StepOutcome, RunError>,
-    tell: impl FnOnce(&StepOutcome) -> String,
-) -> Exit {
-    let ended = match ended {
-        Ok(ended) => ended,
-        Err(error) => return show_error(error),
-    };
-    show_outcome(args, &ended.outcome, || match &ended.seen {
-        seen if json => Shown::Alone(seen.clone()),
-        Value::Null => Shown::Before(String::new()),
-        _ => Shown::Before(tell(ended)),
-    })
-}
-
 /// Shows a run that ended; `shown` is called where people read it.
 pub(super) fn show_outcome(args: &RunArgs, outcome: &RunOutcome, shown: impl FnOnce() -> Shown) -> Exit {
     for diag in &outcome.diagnostics {
@@ -112,6 +96,7 @@ pub(super) fn show_outcome(args: &RunArgs, outcome: &RunOutcome, shown: impl FnO
     }
     match args.format {
         LiveFormat::Human => match shown() {
+            #[cfg(any(feature = "alerting", feature = "backup"))]
             Shown::Alone(value) => {
                 give(&format!("{value:#}\n"));
                 tell(&format!("evidence  {}", outcome.folder.display()));

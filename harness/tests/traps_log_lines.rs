@@ -333,7 +333,12 @@ fn settings_that_cannot_be_meant_are_mistakes() {
     let read = |settings: Value| serde_json::from_value::<AnyCheck>(json!({ "log-lines": settings }));
     let mistake = |settings: Value| read(settings).unwrap().mistake();
     assert!(mistake(json!({"path": ""})).is_some());
-    assert!(mistake(json!({"path": "a", "format": "text", "envelope": ["ts"]})).unwrap().to_string().contains("jsonl"));
+    assert!(
+        mistake(json!({"path": "a", "format": "text", "envelope": ["ts"]}))
+            .unwrap()
+            .to_string()
+            .contains("jsonl")
+    );
     assert!(mistake(json!({"path": "a", "format": "text", "require": {"a": ["b"]}})).is_some());
     assert!(mistake(json!({"path": "a", "envelope": {"a": "[masked]"}})).is_some());
     assert!(mistake(json!({"path": "a", "except": ["b"]})).is_some());

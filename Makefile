@@ -43,11 +43,12 @@ bench: packages ## Measure the line beside hurl, and reading, a large log, a dat
 	  cargo install hurl --version $(HURL_VERSION) --locked --root $(CACHE); }
 	HURL=$(CACHE)/bin/hurl cargo bench --locked -p proofmark --bench measure
 
-docs: ## Write the pages of the kinds anew
+docs: ## Write the pages of the kinds and of the error codes
 	cargo build --locked -p proofmark
 	@mkdir -p docs/kinds && rm -f docs/kinds/*.md
 	@for kind in $$(target/debug/proofmark explain | cut -d' ' -f1 | sort -u); do \
 	  target/debug/proofmark explain $$kind > docs/kinds/$$kind.md; done
+	@target/debug/proofmark explain error-codes > docs/error-codes.md
 
 fmt: ## Format all code
 	cargo fmt --all

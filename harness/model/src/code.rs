@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::ErrorKind;
 
 macro_rules! codes { ($($variant:ident $word:literal $means:literal $remedy:literal)+) => {
-    /// Why a step saw nothing, or could not act. The words are stable: they stand in evidence.
+    /// Why a step saw nothing, or could not act. The words are stable: evidence contains them.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
     pub enum ErrorCode {
         $(#[doc = $means] #[serde(rename = $word)] $variant),+
@@ -56,11 +56,11 @@ codes! {
         "The login is known, but has no right to do this; or this user has no right to a file."
         "Grant the right, or use another login."
     NotFound "not-found"
-        "What the step names is not there: a path, a file, a table, an object, a container, a process."
+        "What the step names does not exist: a path, a file, a table, an object, a container, a process."
         "Correct the name or the address, or create what is missing."
     Conflict "conflict"
-        "Something else holds it, has changed it, or stands in its place."
-        "Look at what is there. A lock passes: retry. What somebody else changed is not overwritten."
+        "Something else holds it, has changed it, or already exists under its name."
+        "Look at what is there. A lock passes: retry. What another process or person changed is not overwritten."
     RateLimited "rate-limited"
         "The system asks for fewer requests."
         "Retry later."
@@ -107,7 +107,7 @@ codes! {
         "A backup or an archive is damaged, incomplete, or not what its manifest says."
         "Use another backup; make a new one and verify it."
     UndoMissing "undo-missing"
-        "The way to put a change back is not there any more."
+        "The record of how to put a change back is gone."
         "Put the change back by hand; the message says what is known of it."
     EvidenceUnwritable "evidence-unwritable"
         "Evidence could not be written, so nothing was changed."

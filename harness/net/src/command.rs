@@ -271,6 +271,7 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// The error of a program that could not be started.
 pub fn not_started(program: &str, error: &std::io::Error) -> ClientError {
     let help = match error.kind() {
         std::io::ErrorKind::NotFound => "it is not there: is it installed, and is its folder in PATH?",

@@ -143,6 +143,9 @@ pub fn read(path: &Path, limit: usize, given_up: &GivenUp) -> Result<Content, Cl
 }
 
 /// Opens a regular file, and never waits for someone to open the other end of a pipe.
+///
+/// # Errors
+/// A file that cannot be opened, or that is not a regular file.
 pub fn open(path: &Path) -> Result<File, ClientError> {
     let kind = FileType::of(&path.metadata().map_err(|error| unread(path, &error))?);
     if kind != FileType::File {
@@ -158,6 +161,7 @@ pub fn open(path: &Path) -> Result<File, ClientError> {
     }
 }
 
+/// The error of a file that could not be read.
 pub fn unread(path: &Path, error: &io::Error) -> ClientError {
     let transient = !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput);
     let hint = match error.kind() {

@@ -32,6 +32,9 @@ pub struct HttpClients {
 }
 
 /// The client for these TLS settings, built once; `None` is plain HTTP.
+///
+/// # Errors
+/// Settings that cannot be used: a certificate or key that cannot be read.
 pub fn client(clients: &HttpClients, tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
     let mut built = clients.built.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, client)) = built.iter().find(|(known, _)| known.as_ref() == tls) {
@@ -54,6 +57,9 @@ pub enum Trust {
 }
 
 /// A client of its own that hands over every byte as it came: what was stored packed is not unpacked.
+///
+/// # Errors
+/// Settings that cannot be used: a certificate or key that cannot be read.
 pub fn raw_client(tls: Option<&Tls>) -> Result<reqwest::Client, ClientError> {
     finished(builder(tls)?.no_gzip())
 }

@@ -15,38 +15,26 @@
 //! # Two laws
 //!
 //! *A verdict is a pure function of saved evidence.* A step observes, then its kind judges: from settings, observation
-//! and recorded time to findings, without I/O. [`scenario::judge`] is the one judgement; [`run`] calls it on the bytes
-//! that it keeps, [`verify`] on the bytes that it finds.
+//! and recorded time to findings, without I/O. [`engine::scenario::judge`] is the one judgement; [`engine::run`] calls it on the bytes
+//! that it keeps, [`engine::verify`] on the bytes that it finds.
 //!
 //! *Nothing passes by default.* No finding is `unverified`; so is a path that selects nothing under `every`, a masked
 //! value, a zero without a positive control, an answer that could not be had.
 //!
-//! # The line of layers
+//! # The line of crates
 //!
-//! A module uses only those above it. A test holds this.
+//! A crate uses only those above it, and the modules of a crate never use each other in a circle. A test holds both.
 //!
-//! | module | what it is for |
+//! | crate | what it is for |
 //! |---|---|
-//! | [`redact`] | secrets out; the only maker of `Clean` |
-//! | [`clock`] | now, elapsed, sleep: real or told |
-//! | [`model`] | what is written down |
-//! | [`diag`] | one user-facing diagnostic |
-//! | [`document`] | YAML text → a tree that knows where everything stands, templates, types |
-//! | [`expect`] | the matchers, pure |
-//! | [`environment`] | connections and secret references; knows no system |
-//! | [`record`] | the only writer of evidence, and its reader |
-//! | [`report`] | fold(events) → report; its renderings |
-//! | [`undo`] | leave to change the world: promises, their journal, what is owed |
-//! | [`clients`] | how the world is talked to |
-//! | [`backup`] | how a backup is made, found, restored and compared |
-//! | [`steps`] | what a kind is, the registry, one file per kind |
-//! | [`scenario`] | the scenario file: read, check, plan, judge |
-//! | [`run`] | order, attempts, keeping promises, signals |
-//! | [`verify`] | hashes and judgements made again |
-//! | [`kinds`] | the one list of the systems that this program knows |
-//! | [`lab`] | throwaway systems → an environment |
-//! | [`app`] | what a run is, as library functions: plan → secrets → permissions → recorder → run → read back → report |
-//! | [`cli`] | one file per subcommand |
+//! | [`model`] | what is written down, with redaction, the clock, diagnostics and the matchers of `expect` |
+//! | [`evidence`] | the recorder and its reader, the journal of promises, reports |
+//! | [`environment`] | the files that people write as trees that know their places; connections and secrets, of no system |
+//! | `proofmark_net` | HTTP and TLS, files, programs; every exchange with the world is recorded |
+//! | [`engine`] | what a kind is, the registry; scenarios, runs and verification of any kind |
+//! | `systems/*` | one crate a system: its roles, its client, its kinds; each is a feature of this crate |
+//! | `proofmark_lab` | throwaway systems for tests and the demo |
+//! | this one | [`kinds`], the only list of systems; [`app`], what a run is; [`cli`], the command line |
 //!
 //! # Where this differs from the first design, and why
 //!
@@ -81,6 +69,11 @@
 //! - A part of an observation beyond 16 MiB is kept as a blob and judged as the reference to it: no expectation can
 //!   pass on it.
 
-pub mod kinds;
+pub use proofmark_engine as engine;
+pub use proofmark_environment as environment;
+pub use proofmark_evidence as evidence;
+pub use proofmark_model as model;
+
 pub mod app;
 pub mod cli;
+pub mod kinds;

@@ -158,8 +158,10 @@ async fn a_thousand_rules(folder: &Path) {
     let seen = look(&cx, exist.clone()).await.2;
     let rules =
         seen["rules"].as_array().unwrap().iter().map(|rule| rule["query"].as_str().unwrap().to_owned());
-    let queries: BTreeSet<String> =
-        rules.flat_map(|query| prometheus::selectors(&query).unwrap()).map(|it| it.count).collect();
+    let queries: BTreeSet<String> = rules
+        .flat_map(|query| proofmark_prometheus::promql::selectors::selectors(&query).unwrap())
+        .map(|it| it.count)
+        .collect();
     let (mut own, mut plain, mut asked) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let whole = look(&cx, exist.clone()).await.0;

@@ -9,8 +9,8 @@
 //! ```no_run
 //! use proofmark::app::observer::Silent;
 //! use proofmark::app::run::{RunRequest, run};
-//! use proofmark::clock::Clock;
-//! use proofmark::scenario::Selection;
+//! use proofmark::engine::scenario::Selection;
+//! use proofmark::model::clock::Clock;
 //!
 //! # async fn example() -> Result<(), proofmark::app::error::RunError> {
 //! let selection = Selection { paths: vec!["scenarios".into()], ..Selection::default() };

@@ -144,7 +144,10 @@ async fn errors_come_in_many_shapes_and_are_told_apart() {
         (Answer::json("[{}]"), "cannot be read", false),
     ] {
         let error = alerts(VERSIONS[2], answer, json!({})).await.unwrap_err();
-        assert!(error.message.contains(word) && error.message.contains("/api/v2/alerts"), "{word}: {error}");
+        assert!(
+            error.to_string().contains(word) && error.to_string().contains("/api/v2/alerts"),
+            "{word}: {error}"
+        );
         assert_eq!(error.transient, transient, "{error}");
     }
 }

@@ -53,8 +53,8 @@ async fn every_fault_is_an_error_with_a_reason_within_the_time() {
         for kind in [up(), json!({"prometheus-targets": {}})] {
             let start = Instant::now();
             let error = look(&cx, kind).await.unwrap_err();
-            assert!(error.message.contains(word), "{fault:?}: {error}");
-            assert!(error.message.contains("127.0.0.1"), "says where: {error}");
+            assert!(error.to_string().contains(word), "{fault:?}: {error}");
+            assert!(error.to_string().contains("127.0.0.1"), "says where: {error}");
             assert_eq!(error.transient, transient, "{fault:?}: {error}");
             assert!(large || start.elapsed() < Std::from_secs(3), "{fault:?} took {:?}", start.elapsed());
             let taken = cx.log.take();
@@ -71,7 +71,7 @@ async fn a_large_answer_is_stopped_at_its_limit_also_when_it_was_packed() {
         let cx = cx(&server.url());
         let kind = json!({"http": {"get": server.url(), "max-bytes": 100_000}});
         let error = look(&cx, kind).await.unwrap_err();
-        assert!(error.message.contains("at most 100000 bytes"), "{error}");
+        assert!(error.to_string().contains("at most 100000 bytes"), "{error}");
         assert!(!error.transient);
         let bytes = cx.log.take()[0].bytes;
         assert!(bytes < 1_000_000, "stopped at once, not after {bytes} bytes");
@@ -143,11 +143,11 @@ async fn a_missing_connection_says_what_to_write() {
     let mut cx = cx("http://127.0.0.1:1");
     cx.via.insert("prometheus".into(), "other".into());
     let error = look(&cx, up()).await.unwrap_err();
-    assert!(error.message.contains("other") && error.message.contains("environment file"), "{error}");
+    assert!(error.to_string().contains("other") && error.to_string().contains("environment file"), "{error}");
     assert!(!error.transient);
     for (cx, get) in [(cx.clone(), "/x"), (via(cx), "http://127.0.0.1:1/x")] {
         let error = look(&cx, json!({"http": {"get": get}})).await.unwrap_err();
-        assert!(error.message.contains("`via`") && !error.transient, "{error}");
+        assert!(error.to_string().contains("`via`") && !error.transient, "{error}");
     }
 }
 
@@ -220,7 +220,7 @@ async fn certificates_are_checked_as_the_connection_says() {
             None => assert_eq!(result.unwrap().verdict, Verdict::Passed),
             Some(word) => {
                 let error = result.unwrap_err();
-                assert!(error.message.contains(word), "{word}: {error}");
+                assert!(error.to_string().contains(word), "{word}: {error}");
             }
         }
     }

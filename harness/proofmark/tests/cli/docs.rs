@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test writes its own input")]
 
 use proofmark_lab::{Twin, embedded};
-use proofmark_model::Exit;
+use proofmark_model::diag::CODES;
+use proofmark_model::{ErrorCode, Exit};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -150,6 +151,23 @@ fn every_kind_has_its_page() {
             .unwrap();
         let page = document(&format!("docs/kinds/{}.md", kind.name));
         assert_eq!(String::from_utf8(told.stdout).unwrap(), page, "`make docs` writes the pages");
+    }
+}
+
+#[test]
+fn error_codes_stand_in_the_documents_as_in_the_program() {
+    let told = assert_cmd::Command::cargo_bin("proofmark")
+        .unwrap()
+        .args(["explain", "error-codes"])
+        .output()
+        .unwrap();
+    let page = document("docs/error-codes.md");
+    assert_eq!(String::from_utf8(told.stdout).unwrap(), page, "`make docs` writes the page");
+    for (code, means, remedy) in ErrorCode::TABLE {
+        assert!(page.contains(&format!("| `{code}` | {means} | {remedy} |")), "{code}");
+    }
+    for (code, means) in CODES {
+        assert!(page.contains(&format!("| `{code}` | {means} |")), "{code}");
     }
 }
 

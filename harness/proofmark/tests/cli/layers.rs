@@ -1,78 +1,74 @@
-//! The house as a test: one line of layers, files and names within bounds, kinds known to `steps/` only.
+//! The house as a test: one line of crates, no circles within one, files and names within bounds, kinds known to their
+//! systems only.
 
 #![expect(clippy::unwrap_used, reason = "a test reads the source tree")]
 
+use crate::ground::house::{Crate, crates};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn sources() -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, out: &mut Vec<(PathBuf, String)>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, out);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                out.push((path.clone(), fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    let mut out = vec![];
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut out);
-    assert!(out.len() > 40, "the sources were found");
-    out
+/// The file below the crate's `src`.
+fn below(of: &Crate, path: &Path) -> PathBuf {
+    path.strip_prefix(of.folder.join("src")).unwrap().to_owned()
 }
 
-/// The layers in the order in which `lib.rs` lists them, lowest first.
-fn layers() -> Vec<String> {
-    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
-    lib.lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn layer(path: &Path) -> String {
-    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+/// The module of the crate that a file belongs to: `report` for `report/html.rs`.
+fn room(of: &Crate, path: &Path) -> String {
+    let below = below(of, path);
     below.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
 }
 
-/// The layers that a line of code names with `crate::`.
-fn named(line: &str) -> impl Iterator<Item = &str> {
-    let ends = |rest: &str| rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-    line.split("crate::").skip(1).map(move |rest| &rest[..ends(rest)])
+/// Every file of the product with its crate.
+fn files() -> Vec<(Crate, PathBuf, String)> {
+    let mut out = vec![];
+    for of in crates() {
+        for (path, text) in of.sources() {
+            let (name, folder) = (of.name.clone(), of.folder.clone());
+            out.push((Crate { name, folder }, path, text));
+        }
+    }
+    out
 }
 
 #[test]
-fn a_module_uses_only_those_above_it() {
-    let layers = layers();
-    let place = |name: &str| layers.iter().position(|layer| layer == name);
-    assert_eq!(layers.first().map(String::as_str), Some("redact"));
-    let mut wrong = vec![];
-    for (path, text) in sources() {
-        let Some(own) = place(&layer(&path)) else { continue };
-        for (number, line) in
-            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
-        {
-            for other in named(line) {
-                assert!(
-                    !other.is_empty(),
-                    "{}:{}: write one `use crate::` per module",
-                    path.display(),
-                    number + 1
-                );
-                if place(other).is_some_and(|other| other > own) {
-                    wrong.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
-                }
-            }
+fn a_crate_uses_only_those_above_it() {
+    let all = crates();
+    assert_eq!(all.first().map(|first| first.name.as_str()), Some("proofmark-model"));
+    assert_eq!(all.last().map(|last| last.name.as_str()), Some("proofmark"));
+    let mut arrows = 0;
+    for (place, of) in all.iter().enumerate() {
+        for other in of.depends_on() {
+            let above = all[..place].iter().any(|it| it.name == other);
+            assert!(above, "{} depends on {other}, which does not come before it", of.name);
+            arrows += 1;
         }
     }
-    assert!(wrong.is_empty(), "a module uses one below it:\n{}", wrong.join("\n"));
+    assert!(arrows > 40, "{arrows} dependencies were found");
+}
+
+/// A system is one folder: it uses another system only where the second exists for the first.
+#[test]
+fn systems_use_each_other_only_where_that_is_their_purpose() {
+    let all = crates();
+    let systems: Vec<&Crate> =
+        all.iter().filter(|of| of.folder.to_string_lossy().contains("/systems/")).collect();
+    let is_system = |name: &String| systems.iter().any(|of| of.name == *name);
+    let used: BTreeMap<&str, Vec<String>> = systems
+        .iter()
+        .map(|of| (of.name.as_str(), of.depends_on().into_iter().filter(is_system).collect::<Vec<_>>()))
+        .filter(|(_, used)| !used.is_empty())
+        .collect();
+    let allowed = BTreeMap::from([
+        ("proofmark-alerting", vec!["proofmark-prometheus".to_owned()]),
+        ("proofmark-backup", vec!["proofmark-objects".to_owned(), "proofmark-postgres".to_owned()]),
+    ]);
+    assert_eq!(used, allowed);
 }
 
 #[test]
 fn files_are_short_and_have_a_header_and_a_name() {
-    for (path, text) in sources() {
+    for (_, path, text) in files() {
         let shown = path.display();
         assert!(text.lines().count() <= 500, "{shown} has more than 500 lines");
         assert!(text.starts_with("//!"), "{shown} does not say what it is for");
@@ -90,46 +86,62 @@ fn code_lines(code: &str) -> String {
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
+/// Code without its tests and comments.
+fn product(text: &str) -> String {
+    code_lines(text.split("#[cfg(test)]").next().unwrap())
+}
+
+fn is_test(path: &Path) -> bool {
+    let parts = path.components().map(|part| part.as_os_str().to_string_lossy());
+    parts
+        .map(|part| part.trim_end_matches(".rs").to_owned())
+        .any(|part| matches!(part.as_str(), "tests" | "sample" | "testing" | "judgements" | "features"))
+}
+
 #[test]
-fn no_file_outside_steps_names_a_kind() {
-    let kinds: Vec<&str> = proofmark::kinds::registry().kinds().map(|kind| kind.name).collect();
+fn only_its_own_system_and_the_list_name_a_kind() {
+    let registry = proofmark::kinds::registry();
+    let kinds: Vec<&str> = registry.kinds().map(|kind| kind.name).collect();
     assert!(kinds.contains(&"prometheus-query"));
-    for (path, text) in sources().into_iter().filter(|(path, _)| layer(path) != "steps") {
-        let tests = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "sample");
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for kind in kinds.iter().filter(|_| !tests) {
+    for (of, path, text) in files() {
+        let system = of.folder.to_string_lossy().contains("/systems/");
+        if system || is_test(&path) || path.ends_with("proofmark/src/kinds.rs") {
+            continue;
+        }
+        let code = product(&text);
+        for kind in &kinds {
             // `http` and `command` are words of the field too: a URL's scheme, a source of secrets, an event's key.
             let ordinary = !kind.contains('-');
-            assert!(
-                ordinary || !code_lines(code).contains(*kind),
-                "{} names the kind {kind}",
-                path.display()
-            );
+            assert!(ordinary || !code.contains(*kind), "{} names the kind {kind}", path.display());
         }
     }
 }
 
 #[test]
 fn only_the_lab_changes_systems_without_a_promise() {
-    for (path, text) in sources().into_iter().filter(|(path, _)| !matches!(&*layer(path), "lab" | "undo")) {
-        assert!(
-            !code_lines(&text).contains("Throwaway"),
-            "{} changes systems as if they were its own",
-            path.display()
-        );
+    for (of, path, text) in files() {
+        if of.name == "proofmark-lab" || room(&of, &path) == "undo" {
+            continue;
+        }
+        let code = code_lines(&text);
+        assert!(!code.contains("Throwaway"), "{} changes systems as if they were its own", path.display());
     }
 }
 
 #[test]
 fn only_commands_tell_people_without_a_step() {
-    for (path, text) in sources().into_iter().filter(|(path, _)| !matches!(&*layer(path), "app" | "undo")) {
+    for (of, path, text) in files() {
+        if of.name == "proofmark" || room(&of, &path) == "undo" {
+            continue;
+        }
         assert!(!code_lines(&text).contains("Message::to_people"), "{} writes to people", path.display());
     }
 }
 
 #[test]
 fn the_context_of_steps_has_at_most_five_fields() {
-    let steps = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/kind.rs")).unwrap();
+    let (_, _, steps) =
+        files().into_iter().find(|(_, path, _)| path.ends_with("engine/src/kind.rs")).unwrap();
     let context = steps.split("pub struct Cx {").nth(1).unwrap().split("\n}").next().unwrap();
     let fields = context.lines().filter(|line| line.trim_start().starts_with("pub ")).count();
     assert!((1..=5).contains(&fields), "{fields} fields");
@@ -137,9 +149,10 @@ fn the_context_of_steps_has_at_most_five_fields() {
 
 #[test]
 fn app_has_no_command_line_and_no_terminal() {
-    let own: Vec<_> = sources().into_iter().filter(|(path, _)| layer(path) == "app").collect();
-    assert!(own.len() > 10, "the layer was found");
-    for (path, text) in own {
+    let app = |of: &Crate, path: &Path| of.name == "proofmark" && room(of, path) == "app";
+    let own: Vec<_> = files().into_iter().filter(|(of, path, _)| app(of, path)).collect();
+    assert!(own.len() > 10, "the module was found");
+    for (_, path, text) in own {
         let code = code_lines(&text);
         for word in [
             "clap",
@@ -158,12 +171,11 @@ fn app_has_no_command_line_and_no_terminal() {
 }
 
 /// A file as a path of modules below `src`: `cli::backup`, and `app::audit` for `app/audit/mod.rs`.
-fn module(path: &Path) -> Vec<String> {
-    let below =
-        path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap().with_extension("");
+fn module(of: &Crate, path: &Path) -> Vec<String> {
+    let below = below(of, path).with_extension("");
     let mut parts: Vec<String> =
         below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-    parts.pop_if(|last| last == "mod");
+    parts.pop_if(|last| last == "mod" || last == "lib" || last == "main");
     parts
 }
 
@@ -246,10 +258,10 @@ fn no_circle_of_files_in_app_and_cli() {
         [file("app", "mod x; mod y;"), file("app::x::z", "use super::super::y::W;"), file("app::y", "")];
     assert_eq!(graph(&beside)[&beside[1].0], [beside[2].0.clone()].into());
 
+    let program = crates().pop().unwrap();
     for name in ["app", "cli"] {
-        let own = sources().into_iter().filter(|(path, _)| layer(path) == name);
-        let code = |text: &str| code_lines(text.split("#[cfg(test)]").next().unwrap());
-        let files: Vec<_> = own.map(|(path, text)| (module(&path), code(&text))).collect();
+        let own = program.sources().into_iter().filter(|(path, _)| room(&program, path) == name);
+        let files: Vec<_> = own.map(|(path, text)| (module(&program, &path), product(&text))).collect();
         let graph = graph(&files);
         assert!(graph.values().flatten().count() > 10, "the uses were found");
         assert_eq!(
@@ -258,6 +270,42 @@ fn no_circle_of_files_in_app_and_cli() {
             "these files of {name} use each other in a circle, or one that does"
         );
     }
+}
+
+/// The rooms of a crate and what their files use of the others: each folder is one, and so are the files beside them.
+/// The file of the crate itself only joins them.
+fn rooms(of: &Crate) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let sources = of.sources();
+    let files: Vec<_> = sources
+        .iter()
+        .filter(|(path, _)| !is_test(path))
+        .map(|(path, text)| (module(of, path), product(text)))
+        .collect();
+    let folders: BTreeSet<&String> =
+        files.iter().filter(|(module, _)| module.len() > 1).map(|(module, _)| &module[0]).collect();
+    let room = |module: &Vec<String>| match module.first() {
+        Some(first) if folders.contains(first) => Some(vec![first.clone()]),
+        Some(_) => Some(vec!["the files beside".to_owned()]),
+        None => None,
+    };
+    let mut out: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (own, used) in graph(&files) {
+        let Some(own) = room(&own) else { continue };
+        let others = used.iter().filter_map(room).filter(|other| *other != own);
+        out.entry(own.clone()).or_default().extend(others.collect::<Vec<_>>());
+    }
+    out
+}
+
+#[test]
+fn no_circle_of_rooms_in_a_crate() {
+    let mut arrows = 0;
+    for of in crates() {
+        let rooms = rooms(&of);
+        arrows += rooms.values().flatten().count();
+        assert_eq!(circle(rooms), [""; 0], "these modules of {} use each other in a circle", of.name);
+    }
+    assert!(arrows > 20, "{arrows} uses were found");
 }
 
 /// A file of tests that its `main.rs` does not name is not compiled, and its tests are gone without a word. One beside the

@@ -8,6 +8,7 @@ mod ground {
     pub mod database;
     pub mod gate;
     pub mod hook;
+    pub mod house;
     pub mod lasting;
     pub mod look;
     pub mod objects;
@@ -43,6 +44,7 @@ mod command_line;
 mod docs;
 mod ends;
 mod engine;
+mod error_codes;
 mod evidence;
 mod faults;
 mod grafana_stand_in;

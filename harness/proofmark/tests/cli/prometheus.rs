@@ -473,7 +473,7 @@ async fn damaged_answers_are_errors_and_not_observations() {
     assert!(series(wrap("{}"), counted(1)).await.is_err());
     let missing = Server::start().on("/api/v1/status/runtimeinfo", wrap(r#"{"reloadConfigSuccess":null}"#));
     let error = look(&cx(&missing.url()), json!({"prometheus-status": {}})).await.unwrap_err();
-    assert!(error.message.contains("runtimeinfo"), "{error}");
+    assert!(error.to_string().contains("runtimeinfo"), "{error}");
     let verdict: Verdict = rules(Answer::new(404, "text/plain", "404 page not found"), json!({}))
         .await
         .map_or(Unverified, |it| it.verdict);

@@ -167,8 +167,8 @@ async fn errors_are_told_apart() {
         ];
         for (answer, word, transient) in cases {
             let error = query(answer).await.unwrap_err();
-            assert!(error.message.contains(word), "{word}: {error}");
-            assert!(error.message.contains("/api/v1/query"), "says where: {error}");
+            assert!(error.to_string().contains(word), "{word}: {error}");
+            assert!(error.to_string().contains("/api/v1/query"), "says where: {error}");
             assert_eq!(error.transient, transient, "{error}");
         }
     }

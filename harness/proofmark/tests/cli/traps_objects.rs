@@ -46,9 +46,9 @@ const ONE: &str =
 fn refused(error: &StepError, transient: bool, words: &[&str]) {
     assert_eq!(error.transient, transient, "{error}");
     for word in words {
-        assert!(error.message.contains(word), "`{word}`: {error}");
+        assert!(error.to_string().contains(word), "`{word}`: {error}");
     }
-    assert!(!error.message.contains(SECRET), "{error}");
+    assert!(!error.to_string().contains(SECRET), "{error}");
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn what_is_no_list_of_this_bucket_and_prefix_is_an_error() {
             let settings = if prefix == "lab-a" { json!({"prefix": "a/"}) } else { json!({}) };
             let error = objects(&at(&server, prefix), settings).await.expect_err(words);
             assert!(!error.transient, "{error}");
-            assert!(words.split('|').any(|word| error.message.contains(word)), "`{words}`: {error}");
+            assert!(words.split('|').any(|word| error.to_string().contains(word)), "`{words}`: {error}");
         }
     }
     for answer in [recorded("s3_list_buckets"), Answer::new(200, "text/html", "<html></html>")] {

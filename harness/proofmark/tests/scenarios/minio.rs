@@ -104,7 +104,7 @@ async fn refusals(minio: &'static Minio) {
         assert!(minio.healthy().await, "its health says nothing about a login");
         let cx = store::store(bucket(&minio.url, place, login));
         let error = objects(&cx, json!({})).await.unwrap_err();
-        assert!(!error.transient && error.message.contains(code), "{code}: {error}");
+        assert!(!error.transient && error.to_string().contains(code), "{code}: {error}");
         assert_eq!(cx.log.take().len(), 1);
         let look = state(&cx, json!({})).await.unwrap();
         assert_eq!(
@@ -122,7 +122,7 @@ async fn refusals(minio: &'static Minio) {
     let cx = at(&other, "closed");
     other.stop().await;
     for error in [objects(&cx, json!({})).await.unwrap_err(), state(&cx, json!({})).await.unwrap_err()] {
-        assert!(error.transient && error.message.contains("no connection"), "{error}");
+        assert!(error.transient && error.to_string().contains("no connection"), "{error}");
     }
 }
 

@@ -11,8 +11,6 @@ mod series;
 mod status;
 mod targets;
 
-pub use crate::promql::selectors::{Selector, selectors, tree};
-pub use crate::promql::threshold::{same_expression, with_threshold};
 pub use alerts::{Alert, alerts};
 pub use notify::{Outgoing, notified, outgoing};
 pub use query::{Held, Histogram, Queried, Query, Sample, SampleValue, held, query};
@@ -101,6 +99,9 @@ fn shape(answer: &Answer, why: &str) -> ClientError {
 }
 
 /// Unix seconds as a float, which is exact to the millisecond that Prometheus means.
+///
+/// # Errors
+/// A number that is no time.
 pub fn time(seconds: f64) -> Result<Timestamp, String> {
     let length = SignedDuration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     let exact = Timestamp::from_duration(length).map_err(|error| error.to_string())?;

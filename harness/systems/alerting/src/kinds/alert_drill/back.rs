@@ -10,6 +10,7 @@ use proofmark_evidence::undo::Owed;
 use proofmark_model::{Duration, ErrorCode, Finding, sha256};
 use proofmark_net::files;
 use proofmark_prometheus::client::{self as prometheus, Reloaded, Rule};
+use proofmark_prometheus::promql::threshold::same_expression;
 use serde::{Deserialize, Serialize};
 use std::time::Duration as Std;
 
@@ -123,7 +124,7 @@ async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &Owed) -> Result<(
     let runs = match (drilled, mark) {
         (Some(rule), Some(_)) => says_never && rule.query.contains(NEVER),
         (None, Some(_)) => !says_never,
-        (_, None) => own.is_some_and(|rule| prometheus::same_expression(&rule.query, &owed.query)),
+        (_, None) => own.is_some_and(|rule| same_expression(&rule.query, &owed.query)),
     };
     if runs {
         return Ok(());
@@ -146,7 +147,7 @@ async fn loaded(owed: &Undo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), St
         let is_it = |rule: &&Rule| is_meant(rule, &owed.alert, &owed.labels, mark) && which(rule);
         rules.iter().find(is_it).cloned()
     };
-    let as_before = |rule: &Rule| prometheus::same_expression(&rule.query, &owed.query);
+    let as_before = |rule: &Rule| same_expression(&rule.query, &owed.query);
     Ok(match owed.mark() {
         Mark::Is(mark) => (find(Mark::Is(mark), &|_| true), find(Mark::None, &|_| true)),
         Mark::None => (None, find(Mark::None, &|_| true)),
@@ -228,7 +229,7 @@ pub(super) fn judge(owed: &Undo, seen: &Reverted) -> Vec<Finding> {
         findings.push(Finding::judged(what, file.sha256.clone(), said, !now.ours).with_help(help));
     }
     let ghost = format!("Alertmanager keeps an alert that was not resolved for up to {}", owed.ghost);
-    let back = seen.query.as_ref().is_some_and(|query| prometheus::same_expression(query, &owed.query));
+    let back = seen.query.as_ref().is_some_and(|query| same_expression(query, &owed.query));
     let query = seen.query.clone().unwrap_or_else(|| "not loaded".into());
     let none = |what: &str, count: usize| Finding::judged(what, 0, count, count == 0);
     let rules = if seen.rules.is_empty() { "no rule".to_owned() } else { seen.rules.join("; ") };

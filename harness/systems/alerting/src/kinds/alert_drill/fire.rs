@@ -12,6 +12,7 @@ use proofmark_evidence::undo::Promises;
 use proofmark_model::{Duration, ErrorCode};
 use proofmark_net::files;
 use proofmark_prometheus::client::{self as prometheus, Flags, Reloaded, Rule, Runtime};
+use proofmark_prometheus::promql::threshold::{same_expression, with_threshold};
 
 /// Prometheus tells Alertmanager until when an alert lasts: so many times the interval or the pause between two sends.
 const LASTS: u32 = 4;
@@ -143,7 +144,7 @@ fn way(drill: &AlertDrill, rule: &Rule, mark: &str) -> Result<Way, StepError> {
 /// The expression that the drill asks for, where it says one.
 fn expression(drill: &AlertDrill, old: &str) -> Result<Option<String>, StepError> {
     let Some(threshold) = drill.threshold else { return Ok(drill.expr.clone()) };
-    prometheus::with_threshold(old, threshold).map(Some).map_err(|why| {
+    with_threshold(old, threshold).map(Some).map_err(|why| {
         let message = format!("`threshold` cannot be used with `{old}`: {why}; nothing was changed");
         StepError::new(ErrorCode::BadSettings, message).help("write the whole expression with `expr`")
     })
@@ -169,7 +170,7 @@ fn planned(drill: &AlertDrill, path: &str, rule: &Rule, mark: &str) -> Result<Ru
     };
     let (path, original) = RuleFile::read(path)?;
     let found = edit::find(&original, &drill.alert, &drill.labels).map_err(wrong)?;
-    if !prometheus::same_expression(&found.expr(), &rule.query) {
+    if !same_expression(&found.expr(), &rule.query) {
         return Err(wrong(format!(
             "its rule `{}` is not the one that Prometheus runs: the file says `{}`, Prometheus says `{}` (from {}); is this the file that it reads, and has it been reloaded since the last change?",
             drill.alert,

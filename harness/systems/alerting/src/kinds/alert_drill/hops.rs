@@ -9,6 +9,7 @@ use proofmark_model::ErrorCode;
 use proofmark_net::http::{Call, fetch};
 use proofmark_prometheus::client::{self as prometheus, Query, Rule, Sample};
 use proofmark_prometheus::exposition::{self, Format, NAME};
+use proofmark_prometheus::promql::threshold::same_expression;
 use std::collections::BTreeMap;
 
 /// Alertmanager counts each try of an integration, and each that failed.
@@ -42,8 +43,8 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
     let now = loaded.server_time.unwrap_or_else(|| cx.clock.now());
     let drilled = |rule: &Rule| match &done.other_than {
         None => true,
-        Some((_, Some(wanted))) => prometheus::same_expression(&rule.query, wanted),
-        Some((old, None)) => !prometheus::same_expression(&rule.query, old),
+        Some((_, Some(wanted))) => same_expression(&rule.query, wanted),
+        Some((old, None)) => !same_expression(&rule.query, old),
     };
     let is_it = |rule: &Rule| is_meant(rule, &drill.alert, &drill.labels, mark) && drilled(rule);
     seen.rule = loaded.rules.into_iter().find(is_it);

@@ -2,7 +2,8 @@
 //! fire.
 
 use super::PrometheusRules;
-use crate::client::{self as prometheus, Rule, Selector};
+use crate::client::{self as prometheus, Rule};
+use crate::promql::selectors::{Selector, selectors};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use proofmark_model::Finding;
 use proofmark_net::ClientError;
@@ -64,7 +65,7 @@ impl Metrics {
         let mut named: BTreeMap<Selector, BTreeSet<String>> = BTreeMap::new();
         let mut unread = Vec::new();
         for rule in rules {
-            match prometheus::selectors(&rule.query) {
+            match selectors(&rule.query) {
                 Ok(found) => {
                     for selector in found {
                         named.entry(selector).or_default().insert(rule.name.clone());
@@ -145,7 +146,7 @@ impl Looked {
         let reason = |key: &str| settings.except.get(key).map(String::as_str);
         let names = |key: &str| {
             // The author writes matchers in an order of his own.
-            let read = prometheus::selectors(key).ok().filter(|read| read.len() == 1);
+            let read = selectors(key).ok().filter(|read| read.len() == 1);
             let text = read.map_or_else(|| key.to_owned(), |mut read| read.remove(0).text);
             text == self.selector || text == self.bare || self.metric.as_deref() == Some(key)
         };

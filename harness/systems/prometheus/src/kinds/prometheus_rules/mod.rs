@@ -115,7 +115,7 @@ impl Kind for PrometheusRules {
         }
         if self.can_fire {
             findings.extend(match &seen.can_fire {
-                Some(can_fire) => can_fire.judge(&seen.rules, self),
+                Some(can_fire) => can_fire.judge(&seen.rules, &self.except),
                 None => vec![Finding::undecided("the alerts could fire", "a look at them", "there was none")],
             });
         }

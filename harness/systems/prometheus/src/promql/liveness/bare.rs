@@ -149,7 +149,7 @@ fn there(it: &Call) -> Option<Expr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client as prometheus;
+    use crate::promql::selectors::tree;
 
     #[test]
     fn what_fills_in_numbers_is_found_in_every_part() {
@@ -166,7 +166,7 @@ mod tests {
             "abs(@)",
             "clamp_max(z, scalar(@))",
         ] {
-            let why = |inner: &str| beyond(&prometheus::tree(&around.replace('@', inner)).unwrap());
+            let why = |inner: &str| beyond(&tree(&around.replace('@', inner)).unwrap());
             assert!(why(filled).is_some_and(|why| why.contains("`fill`")), "{around}");
             assert_eq!(why("(x + y)"), None, "{around}");
         }
@@ -176,7 +176,7 @@ mod tests {
     fn what_is_nested_too_deeply_is_not_walked() {
         let of = |depth: usize| {
             let text = format!("{}x{}", "abs(".repeat(depth), ")".repeat(depth));
-            beyond(&prometheus::tree(&text).unwrap())
+            beyond(&tree(&text).unwrap())
         };
         assert_eq!(of(MAX_DEPTH - 1), None);
         assert!(of(MAX_DEPTH).is_some_and(|why| why.contains("too deeply")));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn thresholds_are_left_out_and_what_is_absent_is_there() {
-        let of = |query: &str, softly| bare(&prometheus::tree(query).unwrap(), softly).to_string();
+        let of = |query: &str, softly| bare(&tree(query).unwrap(), softly).to_string();
         for (query, open) in [
             // The side that has many series comes first: those of the other are its match.
             ("x * on (a) y", "x and on (a) y"),

@@ -141,7 +141,7 @@ impl Ground<'_> {
 
     /// The selectors in a subquery reach as far back as it does, and are looked for there.
     fn fault_of_subquery(&self, expr: &Expr) -> Result<Life, Stop> {
-        let selectors = crate::client::selectors(&expr.to_string()).unwrap_or_default();
+        let selectors = crate::promql::selectors::selectors(&expr.to_string()).unwrap_or_default();
         for selector in selectors {
             if self.known.number(&selector.count)?.unwrap_or_default() > 0.0 {
                 continue;

@@ -18,7 +18,7 @@ mod verdict;
 mod tests;
 
 use crate::client::{self as prometheus, Loaded, Rule};
-use crate::kinds::prometheus_rules::PrometheusRules;
+use crate::promql::selectors::tree;
 use class::{Class, Reason};
 use jiff::{SignedDuration, Timestamp};
 use known::{Answer, Asking, Given, Known, Stop};
@@ -80,6 +80,9 @@ type Records = BTreeMap<String, Vec<Expr>>;
 
 /// The names of all alerts that are loaded, and how many rules have each.
 type Names = BTreeMap<String, usize>;
+
+/// Why an alert of this name may be unable to fire, by its name.
+pub(crate) type Reasons = BTreeMap<String, String>;
 
 /// What all alerts are judged by, until more is known.
 struct Round<'a> {
@@ -161,12 +164,12 @@ impl CanFire {
     }
 
     /// One finding for each alert.
-    pub(crate) fn judge(&self, rules: &[Rule], settings: &PrometheusRules) -> Vec<Finding> {
+    pub(crate) fn judge(&self, rules: &[Rule], except: &Reasons) -> Vec<Finding> {
         let (known, records, names) = (Known::of(&self.answers), self.read_records(), self.names());
         let round = self.round(&known, (&records, &names));
         let mut judged: Vec<Finding> = Vec::new();
         for some in rules.chunks(AT_A_TIME) {
-            judged.extend(read(some).iter().map(|alert| self.finding(alert, &round, settings)));
+            judged.extend(read(some).iter().map(|alert| self.finding(alert, &round, except)));
         }
         if judged.is_empty() {
             let help = "the rules that were asked for only record";
@@ -177,13 +180,13 @@ impl CanFire {
         judged
     }
 
-    fn finding(&self, alert: &Read<'_>, round: &Round<'_>, settings: &PrometheusRules) -> Finding {
+    fn finding(&self, alert: &Read<'_>, round: &Round<'_>, except: &Reasons) -> Finding {
         let class = self.class(alert, round).unwrap_or_else(|_| {
             let why = "not all that has to be known was asked";
             Class::Undecided(Reason::concluded("unasked", why, "look by hand"))
         });
         let Rule { name, group, .. } = alert.rule;
-        class.finding(name, group, settings.except.get(name).map(String::as_str))
+        class.finding(name, group, except.get(name).map(String::as_str))
     }
 
     fn names(&self) -> Names {
@@ -257,7 +260,7 @@ fn read(rules: &[Rule]) -> Vec<Read<'_>> {
 
 /// An expression that can be taken apart, or why not.
 fn taken(query: &str) -> Result<Expr, String> {
-    let tree = prometheus::tree(query)?;
+    let tree = tree(query)?;
     bare::beyond(&tree).map_or(Ok(tree), |why| Err(why.to_owned()))
 }
 

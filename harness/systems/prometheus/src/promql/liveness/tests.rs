@@ -214,7 +214,7 @@ proptest! {
         prop_assert!(tree.is_ok(), "{query}: {tree:?}");
         for softly in [false, true] {
             let text = tree.map(|tree| bare(tree, softly).to_string()).unwrap_or_default();
-            prop_assert!(prometheus::tree(&text).is_ok(), "{text} of {query}");
+            prop_assert!(super::tree(&text).is_ok(), "{text} of {query}");
         }
         let (records, names) = (seen.read_records(), seen.names());
         let mut open: Vec<&Read<'_>> = alerts.iter().collect();
@@ -227,12 +227,12 @@ proptest! {
             rounds += 1;
             prop_assert!(rounds < ROUNDS, "{query}");
             for asked in wanted {
-                prop_assert!(prometheus::tree(&asked).is_ok(), "{asked} of {query}: {:?}", prometheus::tree(&asked));
+                prop_assert!(super::tree(&asked).is_ok(), "{asked} of {query}: {:?}", super::tree(&asked));
                 prop_assert!(seen.answers.iter().all(|answer| answer.query != asked), "{asked} is asked twice");
                 seen.answers.push(answer(asked, seed));
             }
         }
-        let findings = seen.judge(&rules, &PrometheusRules::default());
+        let findings = seen.judge(&rules, &Reasons::default());
         prop_assert_eq!(findings.len(), 1);
         prop_assert!(!findings[0].seen.to_string().contains("unasked"), "{}", query);
     }
@@ -240,14 +240,14 @@ proptest! {
     #[test]
     fn text_that_is_no_expression_is_no_panic(query in ".{0,60}") {
         let rules = [rule(&query)];
-        let findings = looked(&[]).judge(&rules, &PrometheusRules::default());
+        let findings = looked(&[]).judge(&rules, &Reasons::default());
         prop_assert_eq!(findings.len(), 1);
     }
 }
 
 /// Class and reason, by the finding of the rule.
 fn judged(query: &str, seen: &CanFire) -> (String, String) {
-    let found = seen.judge(&[rule(query)], &PrometheusRules::default()).remove(0);
+    let found = seen.judge(&[rule(query)], &Reasons::default()).remove(0);
     let word = |key: &str| found.seen[key].as_str().unwrap_or_default().to_owned();
     (word("class"), word("reason"))
 }
@@ -283,7 +283,7 @@ fn loaded(ago: i64, fired: Option<&str>) -> CanFire {
 #[test]
 fn a_rule_that_was_never_evaluated_is_waited_for_and_then_dead() {
     let never = [Rule { last_evaluation: None, ..rule("x > 5") }];
-    let reason = |seen: &CanFire| seen.judge(&never, &PrometheusRules::default())[0].seen["reason"].clone();
+    let reason = |seen: &CanFire| seen.judge(&never, &Reasons::default())[0].seen["reason"].clone();
     for (ago, wanted) in [(59, "not-evaluated"), (60, "not-evaluated"), (61, "never-evaluated")] {
         assert_eq!(reason(&loaded(ago, None)), wanted, "{ago}");
     }
@@ -319,7 +319,7 @@ fn what_was_recorded_is_judged_again_as_it_was_and_asked_again_as_it_was() {
     let seen: crate::kinds::prometheus_rules::Seen = serde_json::from_str(SEEN).unwrap();
     let judged: Vec<Finding> = serde_json::from_str(JUDGED).unwrap();
     let mut can_fire = seen.can_fire.unwrap();
-    let findings = can_fire.judge(&seen.rules, &PrometheusRules::default());
+    let findings = can_fire.judge(&seen.rules, &Reasons::default());
     assert!(judged.len() > 180, "{}", judged.len());
     assert_eq!(findings.len(), judged.len());
     for (finding, judged) in findings.iter().zip(&judged) {

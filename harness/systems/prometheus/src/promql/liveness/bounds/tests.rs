@@ -3,7 +3,7 @@
 use super::super::known::Known;
 use super::super::range::Range;
 use super::super::tests::looked;
-use crate::client as prometheus;
+use crate::promql::selectors::tree;
 
 /// The range of an expression, and whether it lets nothing through.
 fn comes_to(query: &str) -> (Range, bool) {
@@ -15,7 +15,7 @@ fn comes_to(query: &str) -> (Range, bool) {
         ("b:half", "holt_winters(x[5m], 0.1, 0.2)"),
     ]);
     let (known, records, names) = (Known::of(&[]), seen.read_records(), seen.names());
-    let value = seen.round(&known, (&records, &names)).ground.bounds().of(&prometheus::tree(query).unwrap());
+    let value = seen.round(&known, (&records, &names)).ground.bounds().of(&tree(query).unwrap());
     (value.range(), value.dead.is_some())
 }
 

@@ -26,11 +26,13 @@ test: setup ## Format, licences and advisories, lints, all tests
 	cargo fmt --all --check
 	scripts/deny
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p proofmark --no-default-features --locked -- -D warnings
 	cargo test --workspace --locked
+	cargo test -p proofmark --no-default-features --lib --locked
 
-quick: ## Check everything, run the tests of the library; under a minute when warm
+quick: ## Check everything, run the tests of the libraries; under a minute when warm
 	cargo check --workspace --all-targets --locked
-	cargo test --locked -p proofmark --lib
+	cargo test --locked --workspace --exclude fixtures --lib
 
 torture: packages ## Kill it at every point of the ledger and at random moments, and recover
 	cargo test --locked -p proofmark --test scenarios -- --ignored --nocapture torture::

@@ -1,15 +1,12 @@
 //! Backups and drills of a database of some 450 MB in a real MinIO, beside the plain programs that do the same and look at
 //! nothing; and a list of ten thousand backups.
 
-#[path = "../../tests/ground/minio.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
-mod minio;
-
-use super::postgres::{filled, server::Postgres};
+use super::postgres::filled;
 use super::side::{self, Side};
+use crate::ground::minio::Minio;
+use crate::ground::postgres::Postgres;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use minio::Minio;
 use proofmark_environment::{Connection, Systems};
 use proofmark_evidence::undo::Throwaway;
 use proofmark_model::clock::Clock;
@@ -87,7 +84,7 @@ pub fn measure(folder: &Path) {
     }
     let server = filled();
     let minio = wait(async {
-        let minio = Minio::start(LOGIN).await;
+        let minio = Minio::with(LOGIN).await;
         for bucket in ["plain", "ours", "many"] {
             minio.send("PUT", &format!("/{bucket}"), &[], "").await;
         }

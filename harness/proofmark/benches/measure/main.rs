@@ -11,6 +11,16 @@
     reason = "a bench prints what it measured, writes its own input, and is told by the environment where hurl is"
 )]
 
+#[path = "../../tests/ground"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod ground {
+    pub mod lasting;
+    pub mod look;
+    pub mod minio;
+    pub mod postgres;
+    pub mod store;
+}
+
 mod audit;
 mod backup;
 mod events;

@@ -1,11 +1,7 @@
 //! `postgres-tables`: exact counts of a database of some 450 MB, beside psql that counts the same tables in turn.
 
-#[path = "../../tests/ground/postgres.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
-pub mod server;
-
 use super::side::{self, Side};
-use server::Postgres;
+use crate::ground::postgres::Postgres;
 use std::path::Path;
 
 /// So often each side runs, after once to warm up.
@@ -28,8 +24,11 @@ const DATA: &str = "CREATE TABLE events (id bigint, ts timestamptz, user_id int,
 
 /// A server with all of that.
 pub fn filled() -> Postgres {
-    let server =
-        Postgres::start(&[("shared_buffers", "128MB"), ("max_wal_size", "4GB"), ("autovacuum", "off")]);
+    let server = Postgres::start_in(
+        tempfile::tempdir().unwrap(),
+        &[("shared_buffers", "128MB"), ("max_wal_size", "4GB"), ("autovacuum", "off")],
+        None,
+    );
     server.sql("postgres", DATA);
     server.sql("postgres", "VACUUM ANALYZE");
     server

@@ -10,7 +10,7 @@ fn kept() -> PathBuf {
 /// The run of every kind.
 const EVERY_KIND: &str = "20261128T141933Z-52kthf";
 
-#[cfg(feature = "full")]
+#[cfg(all(feature = "alerting", feature = "backup"))]
 mod with_all {
     use super::*;
 

@@ -1,7 +1,6 @@
 //! Clients against stand-ins that are broken in every way there is, TLS, logins, redirects, limits, and a real Prometheus.
 
 #![expect(clippy::disallowed_methods, reason = "a test measures real time")]
-#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use crate::ground::look::{cx, look, with};
 use crate::live::until;

@@ -1,7 +1,7 @@
 //! An error of a run has a code beside its text: in the step's file, in `--format jsonl` and in the JSON report. The tables
 //! of codes name what the sources use, and nothing else.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads its own files")]
+#![expect(clippy::unwrap_used, reason = "a test reads its own files")]
 
 use crate::ground::house::crates;
 use fixtures::{Answer, Desk, Ended, Fault, Server};

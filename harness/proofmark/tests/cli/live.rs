@@ -1,5 +1,7 @@
 //! Looks at a real system until it is as it should be.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
 use crate::ground::look::{Look, look};
 use proofmark_engine::Cx;
 use proofmark_model::Verdict;

@@ -12,6 +12,10 @@ use std::process::{Child, Command, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_proofmark");
 
+/// A service waits without a child: one that is about to become `sleep` has its parent's command line for a moment, and
+/// then there are two.
+const WAITS: &str = "while :; do read -r _ <&3; done";
+
 /// A desk with a service of a name that no other process of this machine has. It is killed with the desk.
 struct Place {
     desk: Desk,
@@ -46,7 +50,7 @@ impl Place {
         desk.write(
             "service",
             format!(
-                "cd {}\necho $$ > pid.new; mv pid.new pid\necho $$ >> starts\n{script}\n",
+                "cd {}\ntest -p still || mkfifo still\nexec 3<>still\necho $$ > pid.new; mv pid.new pid\necho $$ >> starts\n{script}\n",
                 folder.display()
             ),
         );
@@ -55,7 +59,7 @@ impl Place {
 
     /// A service that waits, and says nothing.
     fn quiet() -> Self {
-        Self::new("while :; do sleep 0.05; done")
+        Self::new(WAITS)
     }
 
     fn start(mut self) -> Self {
@@ -250,7 +254,7 @@ fn what_a_supervisor_starts_again_was_not_stopped() {
 
 #[test]
 fn what_does_not_heed_the_signal_was_never_stopped() {
-    let place = Place::new("trap '' TERM; while :; do sleep 0.05; done").start();
+    let place = Place::new(&format!("trap '' TERM; {WAITS}")).start();
     until("it does not listen", || {
         let status = fs::read_to_string(format!("/proc/{}/status", place.running()[0])).unwrap();
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
@@ -265,7 +269,7 @@ fn what_does_not_heed_the_signal_was_never_stopped() {
 #[test]
 fn what_takes_its_time_to_end_is_started_after_its_end() {
     // Killed right after the signal: whoever recovers finds it running, and it is about to end.
-    let place = Place::new("trap 'sleep 4; exit 0' TERM; touch ready; while :; do sleep 0.05; done").start();
+    let place = Place::new(&format!("trap 'sleep 4; exit 0' TERM; touch ready; {WAITS}")).start();
     until("it listens", || place.desk.path("ready").exists().then_some(()));
     fs::remove_file(place.desk.path("ready")).unwrap();
     place.scenario(&place.act(""), ", timeout: 1m", "");
@@ -308,7 +312,7 @@ fn kill_9_while_it_is_stopped_leaves_it_to_recover_which_starts_it_once() {
 /// got it; who does not read that waits for longer than this test does.
 #[test]
 fn one_that_was_promised_and_not_asked_yet_is_left_alone_and_another_machine_starts_nothing() {
-    let mut place = Place::new("trap 'exit 0' TERM; while :; do sleep 0.05; done").start();
+    let mut place = Place::new(&format!("trap 'exit 0' TERM; {WAITS}")).start();
     let wait = "  - { id: wait, check: { file: { path: go } }, within: 10m }\n";
     place.scenario(&place.act(""), "", wait);
     let running = place.desk.start_run(&["--allow", "change,exec"]);

@@ -1,6 +1,7 @@
 //! A gate before a real server: it forbids some paths, is slow on others, and counts how many requests are under way.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(clippy::disallowed_methods, reason = "a gate is slow on purpose")]
 
 use axum::body::Body;
 use axum::extract::{Request, State};

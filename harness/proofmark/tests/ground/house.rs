@@ -19,11 +19,6 @@ pub struct Crate {
 }
 
 impl Crate {
-    /// As it is named in code: `proofmark_model`.
-    pub fn module(&self) -> String {
-        self.name.replace('-', "_")
-    }
-
     /// Each file of its sources, with its text.
     pub fn sources(&self) -> Vec<(PathBuf, String)> {
         let mut out = vec![];

@@ -27,6 +27,7 @@ pub fn lasting<T: Send + 'static>(make: impl AsyncFnOnce() -> T + Send + 'static
 }
 
 /// Removes this folder when the process has ended, however it ends: a shell waits for the end of a pipe from here.
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 pub fn guard(folder: &Path) {
     let mut shell = Command::new("sh");
     shell.args(["-c", GUARD]).arg(folder).process_group(0);

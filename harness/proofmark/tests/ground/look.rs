@@ -1,5 +1,7 @@
 //! The ground that the tests of clients and kinds stand on: a context for one connection, and one look through a kind.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
 use proofmark::kinds::registry;
 use proofmark_engine::{Cx, StepError};
 use proofmark_environment::{Connection, Systems};

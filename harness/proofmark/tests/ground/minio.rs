@@ -45,8 +45,13 @@ pub struct Minio {
 impl Minio {
     /// Starts one and waits until it takes requests.
     pub async fn start() -> Self {
+        Self::with(LOGIN).await
+    }
+
+    /// The same with another login of its owner.
+    pub async fn with(login: (&str, &str)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let running = lab::Minio::start(folder.path(), LOGIN).await.unwrap();
+        let running = lab::Minio::start(folder.path(), login).await.unwrap();
         Self { url: running.url.clone(), running, folder }
     }
 

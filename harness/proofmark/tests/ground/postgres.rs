@@ -98,7 +98,16 @@ impl Postgres {
         settings: &'static [(&'static str, &'static str)],
         extension: Option<Extension>,
     ) -> Self {
-        Self { server: Tenancy::Own(Box::new(Server::start(settings, extension))) }
+        Self::start_in(room(), settings, extension)
+    }
+
+    /// The same in this folder.
+    pub fn start_in(
+        folder: TempDir,
+        settings: &'static [(&'static str, &'static str)],
+        extension: Option<Extension>,
+    ) -> Self {
+        Self { server: Tenancy::Own(Box::new(Server::start(folder, settings, extension))) }
     }
 
     /// The superuser who owns what is made here.
@@ -217,7 +226,7 @@ fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| {
         lasting(async || {
-            let server = Server::start(&[], None);
+            let server = Server::start(room(), &[], None);
             guard(server.folder());
             server
         })
@@ -226,9 +235,12 @@ fn shared() -> &'static Server {
 
 impl Server {
     /// Starts one with an empty cluster and waits until it takes connections.
-    fn start(settings: &'static [(&'static str, &'static str)], extension: Option<Extension>) -> Self {
+    fn start(
+        folder: TempDir,
+        settings: &'static [(&'static str, &'static str)],
+        extension: Option<Extension>,
+    ) -> Self {
         assert!(Cluster::installed(), "install the package `postgresql`: this test wants a real one");
-        let folder = room();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let (authority, login) = certificates(folder.path());
         let cluster = Cluster::make(folder.path(), ACCESS, POSTGRES_PASSWORD).unwrap();

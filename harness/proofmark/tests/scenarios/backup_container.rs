@@ -26,9 +26,11 @@ const DRILL: &str = "  - { id: drill, act: { restore-drill: { tier: T3 } } }\n";
 /// Sessions of a pg_dump that was started for a backup.
 const AT_WORK: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'proofmark_dump_%'";
 
+type Test = fn(&Arc<Engine>);
+
 /// Tests that share one engine, each with containers of its own.
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
-    let tests: [(&str, fn(&Arc<Engine>)); 8] = [
+    let tests: [(&str, Test); 8] = [
         ("a_backup_through_the_container_is_the_one_made_directly", same),
         ("a_machine_without_programs_of_postgresql_makes_a_backup", bare),
         ("the_container_of_another_server_is_refused", other),

@@ -63,9 +63,16 @@ pub fn trials() -> Vec<Trial> {
     all.map(|((name, test), missing)| trial("backup_prune", name, missing, test)).collect()
 }
 
-/// An archive and its manifest, of a database with rows.
-fn stock() -> &'static (Vec<u8>, Vec<u8>) {
-    static STOCK: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
+/// A backup of a database with rows.
+struct Stock {
+    dump: Vec<u8>,
+    manifest: Vec<u8>,
+    /// What the server calls that database.
+    database: String,
+}
+
+fn stock() -> &'static Stock {
+    static STOCK: OnceLock<Stock> = OnceLock::new();
     STOCK.get_or_init(|| {
         let server = backups::server(
             "CREATE TABLE wines AS SELECT i, 'wine ' || i AS name FROM generate_series(1, 500) i",
@@ -83,7 +90,7 @@ fn stock() -> &'static (Vec<u8>, Vec<u8>) {
         let mut files = desk.files("store").into_iter();
         let (dump, manifest) = (files.next().unwrap(), files.next().unwrap());
         assert!(manifest.0.ends_with(".manifest.json"), "{}", dump.0);
-        (dump.1, manifest.1)
+        Stock { dump: dump.1, manifest: manifest.1, database: server.name("app") }
     })
 }
 
@@ -107,7 +114,7 @@ fn aged(desk: &Desk, name: &str, ago: u64) {
 
 /// Puts a backup there, of so many seconds ago.
 fn put(desk: &Desk, name: &str, ago: u64) {
-    let (dump, manifest) = stock();
+    let Stock { dump, manifest, .. } = stock();
     desk.write(&format!("{name}.dump"), dump);
     desk.write(&format!("{name}.manifest.json"), manifest);
     for end in ["dump", "manifest.json"] {
@@ -177,7 +184,7 @@ fn newest() {
     assert_eq!(seen["verified"][0]["backup"]["archive"], "0.dump");
     assert_eq!(seen["without-manifest"].as_array().unwrap().len(), 2, "{seen}");
     assert_eq!(seen["without-archive"], json!(["lost.manifest.json"]));
-    assert_eq!((&seen["remaining"], &seen["databases"]), (&json!(2), &json!(["app"])));
+    assert_eq!((&seen["remaining"], &seen["databases"]), (&json!(2), &json!([stock().database])));
     // Again, with nothing to do.
     let (_, seen) = prune(&desk, "keep-last: 2", 0);
     assert_eq!((&seen["deleted"], &seen["remaining"]), (&json!([]), &json!(2)));
@@ -207,7 +214,7 @@ fn floor() {
 }
 
 fn broken() {
-    let (dump, _) = stock();
+    let dump = &stock().dump;
     let (mut flipped, mut cut) = (dump.clone(), dump.clone());
     flipped[dump.len() / 2] ^= 1;
     cut.truncate(dump.len() - 7);
@@ -260,7 +267,7 @@ fn empty() {
 fn foreign() {
     let desk = desk();
     for day in 0..4 {
-        desk.write(&format!("store/{day}.sql.gz"), &stock().0);
+        desk.write(&format!("store/{day}.sql.gz"), &stock().dump);
         aged(&desk, &format!("store/{day}.sql.gz"), day * DAY);
     }
     put(&desk, "store/ours", 9 * DAY);
@@ -280,8 +287,8 @@ fn foreign() {
 /// A manifest of another database.
 fn of_another(desk: &Desk, name: &str, ago: u64) {
     put(desk, name, ago);
-    let mut manifest: Value = serde_json::from_slice(&stock().1).unwrap();
-    assert_eq!(manifest["source"]["database"], "app");
+    let mut manifest: Value = serde_json::from_slice(&stock().manifest).unwrap();
+    assert_eq!(manifest["source"]["database"], stock().database);
     manifest["source"]["database"] = json!("cellar");
     desk.write(&format!("{name}.manifest.json"), manifest.to_string());
     aged(desk, &format!("{name}.manifest.json"), ago);
@@ -291,7 +298,7 @@ fn databases() {
     let desk = five();
     of_another(&desk, "store/cellar", 9 * DAY);
     let (ended, seen) = prune(&desk, "keep-last: 3", 1);
-    assert_eq!(seen["databases"], json!(["app", "cellar"]));
+    assert_eq!(seen["databases"], json!([stock().database, "cellar"]));
     assert!(ended.stdout.contains("prefix"), "{}", ended.stdout);
     assert_eq!(
         left(&desk, "store").0.len(),
@@ -414,13 +421,22 @@ fn stuck() {
 }
 
 fn half() {
-    let mut desk = five();
-    desk.scenario("s", "", "  - { id: prune, act: { backup-prune: { keep-last: 4 } } }\n");
-    meddle(&mut desk, "4.dump", "error=EIO:when=1");
-    let ended = desk.run(&["--allow", "destroy"]);
-    desk.limit("true");
-    assert_eq!(ended.code, Some(1), "it was not deleted when it should have been: {ended:#?}");
-    stays(&desk, &["0", "1", "2", "3"]);
+    // `strace` counts for each thread by itself. Where what is put back runs on another thread than what failed, it fails
+    // too; that is another story, so it is told again until there was one error.
+    for _ in 0..50 {
+        let mut desk = five();
+        desk.scenario("s", "", "  - { id: prune, act: { backup-prune: { keep-last: 4 } } }\n");
+        meddle(&mut desk, "4.dump", "error=EIO:when=1");
+        let ended = desk.run(&["--allow", "destroy"]);
+        desk.limit("true");
+        let trace = fs::read_to_string(desk.path("trace")).unwrap();
+        if trace.matches("(INJECTED)").count() == 1 {
+            assert_eq!(ended.code, Some(1), "it was not deleted when it should have been: {ended:#?}");
+            return stays(&desk, &["0", "1", "2", "3"]);
+        }
+        assert!(trace.contains("(INJECTED)"), "nothing failed: {ended:#?}");
+    }
+    panic!("there never was one error alone");
 }
 
 fn killed() {
@@ -474,7 +490,7 @@ async fn put_object(cx: &Cx, key: &str, bytes: &[u8]) {
 }
 
 async fn put_backup(cx: &Cx, name: &str) {
-    let (dump, manifest) = stock();
+    let Stock { dump, manifest, .. } = stock();
     put_object(cx, &format!("{name}.dump"), dump).await;
     put_object(cx, &format!("{name}.manifest.json"), manifest).await;
 }
@@ -534,21 +550,21 @@ async fn hold(server: &Minio, target: &str, status: &str) {
 
 fn locks() {
     Runtime::new().unwrap().block_on(async {
-        let (server, desk, cx) = minio("locks", &[("x-amz-bucket-object-lock-enabled", "true")]).await;
+        let (server, desk, cx) = minio("pruned-locks", &[("x-amz-bucket-object-lock-enabled", "true")]).await;
         let rule = |rule: &str| {
             format!("<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}</ObjectLockConfiguration>")
         };
         let day = "<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>";
-        server.send("PUT", "/locks?object-lock=", &[], &rule(day)).await;
+        server.send("PUT", "/pruned-locks?object-lock=", &[], &rule(day)).await;
         put_backup(&cx, "a").await;
         put_object(&cx, "hidden.dump", b"1234").await;
         open(&cx).await.delete("hidden.dump", &leave()).await.unwrap();
-        server.send("PUT", "/locks?object-lock=", &[], &rule("")).await;
+        server.send("PUT", "/pruned-locks?object-lock=", &[], &rule("")).await;
         for name in ["b", "c", "d"] {
             put_backup(&cx, name).await;
         }
         // Only the archive, and not what is deleted before it.
-        hold(&server, "/locks/p/b.dump?legal-hold=", "ON").await;
+        hold(server, "/pruned-locks/p/b.dump?legal-hold=", "ON").await;
         let (_, seen) = prune(&desk, "keep-last: 1", 0);
         assert_eq!(seen["deleted"], json!(["c.dump"]), "{seen}");
         let locked = seen["locked"].as_array().unwrap();
@@ -564,7 +580,7 @@ fn locks() {
         let names: Vec<_> = left.iter().map(|(name, marker)| (name.as_str(), *marker)).collect();
         let whole = ["a.dump", "a.manifest.json", "b.dump", "b.manifest.json", "d.dump", "d.manifest.json"];
         assert_eq!(names, whole.map(|name| (name, false)), "what is locked is whole, and hidden by nothing");
-        hold(&server, "/locks/p/b.dump?legal-hold=", "OFF").await;
+        hold(server, "/pruned-locks/p/b.dump?legal-hold=", "OFF").await;
         let (_, seen) = prune(&desk, "keep-last: 1", 0);
         assert_eq!(seen["deleted"], json!(["b.dump"]), "{seen}");
         desk.tells_none_of(&[ACCESS, SECRET]);

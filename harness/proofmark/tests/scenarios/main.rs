@@ -38,14 +38,15 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or_else(threads);
     let shipped = shipped::Worlds::start(&arguments);
-    let mut trials = shipped.trials();
-    trials.extend(backup_container::trials(&arguments));
+    // What takes long comes first, so that nothing is waited for alone at the end.
+    let mut trials = torture::trials();
     trials.extend(backup_minio::trials());
-    trials.extend(backup_prune::trials());
     trials.extend(full_disk::trials());
-    trials.extend(minio::trials());
+    trials.extend(backup_container::trials(&arguments));
     trials.extend(objects::trials());
-    trials.extend(torture::trials());
+    trials.extend(backup_prune::trials());
+    trials.extend(minio::trials());
+    trials.extend(shipped.trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     shipped.stop();
     conclusion.exit_code()

@@ -46,7 +46,7 @@ async fn paged(minio: &'static Minio) {
         minio.put(&format!("/paged/many/{number:05}"), "1234").await;
     }
     minio.put("/paged/other", "1234").await;
-    let cx = at(&minio, "paged");
+    let cx = at(minio, "paged");
     let look = objects(&cx, json!({"prefix": "many/", "newest-within": "1h", "count": {"equals": 1005}}))
         .await
         .unwrap();
@@ -60,7 +60,7 @@ async fn paged(minio: &'static Minio) {
     );
     let kept = String::from_utf8(cx.log.take_answer().unwrap().to_vec()).unwrap();
     assert_eq!(kept.matches("<Key>").count(), 1005, "`evidence:` keeps every page");
-    let cx = at(&minio, "paged/many");
+    let cx = at(minio, "paged/many");
     let look = objects(&cx, json!({"matches": "^0100[0-4]$"})).await.unwrap();
     assert_eq!(keys(&look), ["01000", "01001", "01002", "01003", "01004"]);
     // A limit beyond the first page is held too.
@@ -85,11 +85,11 @@ async fn odd_names(minio: &'static Minio) {
     for (encoded, _) in names {
         minio.put(&format!("/odd-names/f%20%2B/{encoded}"), "x").await;
     }
-    let look = objects(&at(&minio, "odd-names"), json!({"prefix": "f +/"})).await.unwrap();
+    let look = objects(&at(minio, "odd-names"), json!({"prefix": "f +/"})).await.unwrap();
     let mut wanted = names.map(|(_, name)| format!("f +/{name}"));
     wanted.sort();
     assert_eq!(keys(&look), wanted, "{look:?}");
-    assert_eq!(keys(&objects(&at(&minio, "odd-names/f +"), json!({})).await.unwrap()).len(), 4);
+    assert_eq!(keys(&objects(&at(minio, "odd-names/f +"), json!({})).await.unwrap()).len(), 4);
 }
 
 async fn refusals(minio: &'static Minio) {
@@ -115,8 +115,8 @@ async fn refusals(minio: &'static Minio) {
         let look = state(&cx, json!({"refused": true})).await.unwrap();
         assert_eq!(look.verdict, revoked, "{look:?}");
     }
-    let works = state(&at(&minio, "closed"), json!({})).await.unwrap();
-    let revoked = state(&at(&minio, "closed"), json!({"refused": true})).await.unwrap();
+    let works = state(&at(minio, "closed"), json!({})).await.unwrap();
+    let revoked = state(&at(minio, "closed"), json!({"refused": true})).await.unwrap();
     assert_eq!((works.verdict, revoked.verdict), (Verdict::Passed, Verdict::Failed), "{revoked:?}");
     let mut other = Minio::start().await;
     let cx = at(&other, "closed");
@@ -131,7 +131,7 @@ async fn public(minio: &'static Minio) {
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::open"],
     }]});
-    let cx = at(&minio, "open");
+    let cx = at(minio, "open");
     assert_eq!(state(&cx, json!({})).await.unwrap().verdict, Verdict::Passed);
     minio.send("PUT", "/open?policy=", &[], &policy.to_string()).await;
     let look = state(&cx, json!({})).await.unwrap();
@@ -144,7 +144,7 @@ async fn public(minio: &'static Minio) {
 async fn hidden(minio: &'static Minio) {
     minio.put("/hidden", "").await;
     minio.put("/hidden/odd/1", "1").await;
-    let cx = at(&minio, "hidden");
+    let cx = at(minio, "hidden");
     assert_eq!(objects(&cx, json!({"prefix": "odd/"})).await.unwrap().verdict, Verdict::Passed);
     minio.put("/hidden/odd", "1").await;
     for (place, settings) in [
@@ -152,7 +152,7 @@ async fn hidden(minio: &'static Minio) {
         ("hidden/odd", json!({})),
         ("hidden", json!({"prefix": "odd/", "count": {"equals": 0}})),
     ] {
-        let look = objects(&at(&minio, place), settings).await.unwrap();
+        let look = objects(&at(minio, place), settings).await.unwrap();
         assert_eq!(look.verdict, Verdict::Unverified, "{look:?}");
         assert_eq!(look.seen["hidden-by"], "odd", "{look:?}");
     }
@@ -160,7 +160,7 @@ async fn hidden(minio: &'static Minio) {
 
 async fn versions(minio: &'static Minio) {
     minio.put("/versions", "").await;
-    let cx = at(&minio, "versions");
+    let cx = at(minio, "versions");
     let look = state(&cx, json!({"versioning": "never", "object-lock": false})).await.unwrap();
     assert_eq!(look.verdict, Verdict::Passed, "{look:?}");
     for status in ["Enabled", "Suspended"] {
@@ -174,7 +174,7 @@ async fn versions(minio: &'static Minio) {
         assert_eq!(look.verdict, Verdict::Failed, "what is behind a delete marker is not there: {look:?}");
     }
     minio.send("PUT", "/locked", &[("x-amz-bucket-object-lock-enabled", "true")], "").await;
-    let cx = at(&minio, "locked");
+    let cx = at(minio, "locked");
     let look = state(&cx, json!({"object-lock": true, "versioning": "enabled"})).await.unwrap();
     assert_eq!(look.verdict, Verdict::Passed, "{look:?}");
     let bare = state(&cx, json!({"retention-days": 1})).await.unwrap();

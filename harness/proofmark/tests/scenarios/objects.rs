@@ -81,7 +81,7 @@ async fn whole(minio: &'static Minio) {
 async fn once(minio: &'static Minio) {
     minio.put("/once", "").await;
     creates_once(&at(&minio.url, "once/p")).await;
-    assert_eq!(unfinished(&minio, "once", "p/m/late").await, 0);
+    assert_eq!(unfinished(minio, "once", "p/m/late").await, 0);
 }
 
 async fn racing(minio: &'static Minio) {
@@ -91,7 +91,7 @@ async fn racing(minio: &'static Minio) {
 
 async fn aborted(minio: &'static Minio) {
     minio.put("/aborted", "").await;
-    let left = async |key: &str| unfinished(&minio, "aborted", &format!("p/{key}")).await;
+    let left = async |key: &str| unfinished(minio, "aborted", &format!("p/{key}")).await;
     abandoned(&at(&minio.url, "aborted/p"), left).await;
 }
 
@@ -219,7 +219,7 @@ async fn lost(minio: &'static Minio) {
     assert!(sums.len() == 1 && sums[0].sent.as_deref() == Some(all), "both parts are one entry: {sums:?}");
     let refused = taken.iter().filter(|one| one.method == "POST" && one.status.is_some_and(|it| it >= 400));
     assert_eq!(refused.count(), 1, "the end, asked for again when it was done: {taken:?}");
-    assert_eq!(unfinished(&minio, "lost", "b.dump").await, 0);
+    assert_eq!(unfinished(minio, "lost", "b.dump").await, 0);
 }
 
 async fn lost_beginning(minio: &'static Minio) {
@@ -230,9 +230,9 @@ async fn lost_beginning(minio: &'static Minio) {
     proxy.play("POST /begun/b.dump?uploads", Trick::LoseAnswer);
     let error = store.begin("b.dump", &leave()).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
-    assert_eq!(unfinished(&minio, "begun", "b.dump").await, 1, "and not two");
+    assert_eq!(unfinished(minio, "begun", "b.dump").await, 1, "and not two");
     store.abort("b.dump", None, &leave()).await.unwrap();
-    assert_eq!(unfinished(&minio, "begun", "b.dump").await, 0);
+    assert_eq!(unfinished(minio, "begun", "b.dump").await, 0);
 }
 
 async fn cut_off(minio: &'static Minio) {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 use tokio::runtime::Runtime;
 
 /// Who runs them.
@@ -49,6 +49,9 @@ struct Well {
     turn: RwLock<()>,
 }
 
+/// Is there a Prometheus on this machine? It is asked once, for it takes a moment to say so.
+static PROMETHEUS: LazyLock<bool> = LazyLock::new(|| lab::has("prometheus"));
+
 /// A world as far as it can be had here.
 struct Prepared {
     spec: WorldSpec,
@@ -78,7 +81,7 @@ impl Prepared {
             .iter()
             .filter(|(connection, _)| uses(connection))
             .map(|(_, package)| package.as_str());
-        let prometheus = (!lab::has("prometheus")).then_some("prometheus");
+        let prometheus = (!*PROMETHEUS).then_some("prometheus");
         let all: BTreeSet<&str> = prometheus.into_iter().chain(missing).collect();
         let all: Vec<&str> = all.into_iter().collect();
         (!all.is_empty()).then(|| format!("ignored: not installed, see make setup: {}", all.join(", ")))

@@ -64,7 +64,7 @@ fn nothing_seen_is_unverified_and_an_empty_answer_fails() {
 #[test]
 fn a_finding_has_the_code_that_its_attempt_was_kept_with() {
     let mut error = attempt(1, None, AT, None);
-    let judged = |error: &Value, more: Value| concluded(&record(&[error.clone()], &more)).findings;
+    let judged = |error: &Value, more: Value| concluded(&record(std::slice::from_ref(error), &more)).findings;
     let old = judged(&error, json!({}));
     assert_eq!(old[0].code, None);
     assert!(!json!(old).to_string().contains("code"));

@@ -4,18 +4,20 @@
 .PHONY: help demo packages setup test quick torture bench docs fmt
 
 HURL_VERSION := 8.0.1
+# The programs that have to be there, each with the Debian package that has it.
+DEMO_PACKAGES := prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
+  pg_ctlcluster=postgresql cc=gcc
+TEST_PACKAGES := prometheus-pushgateway=prometheus-pushgateway script=bsdutils strace=strace curl=curl
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proofmark-bench
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: packages ## Run the demo: a world where all is well, then a broken one
-	cargo build --release --locked -p proofmark
-	cargo run --quiet --release --locked -p proofmark -- demo
+demo: ## Run the demo: a world where all is well, then a broken one; says first what it does and how long it takes
+	@scripts/demo $(DEMO_PACKAGES)
 
 packages: ## Install what is missing of Debian's packages: Prometheus and its companions, PostgreSQL, a C compiler, what tests need
-	@scripts/setup prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager \
-	  prometheus-pushgateway=prometheus-pushgateway pg_ctlcluster=postgresql cc=gcc script=bsdutils strace=strace curl=curl
+	@scripts/setup $(DEMO_PACKAGES) $(TEST_PACKAGES)
 
 setup: packages ## The same, and once cargo-deny, and the MinIO of the tests where there is Go; as root also Docker, which they start themselves
 	@scripts/setup-deny

@@ -1,38 +1,35 @@
 //! Runs programs, each in a process group of its own, with a time limit and a limit to what is kept of its output. When
 //! the time is over or nobody waits any more the whole group is killed; what a program that has ended left in the
 //! background is left alone, for starting a server may be its purpose.
+//!
+//! Every program is started here, and is an exchange in the log that it is given: [`run`] takes one that may change
+//! something, [`ask`] one that only reads, [`Streaming`] one whose input and output are of any length, and [`detach`] one
+//! that lives on after us.
 
+mod ask;
+mod detached;
+mod process;
 mod secret;
 mod streaming;
 
+pub use ask::{ProgramAnswer, ProgramFailure, ask};
+pub use detached::{SETSID, detach};
+pub use process::KEPT;
 pub use secret::SECRET;
 pub use streaming::{Finished, Input, Output, Streamed, Streaming};
 
 use super::{ClientError, Log};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use process::{Captured, Completed, ProcessSpec, complete};
 use proofmark_evidence::undo::Leave;
 use proofmark_model::clock::Clock;
 use proofmark_model::redact::Redactor;
 use proofmark_model::{CodedError, ErrorCode, Exchange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command as Process};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-
-/// What is kept of each stream, in bytes.
-pub const KEPT: usize = 1 << 20;
-
-/// How long a group may take to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +37,25 @@ pub struct Program<'a> {
     /// The program and its arguments; no shell reads them.
     pub argv: &'a [String],
     /// The folder to run in; the one Proofmark runs in if there is none.
-    pub cwd: Option<&'a str>,
+    pub cwd: Option<&'a Path>,
+    /// Variables beside those of this process. They are never written down: the place for secrets.
+    pub env: &'a [(String, String)],
     /// Text for its standard input, which is empty otherwise.
     pub stdin: Option<&'a str>,
     /// Then it is stopped.
     pub timeout: Duration,
+}
+
+impl<'a> Program<'a> {
+    /// In the folder that Proofmark runs in, with its variables, and nothing to read.
+    pub fn new(argv: &'a [String], timeout: Duration) -> Self {
+        Self { argv, cwd: None, env: &[], stdin: None, timeout }
+    }
+
+    fn spec(self) -> ProcessSpec<'a> {
+        let Self { argv, cwd, env, stdin, .. } = self;
+        ProcessSpec { argv, cwd, env, input: stdin.is_some() }
+    }
 }
 
 /// How it ended and what it said.
@@ -77,37 +88,30 @@ pub async fn run(
     (clock, redactor, log): (&Clock, &Redactor, &Log),
     _leave: &impl Leave,
 ) -> Result<Ended, ClientError> {
-    let Program { argv, stdin, timeout: limit, .. } = program;
-    let name = argv.first().map(String::as_str).unwrap_or_default();
-    let started = clock.elapsed();
-    let mut running = Running::start(program)?;
-    let status = timeout(limit, running.child.wait()).await;
-    if status.is_err() {
-        running.stop().await;
+    let Program { argv, cwd, stdin, timeout: limit, .. } = program;
+    let Some(name) = argv.first() else {
+        return Err(ClientError::new(ErrorCode::BadSettings, "no program is named"));
+    };
+    // Else the error would read as if the program were not there.
+    if let Some(cwd) = cwd.filter(|cwd| !cwd.is_dir()) {
+        let message = format!("`cwd: {}` is no folder on this machine", cwd.display());
+        return Err(ClientError::new(ErrorCode::NotFound, message));
     }
-    running.drain().await;
-    running.group.ended();
-    let seconds = clock.elapsed().saturating_sub(started).as_secs_f64();
-    let (mut stdout, mut stderr) = (running.stdout.taken(), running.stderr.taken());
-    for cut in [&mut stdout, &mut stderr].into_iter().filter(|taken| taken.bytes > KEPT as u64) {
+    let completed = complete(program.spec(), (stdin, limit), (clock, log)).await;
+    let completed = completed.map_err(|error| not_started(name, &error))?;
+    let Completed { status, mut stdout, mut stderr, seconds } = completed;
+    for cut in [&mut stdout, &mut stderr].into_iter().filter(|captured| captured.is_cut()) {
         redactor.mend_cut(&mut cut.head);
     }
-    let code = status.as_ref().ok().and_then(|status| status.as_ref().ok()).and_then(ExitStatus::code);
-    let hash = hex::encode(stdout.hash.clone().finalize());
-    let sent = stdin.map(str::to_owned);
-    log.push(Exchange { sent, sha256: Some(hash), ..exchange(argv, code, stdout.bytes, seconds) });
     log.keep(Arc::new(stdout.head.clone()));
-    let status = match status {
-        Ok(status) => status.map_err(|error| {
-            ClientError::new(ErrorCode::ProgramFailed, format!("waiting for `{name}`: {error}"))
-        })?,
-        Err(_) => return Err(late(name, limit, &stderr)),
-    };
+    let status = status.ok_or_else(|| late(name, limit, &stderr))?.map_err(|error| {
+        ClientError::new(ErrorCode::ProgramFailed, format!("waiting for `{name}`: {error}"))
+    })?;
     Ok(Ended {
-        exit: code,
+        exit: status.code(),
         signal: status.signal(),
-        stdout: String::from_utf8_lossy(&stdout.head).into_owned(),
-        stderr: String::from_utf8_lossy(&stderr.head).into_owned(),
+        stdout: stdout.text(),
+        stderr: stderr.text(),
         stdout_bytes: stdout.bytes,
         stderr_bytes: stderr.bytes,
         seconds,
@@ -134,136 +138,14 @@ impl Ended {
     }
 }
 
-/// A process group. When this is dropped before the end of the process that leads it, all of it is killed.
-#[derive(Debug)]
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0 {
-            // It may be gone already.
-            killpg(group, signal).ok();
-        }
-    }
-
-    /// The process has ended; what it left in the background is left alone.
-    fn ended(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
-    }
-}
-
-/// A process with its group.
-struct Running {
-    child: Child,
-    group: Group,
-    stdout: Stream,
-    stderr: Stream,
-}
-
-impl Running {
-    fn start(program: Program<'_>) -> Result<Self, ClientError> {
-        let Some((name, arguments)) = program.argv.split_first() else {
-            return Err(ClientError::new(ErrorCode::BadSettings, "no program is named"));
-        };
-        let mut process = Process::new(name);
-        process.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
-        process.stdin(if program.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-        if let Some(cwd) = program.cwd {
-            // Else the error would read as if the program were not there.
-            if !Path::new(cwd).is_dir() {
-                return Err(ClientError::new(
-                    ErrorCode::NotFound,
-                    format!("`cwd: {cwd}` is no folder on this machine"),
-                ));
-            }
-            process.current_dir(cwd);
-        }
-        let mut child = process.spawn().map_err(|error| not_started(name, &error))?;
-        let group = Group::of(&child);
-        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), program.stdin.map(str::to_owned)) {
-            // A program that does not read its input is no mistake, so errors are left alone.
-            tokio::spawn(async move { pipe.write_all(text.as_bytes()).await });
-        }
-        let (stdout, stderr) = (Stream::read(child.stdout.take()), Stream::read(child.stderr.take()));
-        Ok(Self { child, group, stdout, stderr })
-    }
-
-    /// Asks the group to end, then ends it.
-    async fn stop(&mut self) {
-        self.group.signal(Signal::SIGTERM);
-        timeout(GRACE, self.child.wait()).await.ok();
-        self.group.signal(Signal::SIGKILL);
-        self.child.wait().await.ok();
-    }
-
-    /// Reads on until the streams end. A process left in the background may hold them open for ever, so not for long.
-    async fn drain(&mut self) {
-        timeout(GRACE, async { tokio::join!(&mut self.stdout.reader, &mut self.stderr.reader) }).await.ok();
-        self.stdout.reader.abort();
-        self.stderr.reader.abort();
-    }
-}
-
-/// One of the output streams, read to its end however much comes.
-#[derive(Debug)]
-struct Stream {
-    taken: Arc<Mutex<Taken>>,
-    reader: JoinHandle<()>,
-}
-
-/// What was read of a stream.
-#[derive(Debug, Clone, Default)]
-struct Taken {
-    head: Vec<u8>,
-    bytes: u64,
-    hash: Sha256,
-}
-
-impl Stream {
-    fn read(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
-        let taken = Arc::new(Mutex::new(Taken::default()));
-        let into = taken.clone();
-        let reader = tokio::spawn(async move {
-            let Some(mut pipe) = pipe else { return };
-            let mut chunk = vec![0; 64 << 10];
-            while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
-                let mut taken = lock(&into);
-                let room = KEPT.saturating_sub(taken.head.len()).min(read);
-                taken.head.extend_from_slice(&chunk[..room]);
-                taken.bytes += read as u64;
-                taken.hash.update(&chunk[..read]);
-            }
-        });
-        Self { taken, reader }
-    }
-
-    fn taken(&self) -> Taken {
-        lock(&self.taken).clone()
-    }
-}
-
-fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A program that has ended, as evidence has it. `bytes` are those of its standard output.
-pub fn exchange(argv: &[String], status: Option<i32>, bytes: u64, seconds: f64) -> Exchange {
+fn exchange(argv: &[String], status: Option<i32>, bytes: u64, seconds: f64) -> Exchange {
     let target = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     Exchange { method: "exec".into(), target, status, bytes, seconds, ..Exchange::default() }
 }
 
 /// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
+fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -271,8 +153,7 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The error of a program that could not be started.
-pub fn not_started(program: &str, error: &std::io::Error) -> ClientError {
+fn not_started(program: &str, error: &std::io::Error) -> ClientError {
     let help = match error.kind() {
         std::io::ErrorKind::NotFound => "it is not there: is it installed, and is its folder in PATH?",
         std::io::ErrorKind::PermissionDenied => "it may not be run: is it executable?",
@@ -282,12 +163,58 @@ pub fn not_started(program: &str, error: &std::io::Error) -> ClientError {
     ClientError::new(ErrorCode::of_start(error.kind()), message)
 }
 
-fn late(name: &str, limit: Duration, stderr: &Taken) -> ClientError {
-    let said = String::from_utf8_lossy(&stderr.head);
+fn late(name: &str, limit: Duration, stderr: &Captured) -> ClientError {
+    let said = stderr.text();
     let said = said.trim_end().lines().next_back().unwrap_or("nothing").to_owned();
     let time = proofmark_model::Duration(limit);
     let message = format!(
         "expected `{name}` to end within {time}, but it did not and was stopped with all its processes; the last it said on standard error: {said}"
     );
     CodedError::new(ErrorCode::Timeout, message).help("raise the step's `timeout` if it needs longer").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> [String; 3] {
+        ["sh", "-c", script].map(str::to_owned)
+    }
+
+    async fn asked(script: &str, limit: Duration) -> (Result<ProgramAnswer, ProgramFailure>, Exchange) {
+        let (argv, log) = (sh(script), Log::default());
+        let env = [("SECRET".to_owned(), "hush-hush".to_owned())];
+        let program = Program { env: &env, ..Program::new(&argv, limit) };
+        let answer = ask(program, (&Clock::real(), &log)).await;
+        let [exchange] = log.take().try_into().unwrap();
+        assert!(!serde_json::to_string(&exchange).unwrap().contains("hush-hush"));
+        (answer, exchange)
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_asked_is_an_exchange_however_it_ends() {
+        let long = Duration::from_secs(60);
+        let (answer, exchange) = asked("echo $SECRET; echo why >&2; exit 3", long).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.status.code(), &*answer.stderr), (Some(3), "why\n"));
+        assert_eq!((&*answer.stdout, exchange.status, exchange.bytes), (&b"hush-hush\n"[..], Some(3), 10));
+
+        let (answer, exchange) = asked("echo x; exec sleep 600", Duration::from_millis(200)).await;
+        assert!(matches!(answer, Err(ProgramFailure::TimedOut(_))), "{answer:?}");
+        assert_eq!((exchange.status, exchange.seconds < 60.), (None, true));
+
+        let (answer, exchange) = asked("head -c 1048577 /dev/zero", long).await;
+        assert!(matches!(answer, Err(ProgramFailure::TooLong)), "{answer:?}");
+        assert_eq!((exchange.status, exchange.bytes), (Some(0), 1_048_577));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_nobody_waits_for_is_killed_and_is_an_exchange() {
+        let (argv, log, clock) = (sh("sleep 600 & wait"), Log::default(), Clock::real());
+        let asked = ask(Program::new(&argv, Duration::from_secs(60)), (&clock, &log));
+        assert!(tokio::time::timeout(Duration::from_millis(200), asked).await.is_err());
+        let taken = log.take();
+        assert_eq!((taken.len(), taken[0].status), (1, None));
+        assert_eq!(taken[0].target, "sh -c 'sleep 600 & wait'");
+    }
 }

@@ -1,14 +1,13 @@
 //! Programs in a running container, by the program `docker`: it knows contexts, remote engines and every version of their
 //! API. What it is given as a variable is named in its arguments and never written there.
 
-use super::ClientError;
+use super::command::{Program, ProgramAnswer, ProgramFailure, ask};
+use super::{ClientError, Log};
 use proofmark_environment::{Connection, Role};
+use proofmark_model::clock::Clock;
 use proofmark_model::{CodedError, ErrorCode, SettingMistake};
 use std::io::ErrorKind;
-use std::process::{Output, Stdio};
 use std::time::Duration;
-use tokio::process::Command;
-use tokio::time::timeout;
 
 const PROGRAM: &str = "docker";
 
@@ -71,10 +70,15 @@ impl Container {
     ///
     /// # Errors
     /// When it cannot be run in there: said with what to do about it.
-    pub async fn ask(&self, program: &str, words: &[&str]) -> Result<String, ClientError> {
+    pub async fn ask(
+        &self,
+        program: &str,
+        words: &[&str],
+        with: (&Clock, &Log),
+    ) -> Result<String, ClientError> {
         let words = words.iter().map(|word| (*word).to_owned());
         let (argv, _) = self.inside([program.to_owned()].into_iter().chain(words), &[], false);
-        let output = self.said(&argv).await?;
+        let output = self.said(&argv, with).await?;
         let said = all(&output);
         if output.status.success() {
             return Ok(said);
@@ -102,9 +106,9 @@ impl Container {
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub async fn runs(&self) -> Result<bool, ClientError> {
+    pub async fn runs(&self, with: (&Clock, &Log)) -> Result<bool, ClientError> {
         let argv = [PROGRAM, "container", "inspect", "--format", "{{.State.Running}}", &self.name];
-        let output = self.said(&argv.map(str::to_owned)).await?;
+        let output = self.said(&argv.map(str::to_owned), with).await?;
         let said = all(&output);
         match (output.status.success(), said.as_str()) {
             (true, running) => Ok(running != "false"),
@@ -116,24 +120,10 @@ impl Container {
     }
 
     /// What comes of it, once the engine was asked.
-    async fn said(&self, argv: &[String]) -> Result<Output, ClientError> {
-        let mut command = Command::new(PROGRAM);
-        command.args(&argv[1..]).stdin(Stdio::null()).kill_on_drop(true);
-        command.envs(self.engine.iter().map(|url| ("DOCKER_HOST", url)));
-        let name = &self.name;
-        let unusable = |code, why: String| CodedError::new(code, format!("the container `{name}`: {why}"));
-        let output = timeout(ANSWERS_WITHIN, command.output()).await.map_err(|_| {
-            let why = format!("the Docker engine did not answer within {} s", ANSWERS_WITHIN.as_secs());
-            unusable(ErrorCode::Timeout, why)
-        })?;
-        let output = output.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                let why = format!("expected to run `{PROGRAM}`, but it is not in PATH");
-                let help = "install Docker's program (Debian's package is `docker.io`)";
-                unusable(ErrorCode::ProgramMissing, why).help(help)
-            }
-            kind => unusable(ErrorCode::of_start(kind), format!("expected to run `{PROGRAM}`, but: {error}")),
-        })?;
+    async fn said(&self, argv: &[String], with: (&Clock, &Log)) -> Result<ProgramAnswer, ClientError> {
+        let env: Vec<_> = self.engine.iter().map(|url| ("DOCKER_HOST".to_owned(), url.clone())).collect();
+        let program = Program { env: &env, ..Program::new(argv, ANSWERS_WITHIN) };
+        let output = ask(program, with).await.map_err(|failure| self.unasked(&failure))?;
         let said = all(&output);
         let nobody =
             ["annot connect to the Docker daemon", "error during connect", "permission denied while trying"];
@@ -141,10 +131,36 @@ impl Container {
             let said = said.trim_end_matches(" Is the docker daemon running?");
             let forbidden = said.contains("permission denied");
             let code = if forbidden { ErrorCode::Forbidden } else { ErrorCode::Unreachable };
-            let error = unusable(code, format!("the Docker engine cannot be asked: {said}"));
+            let error = self.unusable(code, &format!("the Docker engine cannot be asked: {said}"));
             return Err(error.help("is it running, and may this user talk to it?").into());
         }
         Ok(output)
+    }
+
+    /// Why the program `docker` gave no answer.
+    fn unasked(&self, failure: &ProgramFailure) -> CodedError {
+        match failure {
+            ProgramFailure::TimedOut(limit) => {
+                let why = format!("the Docker engine did not answer within {} s", limit.as_secs());
+                self.unusable(ErrorCode::Timeout, &why)
+            }
+            ProgramFailure::Io(error) if error.kind() == ErrorKind::NotFound => {
+                let why = format!("expected to run `{PROGRAM}`, but it is not in PATH");
+                let help = "install Docker's program (Debian's package is `docker.io`)";
+                self.unusable(ErrorCode::ProgramMissing, &why).help(help)
+            }
+            ProgramFailure::Io(error) => {
+                let why = format!("expected to run `{PROGRAM}`, but: {error}");
+                self.unusable(ErrorCode::of_start(error.kind()), &why)
+            }
+            ProgramFailure::TooLong => {
+                self.unusable(ErrorCode::TooLarge, &format!("`{PROGRAM}` answered too much: {failure}"))
+            }
+        }
+    }
+
+    fn unusable(&self, code: ErrorCode, why: &str) -> CodedError {
+        CodedError::new(code, format!("the container `{}`: {why}", self.name))
     }
 }
 
@@ -154,8 +170,9 @@ fn is_gone(said: &str) -> bool {
 }
 
 /// Both streams: what the engine could not start it says on the program's own standard output.
-fn all(output: &Output) -> String {
-    let texts = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).trim().to_owned());
+fn all(output: &ProgramAnswer) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let texts = [&*stdout, &output.stderr].map(|text| text.trim().to_owned());
     texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
 }
 

@@ -1,14 +1,13 @@
 //! Secrets that a program prints: `{ command: [PROGRAM, …] }`.
 
-use super::exchange;
+use super::{Program, ask};
+use crate::Log;
 use proofmark_environment::{Resolving, SecretSource, ValueType};
+use proofmark_model::Exchange;
 use proofmark_model::diag::Diag;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::process::Command;
-use tokio::time::timeout;
 
 /// How long a program may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -35,20 +34,18 @@ async fn printed(argv: Vec<String>, resolving: &Resolving<'_>) -> Result<String,
         let diag = Diag::new("missing-secret", format!("the command `{shown}` gave no secret: {why}"));
         diag.help("run it by hand, in the folder of the environment file")
     };
-    let (program, arguments) = argv.split_first().ok_or_else(|| failed("it is empty".into()))?;
-    let mut process = Command::new(program);
+    if argv.is_empty() {
+        return Err(failed("it is empty".into()));
+    }
     // An environment file named without a folder stands in this one.
-    process.args(arguments).current_dir(Path::new(".").join(resolving.folder));
-    process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let started = resolving.clock.elapsed();
-    let child = process.spawn().map_err(|error| failed(error.to_string()))?;
-    let output = timeout(LIMIT, child.wait_with_output()).await;
-    let seconds = resolving.clock.elapsed().saturating_sub(started).as_secs_f64();
-    let status = output.as_ref().ok().and_then(|output| output.as_ref().ok()).map(|output| output.status);
-    resolving.record(exchange(&argv, status.as_ref().and_then(ExitStatus::code), 0, seconds));
-    let output = output
-        .map_err(|_| failed("it took longer than 30s".into()))?
-        .map_err(|error| failed(error.to_string()))?;
+    let folder = Path::new(".").join(resolving.folder);
+    let log = Log::default();
+    let program = Program { cwd: Some(&folder), ..Program::new(&argv, LIMIT) };
+    let output = ask(program, (resolving.clock, &log)).await;
+    for exchange in log.take() {
+        resolving.record(Exchange { bytes: 0, sha256: None, ..exchange });
+    }
+    let output = output.map_err(|failure| failed(failure.to_string()))?;
     if !output.status.success() {
         return Err(failed(format!("it ended with {}", output.status)));
     }

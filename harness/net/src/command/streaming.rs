@@ -1,22 +1,23 @@
 //! A program whose standard input and output are streams of any length, both open at once. It has a process group of its
 //! own, which is killed when nobody waits for its end any more.
 
-use super::{Ended, Group, Stream, exchange, not_started};
+use super::process::{CapturedStream, GRACE, ProcessSpec, ProgramProcess};
+use super::{Ended, not_started};
 use crate::{ClientError, Log};
 use bytes::Bytes;
 use nix::fcntl::{FcntlArg, fcntl};
 use proofmark_evidence::undo::Leave;
-use proofmark_model::ErrorCode;
 use proofmark_model::clock::Clock;
+use proofmark_model::{ErrorCode, Exchange};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command as Process};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::timeout;
 
 /// So much the pipe of its output holds, in bytes: the most that Linux gives everyone.
 const PIPE: i32 = 1 << 20;
@@ -49,13 +50,8 @@ pub struct Streaming {
     pub stdin: Input,
     /// What it says.
     pub stdout: Output,
-    stderr: Stream,
-    child: Child,
-    group: Group,
-    argv: Vec<String>,
-    clock: Clock,
-    log: Log,
-    started: Duration,
+    stderr: CapturedStream,
+    process: ProgramProcess,
 }
 
 /// The standard input of a program.
@@ -100,33 +96,21 @@ impl Streaming {
     ///
     /// # Errors
     /// A program that is not there or may not be run.
-    pub fn reading(program: Streamed<'_>, (clock, log): (&Clock, &Log)) -> Result<Self, ClientError> {
+    pub fn reading(program: Streamed<'_>, with: (&Clock, &Log)) -> Result<Self, ClientError> {
         let Streamed { argv, env, input } = program;
-        let Some((name, arguments)) = argv.split_first() else {
+        let Some(name) = argv.first() else {
             return Err(ClientError::new(ErrorCode::Internal, "no program is named"));
         };
-        let mut process = Process::new(name);
-        process.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
-        process.envs(env.iter().map(|(name, value)| (name, value)));
-        process.stdin(if input { Stdio::piped() } else { Stdio::null() });
-        let started = clock.elapsed();
-        let mut child = process.spawn().map_err(|error| not_started(name, &error))?;
-        let group = Group::of(&child);
+        let spec = ProcessSpec { argv, cwd: None, env, input };
+        let mut process = spec.start(with).map_err(|error| not_started(name, &error))?;
+        let child = &mut process.child;
         let Some(pipe) = child.stdout.take() else {
             return Err(ClientError::new(ErrorCode::Internal, format!("`{name}` has no standard output")));
         };
         let stdout = Output::of(pipe, name)?;
-        Ok(Self {
-            stdin: Input { pipe: child.stdin.take(), bytes: 0 },
-            stdout,
-            stderr: Stream::read(child.stderr.take()),
-            child,
-            group,
-            argv: argv.to_vec(),
-            clock: clock.clone(),
-            log: log.clone(),
-            started,
-        })
+        let stdin = Input { pipe: child.stdin.take(), bytes: 0 };
+        let stderr = CapturedStream::read(child.stderr.take());
+        Ok(Self { stdin, stdout, stderr, process })
     }
 
     /// Starts a program that changes something.
@@ -148,18 +132,25 @@ impl Streaming {
     pub async fn end(mut self) -> Result<Finished, ClientError> {
         self.stdin.close();
         while self.stdout.next().await?.is_some() {}
-        let status = self.child.wait().await;
-        super::timeout(super::GRACE, &mut self.stderr.reader).await.ok();
+        let status = self.process.child.wait().await;
+        timeout(GRACE, &mut self.stderr.reader).await.ok();
         self.stderr.reader.abort();
-        self.group.ended();
+        self.process.group.ended();
         let status = status.map_err(|error| {
             let message = format!("waiting for `{}`: {error}", self.stdout.name);
             ClientError::new(ErrorCode::ProgramFailed, message)
         })?;
-        let seconds = self.clock.elapsed().saturating_sub(self.started).as_secs_f64();
-        self.log.push(exchange(&self.argv, status.code(), self.stdout.bytes, seconds));
-        let stderr = String::from_utf8_lossy(&self.stderr.taken().head).into_owned();
+        let entry = &mut self.process.entry;
+        entry.bytes = self.stdout.bytes;
+        entry.close(status.code(), entry.seconds(), Exchange::default());
+        let stderr = self.stderr.captured().text();
         Ok(Finished { exit: status.code(), how: Ended::in_words(status.code(), status.signal()), stderr })
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.process.entry.bytes = self.stdout.bytes;
     }
 }
 
@@ -286,15 +277,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_dropped_is_killed_with_all_its_processes() {
-        let (mut program, _) = start("sleep 600 & echo $!; wait", &[]);
+        let (mut program, log) = start("sleep 600 & echo $!; wait", &[]);
         let said = program.stdout.next().await.unwrap().unwrap();
         let child: i32 = std::str::from_utf8(&said).unwrap().trim().parse().unwrap();
+        assert!(log.take().is_empty());
         drop(program);
+        let taken = log.take();
+        assert_eq!((taken.len(), taken[0].status, taken[0].bytes), (1, None, said.len() as u64));
+        assert_eq!(taken[0].target, "sh -c 'sleep 600 & echo $!; wait'");
         let gone = || {
             let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
             stat.is_empty() || stat.contains(") Z ")
         };
-        super::super::timeout(Duration::from_secs(30), async {
+        timeout(Duration::from_secs(30), async {
             while !gone() {
                 tokio::task::yield_now().await;
             }

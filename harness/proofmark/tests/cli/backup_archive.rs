@@ -280,11 +280,13 @@ async fn a_changed_digit_is_not_noticed_where_there_is_none() {
 
 #[tokio::test]
 async fn the_programs_of_a_version_are_found() {
-    let newest = programs::find("pg_restore", None).await.unwrap();
+    let (clock, log) = (Clock::real(), Log::default());
+    let with = (&clock, &log);
+    let newest = programs::find("pg_restore", None, with).await.unwrap();
     assert!(newest.path.is_file() && newest.major >= 15);
-    let same = programs::find("pg_dump", Some(newest.major)).await.unwrap();
+    let same = programs::find("pg_dump", Some(newest.major), with).await.unwrap();
     assert_eq!((same.version, same.major), (newest.version, newest.major));
-    let missing = programs::find("pg_dump", Some(999)).await.unwrap_err().to_string();
+    let missing = programs::find("pg_dump", Some(999), with).await.unwrap_err().to_string();
     assert!(missing.contains("of PostgreSQL 999") && missing.contains("there is only"), "{missing}");
     assert!(missing.contains("postgresql-client-999"), "{missing}");
 }

@@ -58,6 +58,7 @@ mod pipeline;
 mod postgres;
 mod postgres_ways;
 mod process_stop;
+mod programs;
 mod prometheus;
 mod prometheus_live;
 mod reading;

@@ -50,8 +50,9 @@ impl Dumper {
         container: Option<&Container>,
     ) -> Result<Self, BackupError> {
         let (here, major) = (Programs::of_this_machine(), Some(snapshot.source.major));
+        let with = (source.clock, source.log);
         let Some(container) = container else {
-            let tool = here.find("pg_dump", major).await.map_err(|error| {
+            let tool = here.find("pg_dump", major, with).await.map_err(|error| {
                 let CodedError { code, message, help, .. } = error.into();
                 let or = "or name the container that the server runs in, with `container: NAME`";
                 CodedError::new(code, message)
@@ -60,9 +61,10 @@ impl Dumper {
             return Ok(Self { tool, decode: here, way: libpq(source, None)?, inside: None });
         };
         let there = Programs::inside(container.clone());
-        let tool = there.find("pg_dump", major).await?;
+        let tool = there.find("pg_dump", major, with).await?;
         // One that is older than pg_dump cannot read it.
-        let reads = here.find("pg_restore", None).await.is_ok_and(|restore| restore.major >= tool.major);
+        let restore = here.find("pg_restore", None, with).await;
+        let reads = restore.is_ok_and(|restore| restore.major >= tool.major);
         let address = snapshot.address().await?;
         let random: u64 = rand::random();
         let session = format!("proofmark_dump_{random:016x}");
@@ -156,7 +158,7 @@ impl Inside {
     /// When neither the server nor the engine can be asked, or the server refuses.
     pub async fn end(&self, source: Wire<'_>, container: &Container, owed: &Owed) -> Result<(), ClientError> {
         match end_sessions(source, &self.session, owed).await {
-            Err(error) if !gone(container).await => Err(error),
+            Err(error) if !gone(container, source).await => Err(error),
             _ => Ok(()),
         }
     }
@@ -167,13 +169,13 @@ impl Inside {
     /// When neither the server nor the engine can be asked.
     pub async fn sessions(&self, source: Wire<'_>, container: &Container) -> Result<usize, ClientError> {
         match sessions(source, &self.session).await {
-            Err(_) if gone(container).await => Ok(0),
+            Err(_) if gone(container, source).await => Ok(0),
             other => other,
         }
     }
 }
 
 /// Has the container ended, and with it all that ran in there?
-async fn gone(container: &Container) -> bool {
-    container.runs().await.is_ok_and(|runs| !runs)
+async fn gone(container: &Container, source: Wire<'_>) -> bool {
+    container.runs((source.clock, source.log)).await.is_ok_and(|runs| !runs)
 }

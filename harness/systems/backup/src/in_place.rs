@@ -158,18 +158,18 @@ pub async fn refill(
     wire: Wire<'_>,
     leave: &impl Leave,
 ) -> Result<Loaded, BackupError> {
-    let restore = programs::find("pg_restore", None).await?;
-    let psql = programs::find("psql", None).await?;
+    let with = (wire.clock, wire.log);
+    let restore = programs::find("pg_restore", None, with).await?;
+    let psql = programs::find("psql", None, with).await?;
     let (_list, list) = use_list(&lines(fetched, (target, all(names)), wire).await?)?;
     let (restore, path) = (restore.path.display().to_string(), fetched.path().display().to_string());
     let argv = [&restore, "--data-only", &list, "--file=-", &path].map(str::to_owned);
-    let mut from =
-        Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, (wire.clock, wire.log))?;
+    let mut from = Streaming::reading(Streamed { argv: &argv, env: &[], input: false }, with)?;
     let way = libpq(wire, None)?;
     let mut argv = vec![psql.path.display().to_string(), "--no-password".to_owned()];
     argv.extend(PSQL.map(str::to_owned));
     let started = Streamed { argv: &argv, env: &way.variables, input: true };
-    let mut into = Streaming::changing(started, (wire.clock, wire.log), leave)?;
+    let mut into = Streaming::changing(started, with, leave)?;
     let sent = send(&mut from, &mut into.stdin, target).await?;
     let read = from.end().await?;
     // Without the last words nothing of it stays.

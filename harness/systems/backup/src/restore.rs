@@ -64,7 +64,7 @@ pub async fn restore(
     let innermost = fetched.decoded.formats.last();
     let plain = !matches!(innermost, Some(Format::Custom(_) | Format::Tar));
     let name = if plain { "psql" } else { "pg_restore" };
-    let tool = programs::find(name, None).await?;
+    let tool = programs::find(name, None, (target.clock, target.log)).await?;
     let way = libpq(target, Some(database))?;
     let path = fetched.path().display().to_string();
     let mut argv = vec![tool.path.display().to_string(), "--no-password".to_owned()];
@@ -115,7 +115,7 @@ pub async fn restore(
 /// # Errors
 /// When it is not there, or does not read the archive.
 pub(super) async fn told(fetched: &Fetched, words: &[&str], wire: Wire<'_>) -> Result<String, BackupError> {
-    let tool = programs::find("pg_restore", None).await?;
+    let tool = programs::find("pg_restore", None, (wire.clock, wire.log)).await?;
     let mut argv = vec![tool.path.display().to_string()];
     argv.extend(words.iter().map(|word| (*word).to_owned()));
     argv.push(fetched.path().display().to_string());

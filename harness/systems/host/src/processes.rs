@@ -4,7 +4,7 @@
 use procfs::process::{Process, Stat, all_processes};
 use proofmark_evidence::undo::Leave;
 use proofmark_model::{CodedError, ErrorCode, Exchange};
-use proofmark_net::command::{not_started, quoted};
+use proofmark_net::command::{SETSID, detach};
 use proofmark_net::{ClientError, Log};
 use regex::Regex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,18 +15,10 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// The variable of the environment by which what was started is known again, by whomever.
 const MARK: &str = "PROOFMARK_PROMISE";
-
-/// Starts a program in a session of its own; part of util-linux and of busybox.
-const SETSID: &str = "setsid";
-
-/// How long a program that was started is watched for a bad end.
-const FIRST: Duration = Duration::from_secs(1);
 
 /// A process that lives. Number and beginning together are of no other one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -235,23 +227,9 @@ pub async fn start(
     cwd: &str,
     mark: &str,
     log: &Log,
-    _leave: &impl Leave,
+    leave: &impl Leave,
 ) -> Result<(), ClientError> {
-    let target = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    log.push(Exchange { method: "start".into(), target, ..Exchange::default() });
-    let mut program = tokio::process::Command::new(SETSID);
-    program.args(argv).current_dir(cwd).env(MARK, mark);
-    program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = program.spawn().map_err(|error| not_started(SETSID, &error))?;
-    match timeout(FIRST, child.wait()).await {
-        Ok(Ok(status)) if !status.success() => {
-            let program = argv.first().map(String::as_str).unwrap_or_default();
-            let message = format!("expected `{program}` to start, but it ended at once: {status}");
-            Err(ClientError::new(ErrorCode::ProgramFailed, message))
-        }
-        // It runs, or has started what runs.
-        _ => Ok(()),
-    }
+    detach(argv, cwd, &[(MARK.to_owned(), mark.to_owned())], log, leave).await
 }
 
 async fn looked<T: Send + 'static>(

@@ -84,13 +84,13 @@ pub(super) async fn restore(
     from: &mut Pieces,
     tar: bool,
     programs: &Programs,
-    (clock, log): (&Clock, &Log),
+    with: (&Clock, &Log),
 ) -> Result<(End, Contents), ClientError> {
-    let tool = programs.find("pg_restore", None).await?;
+    let tool = programs.find("pg_restore", None, with).await?;
     // Its words are read.
     let env = [("LC_ALL".to_owned(), "C".to_owned()), ("PG_COLOR".to_owned(), "never".to_owned())];
     let (argv, env) = tool.call(["-f", "-"].map(str::to_owned), &env, true);
-    let mut program = Streaming::reading(Streamed { argv: &argv, env: &env, input: true }, (clock, log))?;
+    let mut program = Streaming::reading(Streamed { argv: &argv, env: &env, input: true }, with)?;
     let mut counter = Counter::default();
     let walk = tar.then(Walk::default);
     let given = Given::default();

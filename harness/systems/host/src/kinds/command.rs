@@ -109,13 +109,14 @@ impl Act for Command {
         let argv = self.line()?;
         // It has to be found again from wherever it is put back.
         let cwd = shown(Path::new(self.cwd.as_deref().unwrap_or(".")));
-        let program = |cwd| Program { argv: &argv, cwd, stdin: self.stdin.as_deref(), timeout: cx.timeout.0 };
+        let (own, stdin) = (self.cwd.as_deref().map(Path::new), self.stdin.as_deref());
+        let program = |cwd| Program { cwd, stdin, ..Program::new(&argv, cx.timeout.0) };
         match &self.undo {
             Some(undo) => {
                 let promise = promises.promise(&Undo { argv: undo.clone(), cwd: Some(cwd.clone()) })?;
-                ended(program(Some(&cwd)), cx, &promise).await
+                ended(program(Some(Path::new(&cwd))), cx, &promise).await
             }
-            None => ended(program(self.cwd.as_deref()), cx, &promises.declare_final()).await,
+            None => ended(program(own), cx, &promises.declare_final()).await,
         }
     }
 
@@ -128,8 +129,8 @@ impl Act for Command {
     }
 
     async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
-        let cwd = owed.cwd.as_deref();
-        let program = Program { argv: &owed.argv, cwd, stdin: None, timeout: cx.timeout.0 };
+        let cwd = owed.cwd.as_deref().map(Path::new);
+        let program = Program { cwd, ..Program::new(&owed.argv, cx.timeout.0) };
         let ended = ended(program, cx, by).await?;
         // Whoever has to put it back by hand needs to know why; a program that ended well was not asked.
         let last = if ended.exit == Some(0) { "" } else { ended.last() };

@@ -1,16 +1,15 @@
 //! PostgreSQL's own programs, on this machine or in a container: where they are and of which version.
 
 use futures_util::future::join_all;
+use proofmark_model::clock::Clock;
 use proofmark_model::{CodedError, ErrorCode};
-use proofmark_net::ClientError;
+use proofmark_net::command::{Program, ProgramFailure, ask};
 use proofmark_net::docker::Container;
+use proofmark_net::{ClientError, Log};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::Command;
-use tokio::time::timeout;
 
 /// Where distributions keep one folder of programs per version: before `bin`, behind what.
 const VERSIONS: [(&str, &str); 2] = [("/usr/lib/postgresql", ""), ("/usr", "pgsql-")];
@@ -63,8 +62,8 @@ impl Tool {
 ///
 /// # Errors
 /// It is not there, or not of that version.
-pub async fn find(name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
-    Programs::of_this_machine().find(name, major).await
+pub async fn find(name: &str, major: Option<u32>, with: (&Clock, &Log)) -> Result<Tool, ClientError> {
+    Programs::of_this_machine().find(name, major, with).await
 }
 
 impl Programs {
@@ -87,9 +86,14 @@ impl Programs {
     ///
     /// # Errors
     /// It is not there, or not of that version; said with what is there and how to get the other.
-    pub async fn find(&self, name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
+    pub async fn find(
+        &self,
+        name: &str,
+        major: Option<u32>,
+        with: (&Clock, &Log),
+    ) -> Result<Tool, ClientError> {
         if let Place::Container(container) = &self.0 {
-            return contained(container, name, major).await;
+            return contained(container, (name, major), with).await;
         }
         let other =
             |path: &PathBuf| major.is_some_and(|major| folder_says(path).is_some_and(|it| it != major));
@@ -97,7 +101,7 @@ impl Programs {
         let (mut found, mut silent): (Vec<Tool>, _) = (vec![], vec![]);
         // Those in a folder of another version are asked only to say what there is.
         for paths in [likely, others] {
-            let answers = join_all(paths.iter().map(|path| asked(path))).await;
+            let answers = join_all(paths.iter().map(|path| asked(path, with))).await;
             for (answer, path) in answers.into_iter().zip(&paths) {
                 match answer {
                     Ok(tool) => found.push(tool),
@@ -168,8 +172,12 @@ fn folders() -> Vec<PathBuf> {
 }
 
 /// The one in a container, which has to be of this major version.
-async fn contained(container: &Container, name: &str, major: Option<u32>) -> Result<Tool, ClientError> {
-    let said = container.ask(name, &["--version"]).await?;
+async fn contained(
+    container: &Container,
+    (name, major): (&str, Option<u32>),
+    with: (&Clock, &Log),
+) -> Result<Tool, ClientError> {
+    let said = container.ask(name, &["--version"], with).await?;
     let place = &container.name;
     let unusable = |why: String| {
         CodedError::new(ErrorCode::ProgramMissing, format!("`{name}` in the container `{place}`: {why}"))
@@ -192,13 +200,12 @@ fn folder_says(program: &Path) -> Option<u32> {
 }
 
 /// Asks a program for its version.
-async fn asked(path: &Path) -> Result<Tool, String> {
-    let mut command = Command::new(path);
-    command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(ANSWERS_WITHIN, command.output()).await;
-    let output = output
-        .map_err(|_| "it does not answer `--version`".to_owned())?
-        .map_err(|error| error.to_string())?;
+async fn asked(path: &Path, with: (&Clock, &Log)) -> Result<Tool, String> {
+    let argv = [path.display().to_string(), "--version".to_owned()];
+    let output = ask(Program::new(&argv, ANSWERS_WITHIN), with).await.map_err(|failure| match failure {
+        ProgramFailure::TimedOut(_) => "it does not answer `--version`".to_owned(),
+        other => other.to_string(),
+    })?;
     let (version, major) = read(&String::from_utf8_lossy(&output.stdout))?;
     Ok(Tool { path: path.to_owned(), version, major, container: None })
 }
@@ -267,7 +274,13 @@ mod tests {
         }
         let programs = Programs::only_in(folders.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let tool = runtime.block_on(programs.find("pg_dump", Some(15))).unwrap();
+        let log = Log::default();
+        let found = programs.find("pg_dump", Some(15), (&Clock::real(), &log));
+        let tool = runtime.block_on(found).unwrap();
         assert_eq!((tool.path, tool.version.as_str()), (folders[1].join("pg_dump"), "15.18"));
+        let mut lines: Vec<String> = log.take().into_iter().map(|probe| probe.target).collect();
+        lines.sort();
+        let asked = |folder: &PathBuf| format!("{} --version", folder.join("pg_dump").display());
+        assert_eq!(lines, folders.iter().map(asked).collect::<Vec<_>>());
     }
 }

@@ -22,6 +22,7 @@ use proofmark_prometheus::client::{self as prometheus, Alert, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Makes an alert fire on purpose, watches it on its way to whoever is told, and puts everything back.
 ///
@@ -444,7 +445,7 @@ async fn alerts(
 
 /// Runs a program of the user's to its end, which has to be a good one.
 async fn run(argv: &[String], cwd: Option<&str>, cx: &Cx, leave: &impl Leave) -> Result<(), StepError> {
-    let program = Program { argv, cwd, stdin: None, timeout: cx.timeout.0 };
+    let program = Program { cwd: cwd.map(Path::new), ..Program::new(argv, cx.timeout.0) };
     let ended = command::run(program, (&cx.clock, &cx.systems.redactor, &cx.log), leave).await?;
     if ended.exit == Some(0) {
         return Ok(());

@@ -1,6 +1,10 @@
 //! Every program that Proofmark starts is an exchange in the evidence, without passwords, and is started in one place.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test stops where it is surprised, and reads its own PATH"
+)]
 
 use crate::ground::backups::{BACKUP, DRILL, desk, server, store};
 use crate::ground::postgres::{POSTGRES_PASSWORD, Postgres};

@@ -73,3 +73,4 @@ mod traps_metrics;
 mod traps_objects;
 mod traps_uploads;
 mod try_one;
+mod words;

@@ -1,5 +1,5 @@
-//! Kinds whose types are forgotten, so that scenarios of any system can be read, run and judged: settings behind a
-//! pointer, and plain functions for what is done without settings.
+//! Type-erased kinds, so that scenarios of any system can be read, run and judged: settings as trait objects, and
+//! function pointers for what needs no settings.
 
 use super::kind::{Act, Check, Cx, Kind, StepError};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -16,30 +16,30 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// What is known of a kind without settings.
+/// Facts about a kind that do not depend on settings.
 #[derive(Debug, Clone, Copy)]
 pub struct KindInfo {
     /// Name in scenario files.
     pub name: &'static str,
-    /// Example as it is written below `check:` or `act:`.
+    /// An example as it is written under `check:` or `act:`.
     pub example: &'static str,
-    /// What it judges by itself.
+    /// The judgements that it makes by itself.
     pub judges: &'static str,
-    /// The number of its judging rules.
+    /// The version of its judging rules.
     pub rules: u32,
     /// The roles it uses.
     pub roles: &'static [&'static str],
-    /// Those of them that it can do without.
+    /// The optional ones among these roles.
     pub optional: &'static [&'static str],
-    /// Bounds one attempt unless the step says otherwise.
+    /// Limits one attempt, unless the step sets its own timeout.
     pub timeout: Duration,
-    /// Does it change the world?
+    /// Whether it changes a system.
     pub acts: bool,
-    /// JSON Schema of its settings; the description is what the kind is for.
+    /// JSON Schema of its settings; the description is the purpose of the kind.
     pub settings: fn() -> Schema,
-    /// The same as a part of a larger schema.
+    /// The same schema as a part of a larger one.
     pub settings_part: fn(&mut SchemaGenerator) -> Schema,
-    /// JSON Schema of what it sees.
+    /// JSON Schema of its observation.
     pub seen: fn() -> Schema,
 }
 
@@ -60,8 +60,8 @@ impl KindInfo {
         }
     }
 
-    /// What `via` can name a connection for: the roles; where there are none, the kind itself, which may read a path
-    /// below a connection.
+    /// The names under which `via` can name a connection: the roles; for a kind without roles its own name, because it
+    /// may read a path on a connection.
     pub fn takes(&self) -> Vec<&'static str> {
         if self.roles.is_empty() { vec![self.name] } else { self.roles.to_vec() }
     }
@@ -77,53 +77,53 @@ pub type AnyCheck = Arc<dyn ErasedCheck>;
 /// The settings of an act.
 pub type AnyAct = Arc<dyn ErasedAct>;
 
-/// What is asked of the settings of any kind.
+/// The operations on the settings of any kind.
 pub trait ErasedKind: Debug + Send + Sync {
-    /// What is known of the kind.
+    /// Facts about the kind.
     fn info(&self) -> KindInfo;
-    /// The settings as they are kept, without the kind's name.
+    /// The settings as evidence keeps them, without the kind's name.
     fn settings(&self) -> Value;
-    /// The judgement on a saved observation. One that cannot be read is undecided.
+    /// Judges a saved observation. One that cannot be read is undecided.
     fn judge(&self, seen: &Value, at: Timestamp) -> Vec<Finding>;
     /// The list that the kind counts by itself.
     fn counted(&self) -> Option<&'static str>;
-    /// A mistake in the settings that their types cannot say.
+    /// A mistake in the settings that their types cannot express.
     fn mistake(&self) -> Option<SettingMistake>;
-    /// A mistake in the step's `via`, which names a connection for this kind or does not.
+    /// A mistake in the step's `via`; `named` says whether it names a connection for this kind.
     fn via_mistake(&self, named: bool) -> Option<SettingMistake>;
 }
 
 /// A step that reads.
 pub trait ErasedCheck: ErasedKind {
-    /// One look at the world, as JSON of the documented shape.
+    /// Makes one observation, as JSON of the documented shape.
     ///
     /// # Errors
-    /// When nothing could be seen.
+    /// When nothing could be observed.
     fn observe<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Value, StepError>>;
 }
 
-/// What an act remembers between its observations.
+/// State that an act keeps between its observations.
 pub type Memory = Box<dyn Any + Send>;
 
-/// A step that changes the world.
+/// A step that changes a system.
 pub trait ErasedAct: ErasedKind {
-    /// What is known of the kind, with the roles that these settings use.
+    /// Facts about the kind, with the roles that these settings use.
     fn used(&self) -> KindInfo;
     /// The permissions that these settings need.
     fn needs(&self) -> &'static [Permission];
-    /// Do these settings promise to put the change back?
+    /// Returns whether these settings promise to put the change back.
     fn promises(&self) -> bool;
-    /// The role that a setting names a connection for by itself, and that name.
+    /// The role for which a setting itself names a connection, and the name of that connection.
     fn named(&self) -> Option<(&'static str, &str)>;
-    /// For how long it looks unless the step says otherwise.
+    /// How long it observes, unless the step sets its own `within`.
     fn within(&self) -> Option<Duration>;
-    /// When its promises are kept unless the step says otherwise.
+    /// When its promises are due, unless the step sets its own `until`.
     fn until(&self) -> Until;
-    /// Can no further observation differ from what was seen?
+    /// Returns whether no further observation can differ from this one.
     fn settled(&self, seen: &Value) -> bool;
-    /// What it remembers before the first observation: nothing.
+    /// The empty state before the first observation.
     fn memory(&self) -> Memory;
-    /// Makes the change, once, and hands back what the observations need to know of it.
+    /// Makes the change, once, and returns what the observations need to know about it.
     ///
     /// # Errors
     /// When the change could not be made.
@@ -133,10 +133,10 @@ pub trait ErasedAct: ErasedKind {
         ledger: &'a Ledger,
         by: &'a By,
     ) -> BoxFuture<'a, Result<Value, StepError>>;
-    /// One look at what became of it, as JSON of the documented shape.
+    /// Makes one observation of the result, as JSON of the documented shape.
     ///
     /// # Errors
-    /// When nothing could be seen.
+    /// When nothing could be observed.
     fn observe<'a>(
         &'a self,
         done: &'a Value,
@@ -145,7 +145,7 @@ pub trait ErasedAct: ErasedKind {
     ) -> BoxFuture<'a, Result<Value, StepError>>;
 }
 
-/// Settings of a kind. A check and an act may be of one name, so whether it acts is a part of the type.
+/// Settings of a kind. A check and an act may have the same name, so the type parameter `ACTS` distinguishes them.
 struct Erased<K, const ACTS: bool>(K);
 
 impl<K: Kind, const ACTS: bool> Debug for Erased<K, ACTS> {
@@ -230,7 +230,7 @@ impl<K: Act> ErasedAct for Erased<K, true> {
     }
 }
 
-/// The memory as the kind knows it; a new one where it is another kind's.
+/// The state as the kind's own type; replaced by a new one if it belongs to another kind.
 fn own<K: Act>(memory: &mut Memory) -> &mut K::Memory {
     if !memory.is::<K::Memory>() {
         *memory = Box::new(K::Memory::default());
@@ -242,14 +242,14 @@ fn own<K: Act>(memory: &mut Memory) -> &mut K::Memory {
 /// A check in a registry.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckKind {
-    /// What is known of it without settings.
+    /// Facts about it that do not depend on settings.
     pub info: KindInfo,
     pub(super) typed: fn(&Document, &Node) -> Result<AnyCheck, Diag>,
     pub(super) of_json: fn(&Value) -> Result<AnyCheck, serde_json::Error>,
 }
 
 impl CheckKind {
-    /// The entry of a kind.
+    /// The registry entry of a kind.
     pub const fn of<K: Check>() -> Self {
         Self {
             info: KindInfo::of::<K>(false),
@@ -265,7 +265,7 @@ type Revert =
 /// An act in a registry.
 #[derive(Debug, Clone, Copy)]
 pub struct ActKind {
-    /// What is known of it without settings.
+    /// Facts about it that do not depend on settings.
     pub info: KindInfo,
     pub(super) typed: fn(&Document, &Node) -> Result<AnyAct, Diag>,
     pub(super) of_json: fn(&Value) -> Result<AnyAct, serde_json::Error>,
@@ -277,7 +277,7 @@ pub struct ActKind {
 }
 
 impl ActKind {
-    /// The entry of a kind.
+    /// The registry entry of a kind.
     pub const fn of<K: Act>() -> Self {
         Self {
             info: KindInfo::of::<K>(true),

@@ -1,5 +1,5 @@
-//! What a kind of step is: the settings of a step implement [`Kind`], and [`Check`] or [`Act`]. Nothing here knows which
-//! kinds there are.
+//! Defines the kinds of steps: the settings of a step implement [`Kind`], and [`Check`] or [`Act`]. This module does
+//! not know which kinds exist.
 
 use jiff::Timestamp;
 use proofmark_environment::Systems;
@@ -15,23 +15,24 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-/// All that a step may touch.
+/// Everything that a step may use.
 #[derive(Debug, Clone)]
 pub struct Cx {
-    /// What time it is. Steps never sleep.
+    /// The current time. Steps never sleep.
     pub clock: Clock,
     /// The connections of the environment.
     pub systems: Arc<Systems>,
-    /// Which connection serves which role, where the step names one with `via`.
+    /// The connection for each role, where the step names one with `via`.
     pub via: BTreeMap<String, String>,
-    /// Takes down every exchange with the world.
+    /// Records every exchange with a system.
     pub log: Log,
-    /// How much time is left for this attempt.
+    /// The time left for this attempt.
     pub timeout: Duration,
 }
 
 impl Cx {
-    /// The way to the system that serves a role: the connection that `via` names for it, else the one of its own name.
+    /// Returns the wire to the system that serves a role: the connection that `via` names for the role, else the one
+    /// named like the role.
     ///
     /// # Errors
     /// When the environment has no such connection.
@@ -48,7 +49,7 @@ impl Cx {
         Ok(Wire { connection: Some(connection), ..self.open_wire() })
     }
 
-    /// The way to an absolute URL, without any login.
+    /// Returns a wire to an absolute URL, without any login.
     pub fn open_wire(&self) -> Wire<'_> {
         Wire {
             clock: &self.clock,
@@ -60,41 +61,42 @@ impl Cx {
     }
 }
 
-/// Why a step saw nothing, or could not act.
+/// Why a step observed nothing or could not act.
 pub type StepError = CodedError;
 
-/// Enough for a question and its answer. What moves whole databases takes more.
+/// Enough for a request and its response. Kinds that move whole databases set more.
 const TIMEOUT: Duration = Duration::secs(30);
 
-/// The settings of a step, and how what the step saw is judged. Judging needs no I/O.
+/// The settings of a step, and the judgement of its observation. Judging needs no I/O.
 pub trait Kind: Serialize + DeserializeOwned + JsonSchema + std::fmt::Debug + Send + Sync + 'static {
     /// The kind's name in scenario files, kebab-case.
     const NAME: &'static str;
-    /// One example as it is written below `check:` or `act:`; a test parses it.
+    /// One example as it is written under `check:` or `act:`; a test parses it.
     const EXAMPLE: &'static str;
-    /// What it judges by itself, in one sentence or two.
+    /// The judgements that it makes by itself, in one or two sentences.
     const JUDGES: &'static str;
-    /// The number of the judging rules, raised when `judge` or `judge_reverted` changes its mind.
+    /// The version of the judging rules, raised when `judge` or `judge_reverted` comes to different conclusions.
     const RULES: u32;
     /// The roles it uses.
     const ROLES: &'static [&'static str];
-    /// Those of them that it can do without: used where the environment has a connection for them.
+    /// The optional ones among these roles: used if the environment has a connection for them.
     const OPTIONAL: &'static [&'static str] = &[];
-    /// Bounds one observation, and each exchange of a change, unless the step says otherwise with `timeout`.
+    /// Limits one observation, and each exchange of a change. A step overrides it with `timeout`.
     const TIMEOUT: Duration = TIMEOUT;
-    /// What it sees.
+    /// The observation.
     type Seen: Serialize + DeserializeOwned + JsonSchema + Send;
-    /// Judges what was seen at that time. No I/O.
+    /// Judges an observation made at `at`. No I/O.
     fn judge(&self, seen: &Self::Seen, at: Timestamp) -> Vec<Finding>;
-    /// The setting that counts a list by itself, as a `JSONPath`: an `expect` on it is the author's word about zero.
+    /// The list that the kind counts by itself, as a `JSONPath`. An `expect` on it replaces the kind's own rule about
+    /// zero.
     fn counted(&self) -> Option<&'static str> {
         None
     }
-    /// A mistake in the settings that their types cannot say.
+    /// A mistake in the settings that their types cannot express.
     fn mistake(&self) -> Option<SettingMistake> {
         None
     }
-    /// A mistake in the step's `via`, which names a connection for this kind or does not.
+    /// A mistake in the step's `via`; `named` says whether it names a connection for this kind.
     fn via_mistake(&self, named: bool) -> Option<SettingMistake> {
         let mistake =
             || SettingMistake::new(format!("`{}` uses no connection", Self::NAME)).help("leave `via` out");
@@ -102,78 +104,78 @@ pub trait Kind: Serialize + DeserializeOwned + JsonSchema + std::fmt::Debug + Se
     }
 }
 
-/// Reads. Cannot change anything: it has no way to obtain a `Promise` or a `Final`.
+/// A step that reads. It cannot change anything, because it cannot obtain a `Promise` or a `Final`.
 pub trait Check: Kind {
-    /// Looks at the world, once.
+    /// Makes one observation.
     fn observe(&self, cx: &Cx) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
 }
 
-/// Changes the world once: under a promise, or finally. Then looks, as often as `within` asks; then puts back what it
-/// promised, and looks again.
+/// A step that makes one change, under a promise or finally. It then observes as often as `within` requires, puts back
+/// what it promised, and observes again.
 pub trait Act: Kind {
-    /// For how long it looks unless the step says otherwise with `within`; `None`: one look says everything.
+    /// How long it observes. `None`: one observation is enough. A step overrides it with `within`.
     const WITHIN: Option<Duration> = None;
-    /// When its promises are kept unless the step says otherwise with `until`.
+    /// When its promises are due. A step overrides it with `until`.
     const UNTIL: Until = Until::Step;
-    /// What the change itself gave, for the observations that follow. It is not kept.
+    /// The result of the change, for the observations that follow. It is not kept in evidence.
     type Done: Serialize + DeserializeOwned + Send + Sync;
-    /// The way back, as it is written down; `Nothing` where none is ever promised.
+    /// The undo data that is written down; `Nothing` for a kind that never promises.
     type Undo: Serialize + DeserializeOwned + Send + Sync;
-    /// What is seen once the change was put back.
+    /// The observation after the change was put back.
     type Reverted: Serialize + DeserializeOwned + Send;
-    /// What it remembers from one observation to the next, or from one attempt to put back to the next. It is not kept.
+    /// State kept between observations, or between attempts to put the change back. It is not kept in evidence.
     type Memory: Default + Send + 'static;
     /// The permissions that these settings need.
     fn needs(&self) -> &'static [Permission];
-    /// The roles that these settings use, where that is not all of them.
+    /// The roles that these settings use. Default: all.
     fn roles(&self) -> &'static [&'static str] {
         Self::ROLES
     }
-    /// The role that a setting names a connection for by itself, and that name.
+    /// The role for which a setting itself names a connection, and the name of that connection.
     fn named(&self) -> Option<(&'static str, &str)> {
         None
     }
-    /// The roles that putting this back uses, where that is not all of them.
+    /// The roles used to put this back. Default: all.
     fn roles_back(_owed: &Self::Undo) -> &'static [&'static str] {
         Self::ROLES
     }
-    /// Do these settings promise to put the change back? Else it is final.
+    /// Returns whether these settings promise to put the change back. Otherwise it is final.
     fn promises(&self) -> bool;
-    /// Makes the change. It is never cancelled and never tried again.
+    /// Makes the change. It is never cancelled and never repeated.
     fn act(
         &self,
         cx: &Cx,
         promises: &Promises<'_, Self::Undo>,
     ) -> impl Future<Output = Result<Self::Done, StepError>> + Send;
-    /// Looks at what became of it, once.
+    /// Makes one observation of the result.
     fn observe(
         &self,
         done: &Self::Done,
         cx: &Cx,
         memory: &mut Self::Memory,
     ) -> impl Future<Output = Result<Self::Seen, StepError>> + Send;
-    /// Returns whether what was seen is such that no further observation can change it.
+    /// Returns whether no further observation can differ from this one. Default: `false`.
     fn settled(&self, _seen: &Self::Seen) -> bool {
         false
     }
-    /// For how long it is tried to put this back, each observation and each attempt included.
+    /// How long to try to put this back, including observations and attempts. Default: 60 s.
     fn patience(_owed: &Self::Undo) -> Duration {
         Duration::secs(60)
     }
-    /// Puts the change back. It is called once a round until the world is seen to be back, and after a crash by another
-    /// process: what is back already is left as it is.
+    /// Puts the change back. It is called once per round until the change is seen to be undone, and after a crash by
+    /// another process, so it must leave alone what is undone already.
     fn revert(
         owed: &Self::Undo,
         cx: &Cx,
         by: &Owed,
         memory: &mut Self::Memory,
     ) -> impl Future<Output = Result<(), StepError>> + Send;
-    /// Looks whether the world is back.
+    /// Observes whether the change is undone.
     fn observe_reverted(
         owed: &Self::Undo,
         cx: &Cx,
         memory: &mut Self::Memory,
     ) -> impl Future<Output = Result<Self::Reverted, StepError>> + Send;
-    /// Judges whether the world is back. No I/O. `owed` is as it was kept: secrets are masked.
+    /// Judges whether the change is undone. No I/O. `owed` is the recorded undo data, with secrets masked.
     fn judge_reverted(owed: &Self::Undo, seen: &Self::Reverted, at: Timestamp) -> Vec<Finding>;
 }

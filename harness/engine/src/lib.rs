@@ -1,5 +1,5 @@
-//! What a kind of step is, the registry of the kinds that there are, and everything that is done with steps of any kind:
-//! scenarios are read, run and judged, and runs verified. No kind is named here.
+//! Defines what a kind of step is, the registry of kinds, and everything that is done with steps of any kind: scenarios
+//! are read, run and judged, and runs are verified. This crate names no kind.
 
 pub mod run;
 pub mod scenario;

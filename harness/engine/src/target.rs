@@ -1,10 +1,10 @@
-//! Where a kind that reads a URL looks: at an absolute one, or at a path below the connection that `via` names.
+//! The target of a kind that reads a URL: an absolute URL, or a path on the connection that `via` names.
 
 use super::{Cx, StepError};
 use proofmark_model::SettingMistake;
 use proofmark_net::http::Wire;
 
-/// The way to a target.
+/// Returns the wire to a target.
 ///
 /// # Errors
 /// A path without a connection, or an absolute URL with one.
@@ -17,10 +17,10 @@ pub fn wire<'c>(cx: &'c Cx, kind: &str, target: &str) -> Result<Wire<'c>, StepEr
     }
 }
 
-/// What is wrong between a target and `via`.
+/// A mismatch between a target and `via`.
 pub fn via_mistake(target: &str, named: bool) -> Option<SettingMistake> {
     match (target.starts_with('/'), named) {
-        // A capture is not known before the run.
+        // The value of a capture is unknown before the run.
         _ if target.starts_with("{{") => None,
         (true, false) => Some(
             SettingMistake::new(format!("`{target}` is a path, but no connection says below what"))
@@ -36,7 +36,7 @@ pub fn via_mistake(target: &str, named: bool) -> Option<SettingMistake> {
     }
 }
 
-/// A login within a URL, which would be kept.
+/// The mistake of a login within a URL, which evidence would keep.
 pub fn login_mistake(target: &str) -> Option<SettingMistake> {
     let url = url::Url::parse(target).ok()?;
     let login = !url.username().is_empty() || url.password().is_some();

@@ -1,4 +1,4 @@
-//! A connection with its secrets resolved, and all of them together.
+//! A connection with its secrets resolved, and the set of all connections.
 
 use proofmark_model::Exchange;
 use proofmark_model::redact::{Redactor, Secret};
@@ -7,40 +7,40 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// One named system: where it is and how to log in. Every secret in it has been learned by the redactor.
+/// One named system: where it is and how to log in. The redactor has learned every secret in it.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
     /// Its name in the environment file.
     pub name: String,
-    /// Base URL, without a trailing slash; `None` where the address is a [part](Self::part) of another form.
+    /// Base URL without a trailing slash; `None` if the address has another form and is kept as a [part](Self::part).
     pub url: Option<String>,
-    /// Where Proofmark itself listens, `host:port`, in place of the host and port of `url`.
+    /// The local address that Proofmark listens on, `host:port`, if it differs from the host and port of `url`.
     pub listen: Option<String>,
     /// Basic authentication: user name and password.
     pub basic: Option<(String, Secret)>,
     /// A bearer token.
     pub bearer: Option<Secret>,
-    /// Extra headers, in order of name.
+    /// Extra headers, sorted by name.
     pub headers: BTreeMap<String, Secret>,
     /// TLS settings.
     pub tls: Tls,
-    /// Where the server listens, without a trailing slash, where `url` does not say it.
+    /// The server's address without a trailing slash, if it is not part of `url`.
     pub endpoint: Option<String>,
     /// The region of the server.
     pub region: Option<String>,
-    /// A login by keys: access key and secret key.
+    /// Access key and secret key.
     pub keys: Option<(Secret, Secret)>,
-    /// What only the system itself knows; read by [`Connection::part`].
+    /// System-specific data; read by [`Connection::part`].
     pub parts: Parts,
 }
 
 impl Connection {
-    /// What a system has put into the connection, by its type.
+    /// Returns the part of this type that a system added to the connection.
     pub fn part<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.parts.0.get(&TypeId::of::<T>())?.downcast_ref()
     }
 
-    /// Puts a part in, in the place of one of the same type.
+    /// Adds a part, and replaces one of the same type.
     pub fn put<T: Any + Send + Sync>(&mut self, part: T) {
         self.put_part(Arc::new(part));
     }
@@ -57,10 +57,10 @@ impl Connection {
     }
 }
 
-/// A value that is kept by its type.
+/// A value that is stored by its type.
 pub type Part = Arc<dyn Any + Send + Sync>;
 
-/// Values by their types; `Debug` shows none of them.
+/// Values stored by type; `Debug` shows none of them.
 #[derive(Clone, Default)]
 pub struct Parts(BTreeMap<TypeId, Part>);
 
@@ -73,15 +73,15 @@ impl fmt::Debug for Parts {
 /// TLS settings of a connection; `ca`, `cert` and `key` hold PEM text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Certificates to trust instead of the machine's.
+    /// CA certificates that replace the machine's.
     pub ca: Option<String>,
     /// The client's certificate chain.
     pub cert: Option<String>,
-    /// The client's key.
+    /// The client's private key.
     pub key: Option<Secret>,
     /// The name to expect in the server's certificate.
     pub server_name: Option<String>,
-    /// Accept any certificate.
+    /// Whether any certificate is accepted.
     pub insecure: bool,
 }
 
@@ -90,21 +90,21 @@ pub struct Tls {
 pub struct Systems {
     /// Connections by name.
     pub connections: BTreeMap<String, Connection>,
-    /// Knows what must not be written.
+    /// Knows the secrets that must not be written.
     pub redactor: Redactor,
-    /// The programs that were run for a secret, in order. Nothing of their output is in here.
+    /// The programs that were run for a secret, in order. Their output is not recorded.
     pub programs: Vec<Exchange>,
-    /// What clients keep for as long as the run lasts.
+    /// Values that clients share for the duration of the run.
     shared: Mutex<Parts>,
 }
 
 impl Systems {
-    /// What all clients of these systems share of a type, such as open connections or what others post to this program.
-    /// The first call makes it; it is dropped with the systems.
+    /// Returns the value of this type that all clients of these systems share, such as open connections or the requests
+    /// that others post to this program. The first call creates it; it is dropped with the systems.
     pub fn shared<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let part = shared.0.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
-        // The key is the type, so that this cannot fail.
+        // The key is the type, so this cannot fail.
         part.clone().downcast().unwrap_or_default()
     }
 }

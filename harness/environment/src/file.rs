@@ -1,4 +1,4 @@
-//! The environment file as it is written, and the systems it becomes.
+//! The environment file as it is written, and the systems that it describes.
 
 use super::connection::Systems;
 use super::login::{self, ConnectionBuilder};
@@ -17,20 +17,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// An environment file that was read; its secrets are still references. The default has no connection.
+/// An environment file that was read; its secrets are still references. The default has no connections.
 #[derive(Debug, Default)]
 pub struct Environment {
     pub(super) vocabulary: Vocabulary,
     pub(super) document: Option<Document>,
     pub(super) folder: PathBuf,
     pub(super) connections: BTreeMap<String, ConnectionFile>,
-    /// Permissions that no flag can give here.
+    /// Permissions that no flag can grant in this environment.
     pub forbid: BTreeSet<Permission>,
 }
 
 /// A connection as it is written.
-//
-// This text and those of the keys are descriptions in the JSON Schema. Roles may describe a key in their own words.
+// This text and those of the keys are descriptions in the JSON Schema. A role may provide its own description of a key.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ConnectionFile {
@@ -49,37 +48,37 @@ pub struct ConnectionFile {
     /// TLS settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tls: Option<TlsFile>,
-    /// Where the server listens, where `url` does not say it.
+    /// The server's address, if it is not part of `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Reference>,
     /// The region of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Reference>,
-    /// The access key of a login by keys.
+    /// The access key of the login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key: Option<SecretReference>,
-    /// The secret key of a login by keys.
+    /// The secret key of the login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key: Option<SecretReference>,
-    /// Where Proofmark listens, `host:port`, in place of the host and port of `url`.
+    /// The local address that Proofmark listens on, `host:port`, if it differs from the host and port of `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
-    /// The key and value of a dialer, in the place of `url`.
+    /// The key and value of a dialer, which replaces `url`.
     #[serde(skip)]
     pub(super) dialed: Option<(String, Value)>,
 }
 
-/// The keys of a connection but for those of dialers, in the order in which help lists them.
+/// The keys of a connection, except those of dialers, in the order in which help lists them.
 pub(super) const KEYS: [&str; 10] =
     ["url", "basic", "bearer", "headers", "tls", "endpoint", "region", "access-key", "secret-key", "listen"];
 
 impl ConnectionFile {
-    /// A connection that is only a `url`.
+    /// A connection that has only a `url`.
     pub fn at(url: Reference) -> Self {
         Self { url: Some(url), ..Self::default() }
     }
 
-    /// Is this key written?
+    /// Returns whether the file has this key.
     pub fn has(&self, key: &str) -> bool {
         match key {
             "url" => self.url.is_some(),
@@ -96,7 +95,7 @@ impl ConnectionFile {
         }
     }
 
-    /// Every reference in it.
+    /// Every reference in the connection.
     pub(super) fn references(&self) -> Vec<&Reference> {
         let basic = self.basic.iter().flat_map(|basic| [&basic.username, &basic.password.0]);
         let open = [&self.url, &self.endpoint, &self.region].into_iter().flatten();
@@ -104,7 +103,7 @@ impl ConnectionFile {
         open.chain(basic).chain(secret.map(|secret| &secret.0)).chain(self.headers.values()).collect()
     }
 
-    /// As it is written in the file.
+    /// The connection as it is written in the file.
     fn written(&self) -> Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some((key, dialed)) = &self.dialed {
@@ -144,7 +143,7 @@ const FORM: Form = Form {
     other: ("steps", "this looks like a scenario: name it without `--env`"),
 };
 
-/// JSON Schema of the environment file, in the dialect 2020-12, with what the vocabulary adds to it.
+/// JSON Schema of the environment file, in the dialect 2020-12, with the additions of the vocabulary.
 pub fn schema(vocabulary: &Vocabulary) -> Value {
     let mut generator = SchemaGenerator::default();
     let connection = generator.subschema_for::<ConnectionFile>();
@@ -191,7 +190,7 @@ impl Vocabulary {
         let known: Vec<&str> = KEYS.into_iter().chain(dialers()).collect();
         let mut dialed = None;
         for (key, value) in node.entries() {
-            // A key that is no text is reported by the type.
+            // Deserialisation reports a key that is not text.
             let Some(word) = key.as_str() else { break };
             if let Some(dialer) = self.dialer(word) {
                 dialed = Some((word.to_owned(), (dialer.value.read)(document, value)?));
@@ -217,7 +216,7 @@ impl Vocabulary {
 }
 
 impl Environment {
-    /// Reads an environment file that may name what the vocabulary has.
+    /// Reads an environment file that may use the terms of the vocabulary.
     ///
     /// # Errors
     /// Every mistake in the file.
@@ -262,11 +261,11 @@ impl Environment {
         self.connections.iter().map(|(name, file)| (name.clone(), file.written())).collect()
     }
 
-    /// Resolves the secrets of the used connections, and of those that their sources and dialers ask; the others are
-    /// left out. Secrets are learned by the redactor; the programs that were run for them are handed back.
+    /// Resolves the secrets of the used connections, and of the connections that their sources and dialers ask; the
+    /// others are left out. The redactor learns the secrets; the programs that were run for them are returned.
     ///
     /// # Errors
-    /// Every secret that cannot be had, and every URL that a reference gave and that does not fit its roles.
+    /// Every secret that cannot be resolved, and every URL from a reference that does not fit its roles.
     pub async fn resolve(
         &self,
         uses: &Uses,
@@ -274,7 +273,7 @@ impl Environment {
         clock: &Clock,
         redactor: Redactor,
     ) -> Result<Systems, Vec<Diag>> {
-        // All of them are written down, the unused ones too.
+        // Evidence contains all connections, including the unused ones.
         self.connections.values().for_each(|file| login::learn(file, &self.vocabulary, &redactor));
         let programs = Mutex::default();
         let mut systems = Systems::default();
@@ -292,7 +291,7 @@ impl Environment {
         if wrong.is_empty() { Ok(systems) } else { Err(wrong) }
     }
 
-    /// The used connections, those first that are asked for others.
+    /// The used connections, with those first that are asked for the secrets or addresses of others.
     fn in_order<'a>(&'a self, uses: &'a Uses) -> Vec<(&'a str, &'a ConnectionFile, &'a BTreeSet<String>)> {
         let used = |(name, roles): (&'a String, _)| Some((name.as_str(), self.connections.get(name)?, roles));
         let used: Vec<_> = uses.iter().filter_map(used).collect();

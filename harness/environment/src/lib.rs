@@ -1,8 +1,8 @@
 //! The environment file: connections, secret references, roles.
 //!
-//! One file says where the systems are and how to log in. Secrets stand in it as references only; they are resolved
-//! for the connections that a run uses, before anything runs, and every one of them is learned by the redactor. Systems
-//! are not known here: a [`Vocabulary`] lists what each of them brings along.
+//! One file says where the systems are and how to log in. It contains secrets only as references; those of the
+//! connections that a run uses are resolved before anything runs, and the redactor learns each of them. This crate
+//! knows no system: a [`Vocabulary`] lists what each system adds.
 
 pub mod document;
 

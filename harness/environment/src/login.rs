@@ -11,7 +11,7 @@ use proofmark_model::redact::{Redactor, Secret, is_secret_key};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Learns what stands in the file although it should be a reference.
+/// Learns secrets that the file contains in plain text instead of as a reference.
 pub(super) fn learn(file: &ConnectionFile, vocabulary: &Vocabulary, redactor: &Redactor) {
     for address in [&file.url, &file.endpoint].into_iter().flatten() {
         if let Reference::Text(url) = address {
@@ -25,15 +25,15 @@ pub(super) fn learn(file: &ConnectionFile, vocabulary: &Vocabulary, redactor: &R
     }
 }
 
-/// A header that is written out (a tenant `1`) is no secret unless its name says so: masking every `1` would leave nothing
-/// to judge.
+/// Returns whether a header is open: a plain-text value (a tenant `1`) is not a secret unless the header's name marks
+/// one. Masking every `1` would leave nothing to judge.
 fn is_open(header: &str, value: &Reference) -> bool {
     matches!(value, Reference::Text(_)) && !is_secret_key(header)
 }
 
 fn learn_login(url: &str, vocabulary: &Vocabulary, redactor: &Redactor) {
     if let Some(form) = vocabulary.form(url) {
-        // A broken one is learned as a whole; whoever uses it is told.
+        // An invalid address is learned as a whole; it is reported when a step uses it.
         (form.read)(url, redactor).ok();
         return;
     }
@@ -43,17 +43,17 @@ fn learn_login(url: &str, vocabulary: &Vocabulary, redactor: &Redactor) {
     }
 }
 
-/// Makes one connection of what is written, and collects what stands in the way.
+/// Builds one connection from what is written, and collects mistakes.
 #[derive(Debug)]
 pub struct ConnectionBuilder<'a> {
     environment: &'a Environment,
-    /// As it is written.
+    /// The connection as it is written.
     pub written: &'a ConnectionFile,
     /// The roles that it serves.
     roles: &'a BTreeSet<String>,
     exec: bool,
     resolving: Resolving<'a>,
-    /// What it becomes.
+    /// The connection so far.
     pub connection: Connection,
     wrong: Vec<Diag>,
 }
@@ -70,12 +70,12 @@ impl<'a> ConnectionBuilder<'a> {
         Self { environment, written, roles, exec, resolving, connection, wrong: vec![] }
     }
 
-    /// Learns what must not be written.
+    /// Learns the secrets that must not be written.
     pub fn redactor(&self) -> &'a Redactor {
         self.resolving.redactor
     }
 
-    /// Takes down a mistake at the value below these keys, or at the connection's name.
+    /// Records a mistake at the value of these keys, or at the connection's name.
     pub fn report(&mut self, keys: &[&str], diag: Diag) {
         let place = self.environment.place(&self.connection.name, keys, false);
         self.wrong.push(Diag { place, ..diag });
@@ -91,7 +91,7 @@ impl<'a> ConnectionBuilder<'a> {
         Some(self.redactor().learn(value))
     }
 
-    /// The connection, and every mistake.
+    /// Builds the connection and returns it with every mistake.
     pub(super) async fn build(mut self) -> (Connection, Vec<Diag>) {
         let file = self.written;
         self.connection.listen.clone_from(&file.listen);
@@ -123,7 +123,7 @@ impl<'a> ConnectionBuilder<'a> {
         (self.connection, self.wrong)
     }
 
-    /// Where the server is, where `url` does not say it, and a login by keys.
+    /// Reads the server's address, the region, and the access and secret keys.
     async fn server(&mut self) {
         let file = self.written;
         if let Some(endpoint) = &file.endpoint {
@@ -142,7 +142,7 @@ impl<'a> ConnectionBuilder<'a> {
         self.connection.keys = access.zip(secret);
     }
 
-    /// Reads where the system is. Returns the form of the address, where it is no plain URL.
+    /// Reads the address of the system. Returns its form if it is not a plain URL.
     async fn address(&mut self) -> Option<&'static UrlForm> {
         let file = self.written;
         let form = match (&file.url, &file.dialed) {
@@ -155,7 +155,7 @@ impl<'a> ConnectionBuilder<'a> {
                 None
             }
         };
-        // One that is written out was looked at before.
+        // A plain-text address was checked earlier.
         if !matches!(file.url, Some(Reference::Text(_))) {
             self.fits(form);
         }
@@ -171,7 +171,7 @@ impl<'a> ConnectionBuilder<'a> {
     }
 
     async fn dial(&mut self, key: &str, value: &serde_json::Value) -> Option<&'static UrlForm> {
-        // The file was read by the same vocabulary.
+        // The same vocabulary was used to read the file.
         let dialer = self.environment.vocabulary.dialer(key)?;
         match (dialer.dial)(value, &self.resolving).await {
             Ok(dialed) => {
@@ -187,7 +187,7 @@ impl<'a> ConnectionBuilder<'a> {
         }
     }
 
-    /// Takes an address in: as a part where it has a form of its own, else as the base URL.
+    /// Stores an address: as a part if it has a form of its own, else as the base URL.
     fn located(&mut self, address: &str) -> Option<&'static UrlForm> {
         let Some(form) = self.environment.vocabulary.form(address) else {
             self.connection.url = self.base(address);
@@ -203,7 +203,7 @@ impl<'a> ConnectionBuilder<'a> {
         Some(form)
     }
 
-    /// Does an address that was not written out fit the roles?
+    /// Checks that an address from a reference fits the roles.
     fn fits(&mut self, form: Option<&'static UrlForm>) {
         let leads = match (form, &self.connection.url) {
             (Some(form), _) => Leads::By(form),
@@ -222,7 +222,7 @@ impl<'a> ConnectionBuilder<'a> {
         let vocabulary = &self.environment.vocabulary;
         learn_login(url, vocabulary, self.redactor());
         if self.roles.iter().any(|role| vocabulary.role(role).secret_url) {
-            // Whoever knows the address can use it: most have no other login.
+            // Knowing the address is enough to use the system: most such systems have no other login.
             self.redactor().learn(url);
         }
         Some(url.trim_end_matches('/').to_owned())
@@ -235,7 +235,7 @@ impl<'a> ConnectionBuilder<'a> {
         self.report(&["url"], Diag::new("bad-url", message).help(help));
     }
 
-    /// Where a variable is asked for and not set, the address that others describe.
+    /// The address described by other variables, if the variable in the reference is not set.
     fn composed(&self, url: &Reference) -> Option<(&'static UrlForm, Result<Part, String>)> {
         let name = url.variable()?;
         if Variables::PROCESS.get(name).is_some_and(|value| !value.is_empty()) {

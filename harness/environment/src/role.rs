@@ -1,4 +1,5 @@
-//! What a role asks of the connection that serves it: a URL that it can be reached by, and no key that it does not read.
+//! What a role requires of the connection that serves it: a URL by which the system can be reached, and no key that the
+//! role does not read.
 
 use super::file::{ConnectionFile, Environment, KEYS};
 use super::secret::Reference;
@@ -6,20 +7,20 @@ use super::vocabulary::{Misfit, MisfitPlace, Role, UrlForm};
 use proofmark_model::diag::{Diag, Place};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The roles that each used connection serves, by its name.
+/// The roles that each used connection serves, by the connection's name.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// What kind of system an address leads to.
+/// What an address leads to.
 pub(super) enum Leads<'a> {
-    /// To what this form of address is for.
+    /// The kind of system that this form of address is for.
     By(&'static UrlForm),
-    /// By this URL to anything else.
+    /// Any other system, by this URL.
     To(&'a str),
 }
 
 impl Leads<'_> {
-    /// What is wrong when this is to serve the role, and how to mend it. A text that is no URL at all is reported
-    /// elsewhere.
+    /// The mistake if a system at this address is to serve the role, and how to fix it. Text that is not a URL at all
+    /// is reported elsewhere.
     fn wrong(&self, role: &Role) -> Option<(String, &'static str)> {
         let begins = match self {
             Self::By(form) if role.form == Some(form) => return None,
@@ -29,7 +30,7 @@ impl Leads<'_> {
                 if role.schemes.contains(&scheme.as_str()) {
                     return None;
                 }
-                // What has no `//` may be a login that was meant for another key, and is not shown.
+                // Text without `//` may be a login that was meant for another key, so it is not shown.
                 let written = url.get(scheme.len()..).is_some_and(|rest| rest.starts_with("://"));
                 if written { format!("begins with `{scheme}://`") } else { "has no `://`".to_owned() }
             }
@@ -39,7 +40,7 @@ impl Leads<'_> {
 }
 
 impl Environment {
-    /// The place of the value below these keys of a connection, or of the key itself; without keys, of its name.
+    /// The place of the value of these keys of a connection, or of the key itself; without keys, the place of its name.
     pub(super) fn place(&self, connection: &str, keys: &[&str], of_key: bool) -> Option<Place> {
         let document = self.document.as_ref()?;
         let mut entry = document.root.get("connections")?.entry(connection)?;
@@ -51,7 +52,7 @@ impl Environment {
         Some(Place { source: document.source.clone(), line: node.line, column: node.col })
     }
 
-    /// The used connections, and those that their sources of secrets and their dialers ask.
+    /// The used connections, and those that their secret sources and dialers ask.
     pub(super) fn with_asked(&self, uses: &Uses) -> Uses {
         let mut all = uses.clone();
         for file in uses.keys().filter_map(|name| self.connections.get(name)) {
@@ -62,7 +63,7 @@ impl Environment {
         all
     }
 
-    /// The roles that the sources of secrets and the dialer of a connection ask.
+    /// The roles that a connection's secret sources and dialer ask.
     pub(super) fn asked_by(&self, file: &ConnectionFile) -> impl Iterator<Item = &'static str> {
         let sources = file.references().into_iter().filter_map(|reference| match reference {
             Reference::Text(_) => None,
@@ -72,7 +73,7 @@ impl Environment {
         sources.collect::<Vec<_>>().into_iter().chain(dialer)
     }
 
-    /// What can be said of the used connections before any secret is read.
+    /// The mistakes in the used connections that can be found before any secret is read.
     pub fn misfits(&self, uses: &Uses) -> Vec<Diag> {
         let mut wrong = vec![];
         for (name, roles) in &self.with_asked(uses) {
@@ -101,8 +102,8 @@ impl Environment {
         wrong
     }
 
-    /// A mistake for each role that what the `url` leads to cannot serve. Where there is none, what the roles themselves
-    /// find wrong.
+    /// A mistake for each role that the system at `url` cannot serve. If there is none, the mistakes that the roles
+    /// themselves find.
     pub(super) fn unreachable(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! References to secrets, and the two sources that need no system: variables of this process and files.
+//! References to secrets, and the two sources that need no other system: variables of this process and files.
 
 use super::vocabulary::{Resolving, SecretSource, ValueType, Vocabulary};
 use crate::document::{Document, Kind, Node};
@@ -10,21 +10,21 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Where a value comes from: written out, or somewhere else.
+/// Where a value comes from: plain text, or a source.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
-    /// Written out in the file. Never accepted for a secret.
+    /// Plain text in the file. Never accepted for a secret.
     Text(String),
     /// `{ KEY: VALUE }`, such as `{ env: NAME }`.
     From {
         /// The key of a [`SecretSource`].
         source: String,
-        /// What the source reads.
+        /// The value for the source.
         value: Value,
     },
 }
 
-/// A reference that may not be written out.
+/// A reference that must not be plain text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SecretReference(pub Reference);
 
@@ -39,7 +39,7 @@ pub const ENV: SecretSource = SecretSource {
     resolve: |value, _| Box::pin(async { variable(value.as_str().unwrap_or_default()) }),
 };
 
-/// `{ file: PATH }`: a file's content without the line break at its end; relative to the environment file.
+/// `{ file: PATH }`: a file's content without the line break at its end. The path is relative to the environment file.
 pub const FILE: SecretSource = SecretSource {
     key: "file",
     example: "{ file: PATH }",
@@ -64,10 +64,10 @@ impl Reference {
         }
     }
 
-    /// The value.
+    /// Resolves the value.
     ///
     /// # Errors
-    /// A source that is not known, has no value or an empty one, or runs a program without `exec`.
+    /// A source that is unknown, has no value or an empty one, or runs a program without `exec`.
     pub(super) async fn resolve(
         &self,
         vocabulary: &Vocabulary,
@@ -88,7 +88,7 @@ impl Reference {
         filled(&(source.resolve)(value, resolving).await?, &shown)
     }
 
-    /// As it is written in the file; a reference holds no secret.
+    /// The reference as it is written in the file; it contains no secret.
     fn written(&self) -> Value {
         match self {
             Self::Text(text) => json!(text),
@@ -98,7 +98,7 @@ impl Reference {
 }
 
 impl Vocabulary {
-    /// Checks that a node which may be a reference names one known source, with a value that this can read.
+    /// Checks that a node which may be a reference names one known source, with a value of the source's type.
     ///
     /// # Errors
     /// The mistake, at its place.
@@ -112,7 +112,7 @@ impl Vocabulary {
             let help = format!("write {}{or}{last}", examples.join(", "));
             return Err(document.diag(node, "bad-value", "nothing is referred to").help(help));
         };
-        // A key that is no text is reported by the type.
+        // Deserialisation reports a key that is not text.
         let Some(word) = key.as_str() else { return Ok(()) };
         let Some(source) = self.source(word) else {
             let known: Vec<&str> = self.sources.iter().map(|source| source.key).collect();
@@ -149,7 +149,7 @@ fn content(path: &Path) -> Result<String, Diag> {
     })
 }
 
-/// The text without the line break at its end; an empty secret is a missing one.
+/// The text without the line break at its end; an empty secret counts as missing.
 fn filled(text: &str, source: &str) -> Result<String, Diag> {
     let trimmed = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
     match trimmed {
@@ -235,7 +235,7 @@ impl JsonSchema for Reference {
     }
 }
 
-/// The keys of a reference are those of the vocabulary, which [`super::schema`] puts in.
+/// The keys of a reference come from the vocabulary; [`super::schema`] inserts them.
 impl JsonSchema for SecretReference {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "SecretReference".into()

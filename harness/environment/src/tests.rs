@@ -1,4 +1,4 @@
-//! A made-up system: its role, source of secrets and dialer are added by a list, without a change to this module.
+//! A made-up system: a list adds its role, secret source and dialer, without a change to this crate.
 
 use super::*;
 use proofmark_model::Exchange;
@@ -69,7 +69,7 @@ const FORM: UrlForm = UrlForm {
     },
 };
 
-/// Where in a vault a secret is.
+/// The place of a secret in a vault.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Shelf {
@@ -94,7 +94,7 @@ const VAULT: SecretSource = SecretSource {
     },
 };
 
-/// A way that is open while this is held.
+/// A connection that is open while this is held.
 #[derive(Debug, PartialEq)]
 struct Tunnel(u16);
 

@@ -1,5 +1,5 @@
-//! An environment where no file says where the systems are: from environment variables, or from places on the command
-//! line, as each role reads them. It holds references like a file does; nothing is resolved here.
+//! An environment without a file: from environment variables, or from places on the command line, as each role reads
+//! them. Like a file it contains references; nothing is resolved here.
 
 use super::file::{ConnectionFile, Environment};
 use super::secret::Reference;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Before the name of the variable that holds what is meant.
+/// The prefix of a reference to a variable.
 const VARIABLE: &str = "env:";
 
 /// Environment variables: those of this process, or others in a test.
@@ -38,25 +38,25 @@ impl Variables<'_> {
         (self.0)(name)
     }
 
-    /// The value without blanks around it; `None` where nothing is left.
+    /// The value without surrounding white space; `None` if it is unset or blank.
     pub fn set(self, name: &str) -> Option<String> {
         self.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 }
 
-/// A mistake about variables that are not set: what is missing, and how to mend it.
+/// The diagnostic for variables that are not set: what is missing, and how to fix it.
 pub fn missing_variable(what: &str, help: &str) -> Diag {
     Diag::new("missing-variable", format!("{what}, and no environment file was given")).help(help.to_owned())
 }
 
-/// A variable that is not set, and one that would do as well.
+/// The diagnostic for a variable that is not set, and optionally an alternative to it.
 pub fn unset_variable(name: &str, other: Option<&str>) -> Diag {
     let or = other.map(|other| format!(" (nor {other})")).unwrap_or_default();
     let what = format!("the environment variable {name} is not set{or}");
     missing_variable(&what, &format!("set it, e.g. `export {name}=…`, or give `--env FILE`"))
 }
 
-/// A variable whose value cannot be used, and why.
+/// The diagnostic for a variable whose value cannot be used, with the reason.
 pub fn bad_variable(name: &str, why: &str, help: &str) -> Diag {
     Diag::new("bad-variable", format!("the environment variable {name} {why}")).help(help.to_owned())
 }
@@ -66,18 +66,18 @@ pub fn bad_variable(name: &str, why: &str, help: &str) -> Diag {
 pub struct GivenPlace<'a> {
     /// The role, which is also the name of the connection.
     pub role: &'a str,
-    /// As it was typed.
+    /// The text as it was typed.
     pub text: &'a str,
-    /// The flag that takes it, for messages.
+    /// The flag that accepts it, for messages.
     pub flag: &'a str,
     /// The name of a variable that may hold it, for messages.
     pub variable: &'a str,
-    /// Where its server listens, where that was given.
+    /// The server's address, if it was given.
     pub endpoint: Option<&'a str>,
 }
 
 impl GivenPlace<'_> {
-    /// The connection to what the variable holds that `env:NAME` names; `None` where the text is no such reference.
+    /// The connection for a reference `env:NAME`; `None` if the text is not such a reference.
     ///
     /// # Errors
     /// A reference without a name.
@@ -116,16 +116,16 @@ impl Environment {
                 Err(mistakes) => wrong.extend(mistakes),
             }
         }
-        // Two places that are wrong in the same way are one mistake.
+        // Two places with the same mistake are reported once.
         wrong.dedup();
         if wrong.is_empty() { Ok(out) } else { Err(wrong) }
     }
 
-    /// The connections that variables describe for these roles, by the names of the roles. A role that can do without is
-    /// left out where nothing is set.
+    /// The connections that variables describe for these roles, by role name. An optional role is left out if none of
+    /// its variables is set.
     ///
     /// # Errors
-    /// Every variable that is missing or cannot be read, and every role that no variable describes.
+    /// Every variable that is missing or cannot be read, and every role that variables cannot describe.
     pub fn of_variables(
         vocabulary: &Vocabulary,
         variables: Variables<'_>,
@@ -141,10 +141,11 @@ impl Environment {
         Self::with(vocabulary, roles.iter().map(|name| ((*name).to_owned(), read(name))))
     }
 
-    /// The connections to places on the command line, by the names of their roles.
+    /// The connections for places on the command line, by role name.
     ///
     /// # Errors
-    /// Places that cannot be read, and every variable that is missing. No place is shown: it may hold a login.
+    /// Places that cannot be read, and every variable that is missing. Places are not shown, because they may contain a
+    /// login.
     pub fn of_places(
         vocabulary: &Vocabulary,
         variables: Variables<'_>,
@@ -157,8 +158,8 @@ impl Environment {
         Self::with(vocabulary, places.iter().map(read))
     }
 
-    /// The connections of a run that had no environment file, from how it has written them down. What was masked there is
-    /// left out, but for a login that a role takes from variables.
+    /// The connections of a run without an environment file, from its evidence. Masked values are left out, except for
+    /// a login that a role restores from variables.
     pub fn of_run(
         vocabulary: &Vocabulary,
         variables: Variables<'_>,
@@ -182,7 +183,7 @@ impl Environment {
 }
 
 impl Vocabulary {
-    /// How the login to what this URL leads to is restored. A connection in evidence does not say its role.
+    /// The function that restores the login of the system at this URL. A connection in evidence does not name its role.
     fn restoring(&self, url: &str) -> Option<RestoreLogin> {
         let scheme = url::Url::parse(url).ok()?.scheme().to_owned();
         let mut fitting = self.roles.iter().filter(|role| role.schemes.contains(&scheme.as_str()));

@@ -1,5 +1,5 @@
-//! What systems say of themselves so that an environment file can name them: roles, sources of secrets, dialers. This
-//! module knows none of them by name. A list of `const` structs is handed to whatever reads or resolves an environment.
+//! What systems define so that an environment file can use them: roles, secret sources, dialers. This module names none
+//! of them. A list of `const` structs is passed to the code that reads or resolves an environment.
 
 use super::connection::{Part, Systems};
 use super::file::ConnectionFile;
@@ -19,15 +19,15 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Every role, source and dialer that an environment may name. The default knows no system: every role is asked over
-/// HTTP, and no secret can be referred to.
+/// Every role, source and dialer that an environment may use. The default knows no system: every role is asked over
+/// HTTP, and secrets cannot be referred to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Vocabulary {
     /// Roles; one that is not listed is [`Role::HTTP`].
     pub roles: &'static [&'static Role],
-    /// Where secrets may come from.
+    /// The sources of secrets.
     pub sources: &'static [&'static SecretSource],
-    /// What may replace a `url`.
+    /// The dialers, each of which may replace a `url`.
     pub dialers: &'static [&'static Dialer],
 }
 
@@ -37,17 +37,17 @@ impl Vocabulary {
         self.roles.iter().copied().find(|role| role.name == name).unwrap_or(&Role::HTTP)
     }
 
-    /// The source that is referred to by this key.
+    /// The source with this key.
     pub fn source(&self, key: &str) -> Option<&'static SecretSource> {
         self.sources.iter().copied().find(|source| source.key == key)
     }
 
-    /// The dialer of this key.
+    /// The dialer with this key.
     pub fn dialer(&self, key: &str) -> Option<&'static Dialer> {
         self.dialers.iter().copied().find(|dialer| dialer.key == key)
     }
 
-    /// The forms of address that are no plain URL, each once.
+    /// The forms of address other than a plain URL, each once.
     pub fn forms(&self) -> impl Iterator<Item = &'static UrlForm> {
         let forms = || self.roles.iter().filter_map(|role| role.form);
         forms()
@@ -61,47 +61,49 @@ impl Vocabulary {
         self.forms().find(|form| (form.recognises)(address))
     }
 
-    /// Does an address hold a password? On a command line, everyone who can list processes would see it.
+    /// Returns whether an address contains a password. On a command line, every user who can list processes would see
+    /// it.
     pub fn tells_password(&self, address: &str) -> bool {
         self.form(address).is_some_and(|form| (form.tells_password)(address))
     }
 }
 
-/// What a connection may serve as: which keys are read, what the `url` may be, and the words for mistakes.
+/// A purpose that a connection may serve: the keys that are read, the allowed forms of `url`, and the wording of
+/// mistakes.
 #[derive(Debug, Clone, Copy)]
 pub struct Role {
-    /// Its name, which is also that of the connection that serves it by default.
+    /// Its name, which is also the name of the connection that serves it by default.
     pub name: &'static str,
-    /// The keys beside `url` that it reads, among those of [`ConnectionFile`].
+    /// The keys besides `url` that it reads, among those of [`ConnectionFile`].
     pub keys: &'static [&'static str],
     /// Descriptions for the JSON Schema of keys that only this role reads: key and text.
     pub described: &'static [(&'static str, &'static str)],
     /// The schemes that its `url` may have.
     pub schemes: &'static [&'static str],
-    /// The form of its address, where that is no plain URL.
+    /// The form of its address, if that is not a plain URL.
     pub form: Option<&'static UrlForm>,
-    /// What its system is, to follow "the role": `is asked over HTTP`.
+    /// A description of its system that follows "the role": `is asked over HTTP`.
     pub wants: &'static str,
     /// How its `url` is written.
     pub help: &'static str,
-    /// Is the `url` itself a secret?
+    /// Whether the `url` itself is a secret.
     pub secret_url: bool,
-    /// Mistakes in what is written, once it is known that the role can be served by this `url`. It is called before any
-    /// secret is read, and again with a `url` that a reference gave.
+    /// Finds mistakes in the written connection, once its `url` is known to fit the role. It is called before any
+    /// secret is read, and again with a `url` from a reference.
     pub check: Option<CheckConnection>,
-    /// Completes a connection whose references were all read.
+    /// Completes a connection after all of its references were resolved.
     pub complete: Option<fn(&mut ConnectionBuilder<'_>)>,
-    /// The connection that variables describe; `None` where the role can be left out.
+    /// The connection that variables describe; `None` if the role is optional.
     pub from_variables: Option<ReadVariables>,
-    /// The connection that a place on the command line names. Without this a URL, or `env:NAME`.
+    /// The connection for a place on the command line. Default: a URL, or `env:NAME`.
     pub from_place: Option<ReadPlace>,
-    /// Puts the login back, from variables, into a connection that was read from evidence, where it is masked. Returns
-    /// whether one can log in.
+    /// Restores the login, from variables, of a connection that was read from evidence, where it is masked. Returns
+    /// whether a login is possible.
     pub restore_login: Option<RestoreLogin>,
 }
 
 impl Role {
-    /// The role of a system that is asked over HTTP: every role that has no words of its own.
+    /// The role of a system that is asked over HTTP: the default for every role without its own definition.
     pub const HTTP: Self = Self {
         name: "",
         keys: &["basic", "bearer", "headers", "tls"],
@@ -119,7 +121,7 @@ impl Role {
     };
 }
 
-/// Checks what is written of the connection of this name, against its `url`.
+/// Checks the written connection of this name against its `url`.
 pub type CheckConnection = fn(connection: &str, written: &ConnectionFile, url: &str) -> Vec<Misfit>;
 
 /// Reads a connection from variables. See [`Role::from_variables`].
@@ -128,19 +130,19 @@ pub type ReadVariables = fn(Variables<'_>) -> Result<Option<ConnectionFile>, Vec
 /// Reads a connection from a place on the command line. See [`Role::from_place`].
 pub type ReadPlace = fn(Variables<'_>, &GivenPlace<'_>) -> Result<ConnectionFile, Vec<Diag>>;
 
-/// Puts a login back from variables. See [`Role::restore_login`].
+/// Restores a login from variables. See [`Role::restore_login`].
 pub type RestoreLogin = fn(Variables<'_>, &mut ConnectionFile) -> bool;
 
 /// A mistake in a connection, with its place.
 #[derive(Debug, Clone)]
 pub struct Misfit {
-    /// Where.
+    /// The place.
     pub at: MisfitPlace,
-    /// What is wrong; its place is filled in later.
+    /// The mistake; its place is filled in later.
     pub diag: Diag,
 }
 
-/// What in a connection a mistake is about.
+/// The part of a connection that a mistake is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MisfitPlace {
     /// The connection's name.
@@ -151,23 +153,23 @@ pub enum MisfitPlace {
     Value(&'static str),
 }
 
-/// An address that is no plain URL, such as a text of `key=value` pairs. It becomes a part of the connection, in the
-/// place of a base URL.
+/// A form of address other than a plain URL, such as a text of `key=value` pairs. It becomes a part of the connection
+/// instead of a base URL.
 #[derive(Debug, Clone, Copy)]
 pub struct UrlForm {
-    /// What it leads to: `a database`. No two forms lead to the same.
+    /// The kind of system: `a database`. Each kind has only one form.
     pub leads_to: &'static str,
-    /// How it is written.
+    /// An example of an address.
     pub example: &'static str,
-    /// Does a text have this form? A broken one too, so that it is reported as one.
+    /// Returns whether a text has this form. Also true for an invalid one, so that it is reported as one of this form.
     pub recognises: fn(&str) -> bool,
-    /// Reads an address, and teaches the redactor what is secret in it. An error says what is wrong without the text.
+    /// Parses an address, and lets the redactor learn the secrets in it. An error gives the reason without the text.
     pub read: fn(&str, &Redactor) -> Result<Part, String>,
-    /// The address that other variables describe where this one is not set; `None` where they do not.
+    /// The address that other variables describe if this one is not set; `None` if they do not describe one.
     pub from_parts: fn(&str, Variables<'_>, &Redactor) -> Option<Result<Part, String>>,
-    /// Does an address hold a password?
+    /// Returns whether an address contains a password.
     pub tells_password: fn(&str) -> bool,
-    /// Completes the part with what the connection says beside `url`.
+    /// Completes the part with the connection's keys besides `url`.
     pub complete: fn(&mut ConnectionBuilder<'_>),
 }
 
@@ -177,17 +179,17 @@ impl PartialEq for UrlForm {
     }
 }
 
-/// The value below the key of a source or a dialer: how it is read, and its JSON Schema.
+/// The type of the value of a source or a dialer: how it is read, and its JSON Schema.
 #[derive(Debug, Clone, Copy)]
 pub struct ValueType {
-    /// Reads a value, with the place of what is wrong in it.
+    /// Reads a value, and reports a mistake at its place.
     pub(super) read: fn(&Document, &Node) -> Result<Value, Diag>,
     /// Its JSON Schema, without references to other schemas.
     pub(super) schema: fn() -> Value,
 }
 
 impl ValueType {
-    /// The values of a type.
+    /// The value type for a Rust type.
     pub const fn of<T: Serialize + DeserializeOwned + JsonSchema>() -> Self {
         Self { read: read_as::<T>, schema: schema_of::<T> }
     }
@@ -204,66 +206,70 @@ fn schema_of<T: JsonSchema>() -> Value {
     T::json_schema(&mut inline.into_generator()).to_value()
 }
 
-/// Where a secret may come from. It is referred to as `{ KEY: VALUE }`.
+/// A source of secrets. A reference to it is `{ KEY: VALUE }`.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretSource {
     /// The key of a reference to it.
     pub key: &'static str,
-    /// A whole reference: `{ env: NAME }`.
+    /// A complete reference: `{ env: NAME }`.
     pub example: &'static str,
-    /// The type of the value below the key.
+    /// The type of the value.
     pub value: ValueType,
-    /// Does it run a program, so that the permission `exec` is needed?
+    /// Whether it runs a program, which requires the permission `exec`.
     pub exec: bool,
-    /// The role whose connection it asks, where the environment has one of that name. That is resolved first.
+    /// The role whose connection it asks, if the environment has a connection of that name. That connection is resolved
+    /// first.
     pub asks: Option<&'static str>,
-    /// Names the source of a value in messages: `the environment variable NAME`. The path is the environment's folder.
+    /// Describes the source of a value in messages: `the environment variable NAME`. The path is the environment's
+    /// folder.
     pub shown: fn(&Value, &Path) -> String,
-    /// Reads the secret. A line break at its end is taken off, and an empty one is refused, by the caller.
+    /// Reads the secret. The caller removes a line break at its end and rejects an empty secret.
     pub resolve: for<'a> fn(&'a Value, &'a Resolving<'a>) -> BoxFuture<'a, Result<String, Diag>>,
 }
 
-/// A way to a system that cannot be reached by an address. Its key replaces the `url` of a connection.
+/// Makes a system reachable that has no address of its own. Its key replaces the `url` of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Dialer {
     /// The key in a connection.
     pub key: &'static str,
-    /// What the key is for, for the JSON Schema.
+    /// The purpose of the key, for the JSON Schema.
     pub described: &'static str,
-    /// The type of the value below the key.
+    /// The type of the value.
     pub value: ValueType,
-    /// The role whose connection it asks, where the environment has one of that name. That is resolved first.
+    /// The role whose connection it asks, if the environment has a connection of that name. That connection is resolved
+    /// first.
     pub asks: Option<&'static str>,
-    /// Opens the way.
+    /// Opens the path to the system.
     pub dial: for<'a> fn(&'a Value, &'a Resolving<'a>) -> BoxFuture<'a, Result<Dialed, Diag>>,
 }
 
-/// A way that is open.
+/// An open path to a system.
 #[derive(Debug, Clone)]
 pub struct Dialed {
-    /// The address that now leads to the system, as a `url` is written.
+    /// The address at which the system can now be reached, in the form of a `url`.
     pub url: String,
-    /// Keeps the way open until the connection and all its clones are dropped.
+    /// Keeps the path open until the connection and all its clones are dropped.
     pub held: Option<Part>,
 }
 
-/// What sources and dialers work with.
+/// The context of sources and dialers.
 #[derive(Debug, Clone, Copy)]
 pub struct Resolving<'a> {
-    /// The folder of the environment file, from which paths in it count.
+    /// The folder of the environment file, to which paths in it are relative.
     pub folder: &'a Path,
-    /// For the durations that are written down.
+    /// Measures the durations that are recorded.
     pub clock: &'a Clock,
-    /// Learns what must not be written.
+    /// Learns the secrets that must not be written.
     pub redactor: &'a Redactor,
-    /// The connections that are resolved so far: at least those that are asked for others.
+    /// The connections that are resolved so far: at least those that others ask.
     pub systems: &'a Systems,
     /// The programs that were run so far.
     pub(super) programs: &'a Mutex<Vec<Exchange>>,
 }
 
 impl Resolving<'_> {
-    /// Records that a program was run. Nothing of its output may be in there, nor a hash of it: it is the secret.
+    /// Records that a program was run. The record must not contain its output or a hash of it, because the output is
+    /// the secret.
     pub fn record(&self, program: Exchange) {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner).push(program);
     }

@@ -1,4 +1,4 @@
-//! What a run leaves: the recorder and its reader, the journal of promises, and reports made of both.
+//! Everything that a run writes: the recorder and its reader, the journal of promises, and the reports made from both.
 
 pub mod record;
 pub mod report;

@@ -1,4 +1,4 @@
-//! The only way to ask what time it is, how long something took, and to wait: a real clock, or one that is told.
+//! Reads the time, measures durations and waits: with the machine's clock, or with one that a test sets.
 
 #![expect(clippy::disallowed_methods, reason = "this is the clock that everything else has to ask")]
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A clock. Cheap to clone; clones of a told clock share their time.
+/// A clock. Cheap to clone; clones of a set clock share their time.
 #[derive(Debug, Clone)]
 pub enum Clock {
     /// The machine's clocks: wall time for `now`, monotonic time for `elapsed`.
@@ -14,11 +14,11 @@ pub enum Clock {
         /// What `elapsed` counts from.
         origin: Instant,
     },
-    /// A clock that only moves when it is told to, or when someone sleeps on it.
+    /// A clock that moves only when it is set forward or slept on.
     Told(Arc<Mutex<Told>>),
 }
 
-/// The state of a told clock.
+/// The state of a set clock.
 #[derive(Debug)]
 pub struct Told {
     start: Timestamp,
@@ -31,12 +31,12 @@ impl Clock {
         Self::Real { origin: Instant::now() }
     }
 
-    /// A clock that stands at `start`.
+    /// A clock set to `start`.
     pub fn told(start: Timestamp) -> Self {
         Self::Told(Arc::new(Mutex::new(Told { start, passed: Duration::ZERO })))
     }
 
-    /// Wall time in UTC, cut to milliseconds: what evidence needs and people can read.
+    /// Wall time in UTC, truncated to milliseconds, the precision that evidence keeps.
     pub fn now(&self) -> Timestamp {
         let exact = match self {
             Self::Real { .. } => Timestamp::now(),
@@ -48,7 +48,7 @@ impl Clock {
         Timestamp::from_millisecond(exact.as_millisecond()).unwrap_or(exact)
     }
 
-    /// Time since this clock was made; never runs backwards.
+    /// Time since this clock was made; never decreases.
     pub fn elapsed(&self) -> Duration {
         match self {
             Self::Real { origin } => origin.elapsed(),
@@ -56,7 +56,7 @@ impl Clock {
         }
     }
 
-    /// Waits. On a told clock it moves the time and returns at once.
+    /// Waits. On a set clock it moves the time forward and returns at once.
     pub async fn sleep(&self, length: Duration) {
         match self {
             Self::Real { .. } => tokio::time::sleep(length).await,

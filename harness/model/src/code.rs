@@ -1,4 +1,4 @@
-//! What went wrong, as a code that a program can act on, beside the words for people. The set of codes is closed.
+//! Error codes that a program can act on, beside the message for people. The set of codes is closed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -124,7 +124,7 @@ codes! {
 }
 
 impl ErrorCode {
-    /// The code of an HTTP status that is no answer to the question.
+    /// The code of an HTTP status that does not answer the request.
     pub fn of_status(status: u16) -> Self {
         match status {
             401 | 407 => Self::Unauthorized,
@@ -140,7 +140,7 @@ impl ErrorCode {
         }
     }
 
-    /// The code of an I/O error, or `otherwise` where its kind says nothing.
+    /// The code of an I/O error, or `otherwise` where the error's kind is not specific.
     pub fn of_io(kind: ErrorKind, otherwise: Self) -> Self {
         match kind {
             ErrorKind::ConnectionRefused => Self::ConnectionRefused,
@@ -173,42 +173,42 @@ impl fmt::Display for ErrorCode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}{}", if help.is_some() { "; " } else { "" }, help.as_deref().unwrap_or_default())]
 pub struct CodedError {
-    /// What a program can act on.
+    /// The code that a program can act on.
     pub code: ErrorCode,
     /// What was expected, what happened, and where.
     pub message: String,
     /// How to fix it.
     pub help: Option<String>,
-    /// May another attempt succeed? A refused connection may; a 401 may not.
+    /// Whether another attempt may succeed. A refused connection may succeed later; a 401 does not.
     pub transient: bool,
 }
 
 impl CodedError {
-    /// An error that no second attempt fixes.
+    /// An error that a second attempt does not fix.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: None, transient: false }
     }
 
-    /// The same with advice.
+    /// The same error with advice.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// The same, where another attempt may succeed.
+    /// The same error, marked so that another attempt is allowed.
     #[must_use]
     pub fn transient(self) -> Self {
         Self { transient: true, ..self }
     }
 
-    /// The same, where no other attempt is to be made.
+    /// The same error, marked so that no other attempt is made.
     #[must_use]
     pub fn lasting(self) -> Self {
         Self { transient: false, ..self }
     }
 }
 
-/// Parts the message from the advice where a library carries one text only. It is written in the alternate form alone.
+/// Separates the message from the advice where a library carries only one text. Only the alternate form writes it.
 const BEFORE_HELP: char = '\u{1f}';
 
 /// What is wrong with a setting, and how to fix it. As text it is "what is wrong; how to fix it".
@@ -226,13 +226,14 @@ impl SettingMistake {
         Self { message: message.into(), help: None }
     }
 
-    /// The same with advice.
+    /// The same mistake with advice.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// The mistake that serde passes on as an error's text; any other text is a message without advice.
+    /// Recovers the mistake that serde passes on as the text of an error; any other text becomes a message without
+    /// advice.
     pub fn passed_on(error: &impl fmt::Display) -> Self {
         let text = format!("{error:#}");
         match text.split_once(BEFORE_HELP) {

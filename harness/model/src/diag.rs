@@ -1,4 +1,4 @@
-//! One user-facing diagnostic: what is wrong, where it stands, and how to mend it.
+//! One user-facing diagnostic: what is wrong, where it is, and how to fix it.
 
 use crate::redact::is_secret_key;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -6,7 +6,7 @@ use regex::{Captures, Regex};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// The text of a file, shared by the places in it.
+/// The text of a file, shared by the places that refer to it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// The path as the user gave it.
@@ -16,7 +16,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The lines as YAML counts them: a line also ends at a lone carriage return.
+    /// Returns the lines as YAML counts them: a lone carriage return also ends a line.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
     }
@@ -33,7 +33,8 @@ pub struct Place {
     pub column: u64,
 }
 
-/// Every code of a [`Diag`] with what it means; `docs/error-codes.md` prints this, and tests hold the sources to it.
+/// Every code of a [`Diag`] with its meaning; `docs/error-codes.md` prints this table, and tests check the sources
+/// against it.
 pub const CODES: &[(&str, &str)] = &[
     ("bad-format", "The version of the file's format is not valid."),
     (
@@ -104,21 +105,21 @@ pub const CODES: &[(&str, &str)] = &[
     ("wrong-url", "The URL of a connection is not of a scheme that its role reads."),
 ];
 
-/// A mistake that a person can mend.
+/// A mistake that a person can fix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Diag {
-    /// Where it stands, if it stands in a file.
+    /// Where the mistake is, if it is in a file.
     pub place: Option<Place>,
     /// A stable name: `unknown-key`, `bad-jsonpath`.
     pub code: &'static str,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
 impl Diag {
-    /// A mistake that stands in no file: on the command line, in the process's surroundings.
+    /// A mistake that is not in a file: on the command line or in the environment of the process.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { place: None, code, message: message.into(), help: None }
     }
@@ -128,14 +129,14 @@ impl Diag {
         Self { place: Some(place), code, message: message.into(), help: None }
     }
 
-    /// The same with advice.
+    /// The same diagnostic with advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The diagnostic as people read it: file, line, column, the line itself with a caret, and advice.
+    /// Renders the diagnostic for people: file, line, column, the line itself with a caret, and advice.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
@@ -159,12 +160,12 @@ impl Diag {
     }
 }
 
-/// So many characters of a word are marked; a longer one would fill the screen.
+/// Longest word to mark, in characters; a longer mark would fill the screen.
 const LONGEST: usize = 120;
 
 impl Place {
-    /// The line, with what may be a secret made unreadable, and the bytes of it that the caret stands under: the word
-    /// at the place.
+    /// Returns the line with possible secrets masked, and the byte range of the word at the place, which the caret
+    /// marks.
     fn shown(&self) -> (String, std::ops::Range<usize>) {
         let line = usize::try_from(self.line.saturating_sub(1)).unwrap_or(usize::MAX);
         let this = self.source.lines().nth(line).unwrap_or_default();
@@ -194,8 +195,7 @@ static HIDDEN: LazyLock<[Regex; 2]> = LazyLock::new(|| {
     [&named, login].map(|pattern| Regex::new(pattern).expect("a constant"))
 });
 
-/// The line with stars in the place of values that a key calls secret, and of passwords in URLs: a message ends up in
-/// the log of a pipeline.
+/// Masks the values of secret keys and the passwords in URLs: a message ends up in the log of a pipeline.
 fn unreadable(line: &str) -> String {
     let stars = |found: &Captures<'_>| {
         let (whole, hidden) = (&found[0], &found["secret"]);
@@ -216,7 +216,7 @@ fn starred(text: &str) -> String {
     text.chars().map(|c| if c.is_whitespace() || matches!(c, '"' | '\'') { c } else { '*' }).collect()
 }
 
-/// Does the line go on with a value that began below a secret's key, further above?
+/// Returns whether the line continues a value that began under a secret key on an earlier line.
 fn continues_secret<'a>(above: impl Iterator<Item = &'a str>, line: &str) -> bool {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let deeper = indent(line);
@@ -240,7 +240,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The nearest of the names to a misspelt one, if one is near enough to be meant.
+/// Returns the known name nearest to a misspelt one, if it is near enough.
 pub fn near_miss<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = names.into_iter().map(|name| (strsim::damerau_levenshtein(word, name), name)).min()?;
     (near.0 <= 1 + word.len().min(near.1.len()) / 4).then_some(near.1)

@@ -1,4 +1,4 @@
-//! What happened, in order: the lines of `events.jsonl`, and the files around them.
+//! The events of a run, in order: the lines of `events.jsonl` and the files that go with them.
 
 use super::step::EXCHANGE;
 use super::{ErrorCode, Exchange, Exit, Finding, Verdict};
@@ -20,11 +20,11 @@ pub struct Line {
     pub event: Event,
 }
 
-/// What can happen in a run.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Event {
-    /// The run began; `run.json` says what was asked.
+    /// The run began; `run.json` holds what was requested.
     RunStarted {
         /// Run id, also the folder's name.
         run: String,
@@ -45,7 +45,7 @@ pub enum Event {
         /// The kind's name.
         kind: String,
     },
-    /// An attempt ended and another will follow.
+    /// An attempt ended and another follows.
     Attempted {
         /// Scenario id.
         scenario: String,
@@ -53,7 +53,7 @@ pub enum Event {
         step: String,
         /// The round of polling, from 1.
         round: u32,
-        /// What it concluded.
+        /// The verdict of this attempt.
         verdict: Verdict,
         /// The first finding that did not pass, or the error.
         why: String,
@@ -82,10 +82,10 @@ pub enum Event {
         file: String,
         /// SHA-256 of that file.
         sha256: String,
-        /// What was concluded.
+        /// The conclusions.
         findings: Vec<Finding>,
     },
-    /// A promise was to be kept; the file that says whether the world is back is closed.
+    /// A promise was due; the file that records whether the change was undone is closed.
     Reverted {
         /// Scenario id.
         scenario: String,
@@ -93,11 +93,11 @@ pub enum Event {
         step: String,
         /// The kind's name.
         kind: String,
-        /// The run that promised.
+        /// The run that made the promise.
         of: String,
         /// The promise's number in that run.
         promise: u32,
-        /// Whether the world is back.
+        /// Whether the original state is restored.
         verdict: Verdict,
         /// Seconds it took.
         seconds: f64,
@@ -107,14 +107,14 @@ pub enum Event {
         file: String,
         /// SHA-256 of that file.
         sha256: String,
-        /// What was concluded.
+        /// The conclusions.
         findings: Vec<Finding>,
     },
     /// A scenario ended.
     ScenarioEnded {
         /// Scenario id.
         scenario: String,
-        /// The fold of its steps.
+        /// The fold of the verdicts of its steps.
         verdict: Verdict,
         /// Why it was skipped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,14 +122,14 @@ pub enum Event {
         /// Seconds it took.
         seconds: f64,
     },
-    /// SIGINT, SIGTERM or the deadline: what changes something comes to its end, what is left is skipped.
+    /// SIGINT, SIGTERM or the deadline: steps that change something finish, the rest are skipped.
     Interrupted {
         /// `SIGINT`, `SIGTERM`, or `deadline`.
         by: String,
     },
     /// The run ended; only the manifest follows.
     RunEnded {
-        /// The fold of its scenarios.
+        /// The fold of the verdicts of its scenarios.
         verdict: Verdict,
         /// The process's exit code.
         exit: Exit,
@@ -161,12 +161,12 @@ pub struct ScenarioInfo {
     pub sha256: String,
     /// Step ids with titles, in order.
     pub steps: Vec<(String, Option<String>)>,
-    /// The line of each of these steps in the file, from 1; 0 where it is not known. Older evidence has none.
+    /// The line of each of these steps in the file, from 1; 0 where it is unknown. Empty in older evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<u64>,
 }
 
-/// `run.json`: what was asked.
+/// `run.json`: what was requested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RunInfo {
@@ -194,9 +194,9 @@ pub struct RunInfo {
     /// Commit of the scenarios' checkout, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Programs that ran before the first step, in order: for secrets of connections, and `git` for `commit`. What is
-    /// printed for a secret is secret, so that neither its length nor its hash is kept: `bytes` is 0. Older evidence has
-    /// none.
+    /// Programs that ran before the first step, in order: those for secrets of connections, and `git` for `commit`. The
+    /// output of a program for a secret is itself secret, so neither its length nor its hash is kept: `bytes` is 0.
+    /// Empty in older evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<Exchange>,
     /// Name of this machine.
@@ -245,7 +245,7 @@ impl Framed for RunInfo {
     };
 }
 
-/// A file and what it held.
+/// A file and the hash of its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileHash {
     /// Path.

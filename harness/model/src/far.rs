@@ -1,12 +1,12 @@
-//! How far something that takes its time has come: for people who watch it, and in no evidence.
+//! The progress of a slow operation, for display only; evidence does not contain it.
 
-/// What is under way, and how far it has come.
+/// An operation in progress, and how far it has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Far {
-    /// In one or two words: `dumping`.
+    /// The operation in one or two words: `dumping`.
     pub what: &'static str,
-    /// Bytes, and of how many where that is known.
+    /// Bytes done, and the total where it is known.
     pub bytes: Option<(u64, Option<u64>)>,
-    /// Tables, of how many.
+    /// Tables done, and the total.
     pub tables: Option<(usize, usize)>,
 }

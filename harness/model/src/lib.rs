@@ -1,6 +1,6 @@
-//! What is written down: events, step records, findings, verdicts, exit codes, error codes.
+//! Data types of everything that is written down: events, step records, findings, verdicts, exit codes, error codes.
 //!
-//! Plain data with serde; no I/O, no clock. Whatever stands in `evidence/` has its shape here.
+//! Plain data with serde; no I/O, no clock. Every file in `evidence/` has its shape defined here.
 
 mod code;
 pub mod clock;
@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 /// The version of every format that Proofmark reads and writes.
 pub const FORMAT: &str = "v1";
 
-/// SHA-256 in lower-case hex, as every hash that is written down.
+/// SHA-256 in lower-case hex, the form of every hash in evidence.
 pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }

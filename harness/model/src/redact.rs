@@ -1,7 +1,7 @@
-//! Secrets out: the only maker of `Clean`, and the recorder takes nothing else.
+//! Removes secrets. The redactor is the only maker of `Clean`, and the recorder accepts nothing else.
 //!
-//! A secret that was resolved or composed is *learned*, in every shape it travels in; keys and headers that are named
-//! like secrets are masked whatever they hold. Masking happens once, over the bytes, before anything is cut to size.
+//! A secret that was resolved or composed is *learned* in every encoding in which it may travel; keys and headers with
+//! secret names are masked whatever they hold. Masking happens once, over the bytes, before anything is truncated.
 
 pub mod leak;
 mod shapes;
@@ -15,10 +15,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 pub const MASK: &str = "[masked]";
 
-/// A secret shorter than this is masked only as a whole value and in composed headers.
+/// A secret shorter than this, in bytes, is masked only as a whole value and in composed headers.
 const SHORT: usize = 8;
 
 /// Parts of key names that mark a secret, compared without case, `-` and `_`.
@@ -44,11 +44,11 @@ const SECRET_KEYS: [&str; 14] = [
 pub struct Secret(String);
 
 impl Secret {
-    /// A value that is sent like a secret and is none: it is not learned.
+    /// A value that is sent like a secret but is not one: it is not learned.
     pub fn open(text: String) -> Self {
         Self(text)
     }
-    /// The value itself, for the one place that sends it.
+    /// The value itself, for the code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -75,21 +75,21 @@ impl<T> Clean<T> {
     }
 }
 
-/// Which parts of a record are Proofmark's own words, and so are left as they are. A password `http` or a tenant `1` must
-/// not turn a kind, a number of a round or a verdict into a mask: the record could not be read back.
+/// The parts of a record that are Proofmark's own words, which are not masked. A password `http` or a tenant `1` must
+/// not mask a kind, a round number or a verdict: the record could not be read back.
 #[derive(Debug)]
 pub struct Frame {
     /// Keys whose values are Proofmark's own.
     pub own: &'static [&'static str],
-    /// Keys whose values are maps or lists of pairs, with names of our own that make nothing secret.
+    /// Keys whose values are maps or lists of pairs with Proofmark's own names; these names do not mark a secret.
     pub named: &'static [&'static str],
-    /// Keys whose values, or the entries of whose lists, have a frame themselves.
+    /// Keys whose values, or the entries of whose lists, have a frame of their own.
     pub parts: &'static [(&'static str, &'static Frame)],
 }
 
-/// What is kept as a record with a frame of its own.
+/// A record with a frame.
 pub trait Framed: Serialize {
-    /// Its frame.
+    /// The record's frame.
     const FRAME: &'static Frame;
 }
 
@@ -101,9 +101,9 @@ pub struct Redactor(Arc<RwLock<Known>>);
 struct Known {
     /// Masked wherever they appear.
     anywhere: BTreeSet<String>,
-    /// Masked only when they are the whole text.
+    /// Masked only as the whole text.
     whole: BTreeSet<String>,
-    /// Over `anywhere`; rebuilt when something is learned.
+    /// Searches for `anywhere`; rebuilt when a secret is learned.
     finder: Option<AhoCorasick>,
 }
 
@@ -114,10 +114,10 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Learns a secret and hands it back as one.
+    /// Learns a secret and returns it as one.
     pub fn learn(&self, secret: impl Into<String>) -> Secret {
         let secret = secret.into();
-        // A file's secret often ends in a newline that is sent trimmed: both are known.
+        // A file's secret often ends in a newline that is trimmed before sending: both forms are learned.
         for form in [secret.as_str(), secret.trim()] {
             self.learn_form(form);
         }
@@ -127,7 +127,8 @@ impl Redactor {
         Secret(secret)
     }
 
-    /// Learns what was masked in a value that was cleaned before, by another process perhaps, from the value as it was.
+    /// Learns the secrets of a value that was cleaned before, possibly by another process, by comparing it with the
+    /// original.
     pub fn learn_masked(&self, clean: &Value, was: &Value) {
         match (clean, was) {
             (Value::String(clean), Value::String(was)) => {
@@ -151,11 +152,12 @@ impl Redactor {
         }
     }
 
-    /// Learns a composed value (a whole `Authorization` header) that is masked anywhere, however short its parts are.
+    /// Learns a composed value, such as a whole `Authorization` header. It is masked anywhere, however short its parts
+    /// are.
     pub fn learn_composed(&self, value: &str) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.anywhere.extend(shapes(value));
-        // The credentials of the header, without `Basic` or `Bearer` in front.
+        // The credentials of the header, without the leading `Basic` or `Bearer`.
         if let Some((_, rest)) = value.split_once(' ')
             && rest.len() >= SHORT
         {
@@ -164,7 +166,7 @@ impl Redactor {
         known.rebuild();
     }
 
-    /// Finds what is known now, for a search through more than can be cleaned.
+    /// Returns a search for everything learned so far, for data that is too large to clean.
     pub fn seeker(&self) -> Seeker {
         Seeker(self.0.read().unwrap_or_else(PoisonError::into_inner).finder.clone())
     }
@@ -182,7 +184,7 @@ impl Redactor {
         }
     }
 
-    /// Cleans any value that can be written down, keys included. `open` names keys that are no secrets here.
+    /// Cleans any serialisable value, keys included. `open` names keys that are not secrets here.
     ///
     /// # Errors
     /// When the value cannot be written as JSON.
@@ -193,7 +195,7 @@ impl Redactor {
         Ok(Clean(value))
     }
 
-    /// Cleans a record: all but what its frame says is Proofmark's own.
+    /// Cleans a record, except for what its frame declares as Proofmark's own.
     ///
     /// # Errors
     /// When the value cannot be written as JSON.
@@ -204,7 +206,7 @@ impl Redactor {
         Ok(Clean(value))
     }
 
-    /// Takes the beginning of a secret off the end of bytes that were cut to size before they could be cleaned.
+    /// Removes the beginning of a secret from the end of bytes that were truncated before they could be cleaned.
     pub fn mend_cut(&self, bytes: &mut Vec<u8>) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let begins = |shape: &String| {
@@ -215,12 +217,12 @@ impl Redactor {
         bytes.truncate(bytes.len() - overhang);
     }
 
-    /// Cleans raw text: learned secrets only, for there are no keys in it.
+    /// Cleans raw text of learned secrets only; raw text has no keys.
     pub fn clean_text(&self, text: &str) -> Clean<String> {
         Clean(self.0.read().unwrap_or_else(PoisonError::into_inner).text(text).into_owned())
     }
 
-    /// Cleans bytes: text as text, other bytes by the same shapes.
+    /// Cleans bytes: valid text as text, other bytes by the same encodings.
     pub fn clean_bytes(&self, bytes: &[u8]) -> Clean<Vec<u8>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match &known.finder {
@@ -237,13 +239,13 @@ impl Redactor {
     }
 }
 
-/// Says where a learned secret stands, in any shape it travels in. Secrets shorter than eight characters are not found:
-/// they are ordinary words too.
+/// Finds learned secrets in any encoding. Secrets shorter than eight characters are not found: they may be ordinary
+/// words.
 #[derive(Debug, Clone)]
 pub struct Seeker(Option<AhoCorasick>);
 
 impl Seeker {
-    /// Is there one in these bytes?
+    /// Returns whether these bytes contain a secret.
     pub fn finds(&self, bytes: &[u8]) -> bool {
         self.0.as_ref().is_some_and(|finder| finder.is_match(bytes))
     }
@@ -251,7 +253,7 @@ impl Seeker {
 
 impl Known {
     fn rebuild(&mut self) {
-        // Longest first, so that a secret that contains another leaves nothing of itself behind.
+        // Longest first: a secret that contains another one is masked completely.
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.anywhere);
         self.finder = finder.ok();
     }
@@ -274,7 +276,7 @@ impl Known {
         }
     }
 
-    /// What has names of its own: a map, or a list of pairs.
+    /// Cleans a value with names of its own: a map, or a list of pairs.
     fn walk_named(&self, value: &mut Value, open: &[String]) {
         match value {
             Value::Object(map) => map.values_mut().for_each(|value| self.walk(value, open)),
@@ -308,11 +310,11 @@ impl Known {
     }
 
     fn walk_map(&self, map: &mut serde_json::Map<String, Value>, open: &[String]) {
-        // A short secret that is a key by chance (`json`) is not masked there: the observation could not be read.
+        // A short secret that happens to equal a key (`json`) is not masked there: the observation could not be read.
         if map.keys().any(|key| matches!(self.within(key), Cow::Owned(_))) {
             let mut clean = serde_json::Map::new();
             for (key, value) in std::mem::take(map) {
-                // Two keys that become one mask stay two: nothing may vanish before it is counted.
+                // Two keys with the same mask stay two keys: no entry may disappear before it is counted.
                 let key = self.within(&key).into_owned();
                 let (mut name, mut twins) = (key.clone(), 1);
                 while clean.contains_key(&name) {
@@ -323,7 +325,7 @@ impl Known {
             }
             *map = clean;
         }
-        // `{name: password, value: …}` is a pair too: a header list or an environment list.
+        // `{name: password, value: …}` is a pair as well: a header list or an environment list.
         let named = ["name", "key"].iter().any(|n| {
             let name = map.get(*n).and_then(Value::as_str);
             name.is_some_and(|name| is_secret_key(name) && !open.iter().any(|o| o == name))
@@ -358,7 +360,7 @@ impl Known {
     }
 }
 
-/// Masks every text and number below, and keeps the shape.
+/// Masks every text and number in the value and keeps its shape.
 fn mask_leaves(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(mask_leaves),
@@ -368,12 +370,12 @@ fn mask_leaves(value: &mut Value) {
     }
 }
 
-/// Is a key of this name masked whatever it holds?
+/// Returns whether a key of this name is masked whatever it holds.
 pub fn is_secret_key(key: &str) -> bool {
     static PARTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
         AhoCorasick::builder().ascii_case_insensitive(true).build(SECRET_KEYS).expect("constants")
     });
-    // Every key of every record is asked about: most are one plain word.
+    // Every key of every record is checked, and most are one plain word.
     let plain = if key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         Cow::Borrowed(key)
     } else {
@@ -382,7 +384,7 @@ pub fn is_secret_key(key: &str) -> bool {
     PARTS.is_match(plain.as_ref())
 }
 
-/// Does this value hold a mask anywhere?
+/// Returns whether this value contains a mask.
 pub fn is_masked(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(MASK),
@@ -392,8 +394,8 @@ pub fn is_masked(value: &Value) -> bool {
     }
 }
 
-/// The password inside a DSN or URL, as it is written and decoded; a login without one is a token itself. Not so for a
-/// database, whose users have names that are all over the evidence.
+/// Returns the password inside a DSN or URL, both as written and decoded. A user name without a password is a token
+/// itself, except for a database, whose user names appear all over the evidence.
 fn dsn_passwords(text: &str) -> Vec<String> {
     let Ok(url) = url::Url::parse(text.trim()) else { return vec![] };
     let alone = if url.scheme().starts_with("postgres") { "" } else { url.username() };

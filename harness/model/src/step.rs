@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration as Std;
 
-/// Everything that is kept of one step. `scenario::judge` reaches `findings` again from the rest of it.
+/// Everything that is kept of one step. `scenario::judge` derives `findings` again from the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StepRecord {
@@ -24,10 +24,10 @@ pub struct StepRecord {
     pub title: Option<String>,
     /// The kind's name, or `first-of`.
     pub kind: String,
-    /// Is it the act of that name? A check may have the same one.
+    /// Whether this is the act of that name. A check may have the same name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub acts: bool,
-    /// The number of each kind's judging rules.
+    /// The version of each kind's judging rules.
     pub rules: BTreeMap<String, u32>,
     /// Settings after templates and redaction; under `first-of` a list of `{kind: settings}`.
     pub settings: Value,
@@ -37,10 +37,10 @@ pub struct StepRecord {
     /// The step's `capture` entries: name to JSONPath.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capture: BTreeMap<String, String>,
-    /// The step that showed that what is counted could be seen, and how that step ended.
+    /// The step that proved that what is counted can be observed, and that step's verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<(String, Verdict)>,
-    /// How long it had to stay true.
+    /// How long the result had to stay true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
     /// When the step began.
@@ -50,24 +50,24 @@ pub struct StepRecord {
     /// The candidate of `first-of` that decided, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<usize>,
-    /// What was seen by the deciding attempt; `null` if none saw anything.
+    /// The observation of the deciding attempt; `null` if no attempt observed anything.
     pub observation: Value,
-    /// What was concluded.
+    /// The conclusions.
     pub findings: Vec<Finding>,
     /// The fold of `findings`.
     pub verdict: Verdict,
     /// Why it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The promise that is kept here: the observation is of the world after the change was put back.
+    /// The promise that this record fulfils: the observation shows the state after the change was put back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<OwedChange>,
-    /// Every look, oldest first; the deciding one is the last of its candidate.
+    /// Every attempt, oldest first; the deciding one is the last of its candidate.
     pub attempts: Vec<Attempt>,
 }
 
 impl StepRecord {
-    /// Of a step that begins now, and of which nothing else is known yet.
+    /// A record of a step that begins now; everything else is still unknown.
     pub fn begun(scenario: &str, step: &str, kind: String, now: Timestamp) -> Self {
         Self {
             proofmark: FORMAT.into(),
@@ -94,7 +94,7 @@ impl StepRecord {
         }
     }
 
-    /// The same step with these attempts alone, and nothing concluded: the attempts that there are, which may be many,
+    /// Returns the same record with only these attempts and no conclusions. The existing attempts, which may be many,
     /// are not copied.
     #[must_use]
     pub fn with_attempts(&self, attempts: Vec<Attempt>) -> Self {
@@ -123,11 +123,11 @@ pub struct OwedChange {
     pub run: String,
     /// The promise's number in that run.
     pub promise: u32,
-    /// The way back, secrets masked.
+    /// The undo data, secrets masked.
     pub undo: Value,
 }
 
-/// One look at the world.
+/// One attempt to observe the system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Attempt {
@@ -136,26 +136,26 @@ pub struct Attempt {
     /// The candidate of `first-of`, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<usize>,
-    /// When it was looked: the time that judgements use.
+    /// The time of the observation, which judgements use.
     pub at: Timestamp,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// What was exchanged with the world.
+    /// The exchanges with systems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Exchange>,
-    /// Why nothing was seen.
+    /// Why nothing was observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The code of that error. Evidence of older versions has none.
+    /// The code of that error. Absent in older evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
-    /// What was seen, unless `same-as` says where it stands.
+    /// The observation, unless `same-as` refers to an equal one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observation: Option<Value>,
-    /// Where the equal observation stands: the index of an attempt, or -1 for the step's own `observation`.
+    /// Where the equal observation is: the index of an attempt, or -1 for the step's own `observation`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<i64>,
-    /// What this attempt alone would have concluded.
+    /// The verdict of this attempt alone.
     pub verdict: Verdict,
 }
 
@@ -173,7 +173,7 @@ pub struct Exchange {
     /// HTTP status, or exit status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i32>,
-    /// `Content-Type` of the answer.
+    /// `Content-Type` of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// The server's own clock (`Date` header).
@@ -184,7 +184,7 @@ pub struct Exchange {
     /// SHA-256 of those bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Seconds from the request to the end of the answer.
+    /// Seconds from the request to the end of the response.
     pub seconds: f64,
 }
 
@@ -201,7 +201,8 @@ impl Framed for Attempt {
     };
 }
 
-/// Findings are made from what was cleaned before; cleaning them again could only make them differ from the judgement.
+/// Findings are made from values that are already clean; cleaning them again could only make them differ from the
+/// judgement.
 impl Framed for StepRecord {
     const FRAME: &'static Frame = &Frame {
         own: &[
@@ -224,12 +225,12 @@ impl Framed for StepRecord {
     };
 }
 
-/// A length of time as people write it: `500ms`, `1s`, `2m`, `25h`, `7d`.
+/// A duration as people write it: `500ms`, `1s`, `2m`, `25h`, `7d`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub Std);
 
 impl Duration {
-    /// Whole seconds.
+    /// A duration of whole seconds.
     pub const fn secs(secs: u64) -> Self {
         Self(Std::from_secs(secs))
     }
@@ -290,11 +291,11 @@ impl JsonSchema for Duration {
     }
 }
 
-/// Reads text through a named newtype, so that the document layer can offer a valid sample while the text is still an
+/// Reads text through a named newtype, so that the document layer can supply a valid sample while the text is still an
 /// unfilled template.
 ///
 /// # Errors
-/// Whatever the deserializer says when there is no text.
+/// The deserializer's error when the value is not text.
 pub fn sampled<'de, D: Deserializer<'de>>(d: D, name: &'static str) -> Result<String, D::Error> {
     struct Text;
     impl<'de> serde::de::Visitor<'de> for Text {

@@ -1,27 +1,27 @@
-//! The verdict, the findings it is folded from, and the exit code it ends in.
+//! The verdict, the findings from which it is folded, and the exit code that it leads to.
 
 use super::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What was concluded, from one finding up to a whole run.
+/// The conclusion of anything from one finding up to a whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Looked at, and as it should be.
+    /// Checked, and as expected.
     Passed,
-    /// Looked at, and not as it should be.
+    /// Checked, and not as expected.
     Failed,
-    /// Could not be decided: nobody looked, or what was seen does not answer the question.
+    /// Not decided: nothing was observed, or the observation does not answer the question.
     Unverified,
-    /// Deliberately not looked at, with a reason.
+    /// Deliberately not checked, with a reason.
     Skipped,
 }
 
 impl Verdict {
-    /// The one fold, used from findings up to the run: one failure fails the whole, else one open question leaves it
-    /// open. Nothing at all is `Unverified`; only when everything was skipped is the whole `Skipped`.
+    /// Folds verdicts, from findings up to the run: one failure fails the whole, else one undecided part makes it
+    /// undecided. An empty list is `Unverified`; the whole is `Skipped` only when everything was skipped.
     pub fn fold(parts: impl IntoIterator<Item = Verdict>) -> Verdict {
         let mut whole = None;
         for part in parts {
@@ -61,7 +61,7 @@ pub struct Finding {
     /// What to do about it, when it did not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// The code of the error that kept it from being decided.
+    /// The code of the error that prevented a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
 }
@@ -85,19 +85,19 @@ impl Finding {
         }
     }
 
-    /// A question that could not be decided; `seen` says what stood in the way.
+    /// A question that could not be decided; `seen` gives the reason.
     pub fn undecided(what: impl Into<String>, expected: impl Into<Value>, seen: impl Into<Value>) -> Self {
         let (expected, seen) = (expected.into(), seen.into());
         Self { what: what.into(), expected, seen, verdict: Verdict::Unverified, help: None, code: None }
     }
 
-    /// The same finding with the code that the recorded attempt has for its error, if it has one.
+    /// The same finding with the error code of the recorded attempt, if it has one.
     #[must_use]
     pub fn with_code(self, code: Option<ErrorCode>) -> Self {
         Self { code, ..self }
     }
 
-    /// The same finding with advice, which is kept only where it did not pass.
+    /// The same finding with advice, which is kept only if the finding did not pass.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         if self.verdict != Verdict::Passed {
@@ -107,7 +107,7 @@ impl Finding {
     }
 }
 
-/// How a run ends, as the process's exit code.
+/// How a run ends, as the exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "u8", try_from = "u8")]
 pub enum Exit {
@@ -143,7 +143,7 @@ impl Exit {
         (Exit::Interrupted, "interrupted (Ctrl-C or SIGTERM); promises were kept first", "yes"),
     ];
 
-    /// The exit of a run: the first that applies of 4, 130, 1, 3, 0. (5 is decided by whoever writes the evidence.)
+    /// Returns the exit of a run: the first that applies of 4, 130, 1, 3, 0. The writer of the evidence decides on 5.
     pub fn of(verdict: Verdict, owed: bool, interrupted: bool) -> Exit {
         match verdict {
             _ if owed => Exit::Owed,
@@ -182,7 +182,7 @@ impl TryFrom<u8> for Exit {
     }
 }
 
-/// What a run may do besides reading. None implies another, none is on by default.
+/// What a run may do besides reading. No permission implies another, and none is on by default.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
 )]

@@ -1,5 +1,5 @@
-//! The only loop: looks again while a step says so, and keeps every look. Putting back what was promised is looked at in
-//! the same way.
+//! The polling loop: repeats observations while a step requires it, and records every attempt. Putting changes back
+//! uses the same loop.
 
 use super::step::not_tried;
 use super::{Runner, Stop, rounded};
@@ -14,47 +14,48 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The limit of the client comes first: it can say where it waited and how far it came, and takes the exchange down.
+/// The extra time beyond an attempt's own timeout. The client's timeout must come first: it reports where it waited and
+/// how far it came, and records the exchange.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// How often it is looked, and what is kept of it.
+/// How often to observe, and what to keep.
 #[derive(Debug)]
 pub(super) struct Pace<'a> {
-    /// Polls for so long.
+    /// How long to poll.
     pub(super) within: Option<Length>,
-    /// Has to stay true for so long.
+    /// How long the result has to stay true.
     pub(super) hold: Option<Length>,
-    /// Pause between two looks.
+    /// The pause between two observations.
     pub(super) every: Length,
-    /// Bounds one look.
+    /// Limits one observation.
     pub(super) timeout: Length,
-    /// Which connection serves which role.
+    /// The connection for each role.
     pub(super) via: BTreeMap<String, String>,
-    /// The name under which the answer is kept as it came.
+    /// The file name under which the response is kept unchanged.
     pub(super) evidence: Option<&'a str>,
-    /// Keys that are no secrets here.
+    /// Keys that are not secrets here.
     pub(super) not_secret: &'a [String],
 }
 
-/// What a look does.
+/// What an attempt does.
 #[derive(Debug)]
 pub(super) enum Deed<'a> {
-    /// Reads; the candidates of `first-of`, or one.
+    /// Reads with the candidates of `first-of`, or with one check.
     Check { checks: &'a [AnyCheck], first_of: bool },
-    /// Changes the world at the first look, and looks at what became of it at every one.
+    /// Makes the change in the first attempt, and observes the result in every one.
     Act { act: &'a dyn ErasedAct, by: &'a By, done: Option<Value>, memory: Memory },
     /// Puts a change back.
     Revert { debt: &'a Debt, memory: Memory },
 }
 
-/// One look, before it is kept.
+/// One attempt, before it is recorded.
 struct Look {
     attempt: Attempt,
     lasting: bool,
 }
 
 impl Runner {
-    /// Looks once, or as often as `within` and `hold` ask; the last look decides.
+    /// Observes once, or as often as `within` and `hold` require; the last observation decides.
     pub(super) async fn look(
         &self,
         pace: &Pace<'_>,
@@ -83,7 +84,7 @@ impl Runner {
             };
             let told = self.event(attempted(record, round, &judged), pace.not_secret);
             if let Deed::Revert { .. } = deed {
-                // Neither a signal nor a full disk keeps the world from being put back.
+                // Neither a signal nor a full disk stops a change from being put back.
                 self.world.clock.sleep(pause).await;
                 continue;
             }
@@ -91,7 +92,7 @@ impl Runner {
             let mut stop = self.world.stop.clone();
             tokio::select! {
                 biased;
-                // It would have been looked again, so the last look does not decide: nobody knows what came after.
+                // Another observation was due, so the last one does not decide: the state after it is unknown.
                 () = stop.stopped() => {
                     let attempt = not_tried(self.world.clock.now(), &interrupted(&stop));
                     let attempt = Attempt { round: round + 1, ..attempt };
@@ -104,21 +105,22 @@ impl Runner {
         }
     }
 
-    /// How long to wait before the next look; `None` when this one decides.
+    /// How long to wait before the next observation; `None` if this one decides.
     fn pause(&self, pace: &Pace<'_>, began: Duration, held: Option<Duration>) -> Option<Duration> {
         let left = match (held, pace.hold, pace.within) {
             (Some(_), None, _) | (None, _, None) => return None,
-            // Between the looks that were made, as the judgement counts: a slow look does not hold by itself.
+            // Measured between observations, as the judgement does: the duration of a slow one does not count as
+            // holding.
             (Some(held), Some(hold), _) => hold.0.saturating_sub(held),
             (None, _, Some(within)) => {
                 within.0.saturating_sub(self.world.clock.elapsed().saturating_sub(began))
             }
         };
-        // Holding needs one look at or after its end; polling needs none.
+        // Holding needs one observation at or after its end; polling does not.
         (left > Duration::ZERO).then(|| left.min(pace.every.0).max(Duration::from_millis(1)))
     }
 
-    /// One round: one look, or one at each candidate until one decides.
+    /// Runs one round: one attempt, or one for each candidate until one decides.
     async fn round(
         &self,
         pace: &Pace<'_>,
@@ -145,7 +147,7 @@ impl Runner {
         Ok(looks)
     }
 
-    /// What a look at this sees. What changes the world is never cancelled: it ends by its own timeout.
+    /// Makes one observation. An act is never cancelled: it ends by its own timeout.
     async fn seen(&self, deed: &mut Deed<'_>, cx: &Cx) -> Result<Result<Value, StepError>, RecordError> {
         Ok(match deed {
             Deed::Check { checks, .. } => match checks {
@@ -158,7 +160,7 @@ impl Runner {
                     self.recorder().settle()?;
                     match act.act(cx, &self.ledger, by).await {
                         Ok(made) => *done = Some(made),
-                        // It is not made a second time.
+                        // A failed act is not repeated.
                         Err(error) => return Ok(Err(error.lasting())),
                     }
                 }
@@ -172,7 +174,7 @@ impl Runner {
         })
     }
 
-    /// A look that ends when its time is over or the run has to stop.
+    /// Makes an observation that ends at its timeout or when the run has to stop.
     async fn watched(
         &self,
         cx: &Cx,
@@ -196,7 +198,7 @@ impl Runner {
         (round, candidate): (u32, Option<usize>),
     ) -> Result<Look, RecordError> {
         let (at, began) = (self.world.clock.now(), self.world.clock.elapsed());
-        // What an earlier look was answered is no evidence of this one.
+        // A response to an earlier attempt is not evidence for this one.
         cx.log.take_answer();
         let seen = self.seen(deed, cx).await?;
         let (observation, error, lasting) = match seen {
@@ -218,7 +220,8 @@ impl Runner {
             same_as: None,
             verdict: Verdict::Unverified,
         };
-        // Grafana locks a user out after five wrong logins, so a 401 is not asked for twice, seen or not.
+        // Grafana locks a user out after five failed logins, so a request that got a 401 is not repeated, even if the
+        // attempt succeeded.
         let refused = attempt.requests.iter().any(|exchange| exchange.status == Some(401));
         let lasting = lasting || refused;
         let clean = self.recorder().clean(&attempt, pace.not_secret)?;
@@ -229,7 +232,7 @@ impl Runner {
         Ok(Look { attempt, lasting })
     }
 
-    /// What this round alone would conclude.
+    /// Judges this round alone.
     fn judge_round(
         &self,
         record: &StepRecord,
@@ -241,13 +244,13 @@ impl Runner {
         let deciding = attempts.len().saturating_sub(1);
         let first_of = matches!(deed, Deed::Check { first_of: true, .. });
         for (index, attempt) in attempts.iter_mut().enumerate() {
-            // The candidates before the deciding one were passed over because their own findings failed.
+            // The candidates before the deciding one were rejected because their own findings failed.
             attempt.verdict = if index < deciding && first_of { Verdict::Failed } else { judged.verdict() };
         }
         Ok(judged)
     }
 
-    /// Moves the deciding observation to the top of the record, and judges what will be kept.
+    /// Moves the deciding observation to the top of the record, and judges the record as it will be kept.
     fn decide(
         &self,
         record: &mut StepRecord,
@@ -270,7 +273,7 @@ impl Runner {
             }
             record.attempts[home].same_as = Some(-1);
         }
-        // One round without `hold` was judged on the very same bytes but for where the observation stands.
+        // A single round without `hold` was judged on the same data, which only had the observation in another place.
         if record.attempts[last].round == 1 && record.hold.is_none() {
             Ok(judged)
         } else {
@@ -278,7 +281,7 @@ impl Runner {
         }
     }
 
-    /// Keeps the answer as it came, where the step asks for it.
+    /// Keeps the response unchanged, if the step requests it.
     fn answer(&self, pace: &Pace<'_>, scenario: &str, cx: &Cx) -> Result<(), RecordError> {
         match (pace.evidence, cx.log.take_answer()) {
             (Some(name), Some(bytes)) => self.recorder().answer(scenario, name, &bytes, pace.not_secret),
@@ -287,7 +290,7 @@ impl Runner {
     }
 }
 
-/// Equal observations are kept once.
+/// Adds attempts to the record, and keeps equal observations only once.
 fn keep_once(record: &mut StepRecord, attempts: Vec<Attempt>) {
     for mut attempt in attempts {
         let same = record.attempts.iter().rposition(|other| {
@@ -322,7 +325,7 @@ fn interrupted(stop: &Stop) -> StepError {
     StepError::new(ErrorCode::Interrupted, format!("interrupted: {}", stop.reason().unwrap_or_default()))
 }
 
-/// A round of the step that another one follows, with the first finding that did not pass.
+/// The event for a round that another one follows, with the first finding that did not pass.
 fn attempted(record: &StepRecord, round: u32, judged: &Judged) -> Event {
     let open = judged.findings.iter().find(|finding| finding.verdict != Verdict::Passed);
     Event::Attempted {

@@ -1,5 +1,5 @@
-//! Runs a plan: scenarios side by side, the steps of each in order, every look kept. It ends by reading nothing but what
-//! it wrote.
+//! Runs a plan: scenarios side by side, the steps of each in order. Every attempt is recorded, and a run's result is
+//! read only from what it wrote.
 
 mod attempt;
 mod order;
@@ -27,26 +27,26 @@ use std::time::Duration;
 
 /// What a run needs besides its plan and its recorder.
 pub struct World {
-    /// The kinds of steps that there are.
+    /// The kinds of steps.
     pub registry: Registry,
     /// The connections.
     pub systems: Arc<Systems>,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Says when to stop.
+    /// Signals when to stop.
     pub stop: Stop,
-    /// What templates may name of the run.
+    /// Facts about the run for templates.
     pub run: Map<String, Value>,
-    /// How many scenarios run side by side; at least one does.
+    /// The number of scenarios that run side by side; at least one does.
     pub jobs: usize,
-    /// Is told how far a step of a scenario has come; nothing of it is kept.
+    /// Receives the progress of a scenario's step; nothing of it is recorded.
     pub heard: Option<Hear>,
 }
 
-/// Hears of a scenario's step how far it has come.
+/// Receives the scenario, the step and its progress.
 pub type Hear = Arc<dyn Fn(&str, &str, &Far) + Send + Sync>;
 
-/// How a run ended, as it was written.
+/// The end of a run, as it was recorded.
 #[derive(Debug)]
 pub struct Ended {
     /// The run's folder.
@@ -59,25 +59,25 @@ struct Runner {
     world: World,
     recorder: Arc<Mutex<Recorder>>,
     ledger: Ledger,
-    /// How often something was put back, or tried to be.
+    /// The number of attempts to put something back.
     reverts: AtomicU32,
-    /// Held by the act that changes something; the others wait for it.
+    /// Held by an act while it changes something; other acts wait for it.
     turn: tokio::sync::Mutex<()>,
-    /// Was it told why the run stops?
+    /// Whether the reason for stopping was recorded.
     told: AtomicBool,
 }
 
 /// Runs the plan and seals the folder.
 ///
 /// # Errors
-/// When evidence cannot be written; nothing more is begun then, and what was promised is put back.
+/// When evidence cannot be written; nothing more is begun then, and promises are fulfilled.
 pub async fn run(plan: &Plan, world: World, recorder: Recorder) -> Result<Ended, RecordError> {
     let runner = Runner::new(world, recorder, vec![]);
     let began = runner.begin(plan.scenarios.iter().map(Scenario::info).collect())?;
     let outcomes = runner.telling(runner.side_by_side(plan)).await;
     let swept = runner.keep(|_| true).await;
     let (mut outcomes, swept) = (outcomes?, swept?);
-    // In the order of the plan, whichever came first.
+    // In the order of the plan, not in the order of completion.
     let plan = plan.scenarios.iter().filter_map(|scenario| outcomes.remove(scenario.id.as_str()));
     let swept = swept.map(|verdict| Outcome { verdict, failed: vec![], unverified: vec![] });
     runner.end(began, plan.chain(swept).collect())
@@ -86,10 +86,10 @@ pub async fn run(plan: &Plan, world: World, recorder: Recorder) -> Result<Ended,
 /// Puts back what earlier runs owe, newest first, and seals the folder.
 ///
 /// # Errors
-/// When evidence cannot be written; everything was tried all the same.
+/// When evidence cannot be written; every change was still attempted.
 pub async fn recover(debts: Vec<Debt>, world: World, recorder: Recorder) -> Result<Ended, RecordError> {
     let scenarios = sweep::owing(&debts);
-    // The ledger hands out first what was entered last.
+    // The ledger returns the last entry first.
     let runner = Runner::new(world, recorder, debts.into_iter().rev().collect());
     let began = runner.begin(scenarios.clone())?;
     let outcomes = runner.recovered(&scenarios).await?;
@@ -116,7 +116,7 @@ impl Runner {
             outcomes.into_iter().map(|outcome| (outcome.failed, outcome.unverified)).unzip();
         let (failed, unverified) = (failed.concat(), unverified.concat());
         self.interrupted()?;
-        // A signal after this comes too late to have interrupted anything.
+        // A signal after this point comes too late to interrupt anything.
         let by_signal = self.told.load(Relaxed) && self.world.stop.by_signal();
         let exit = Exit::of(verdict, !self.ledger.owed().is_empty(), by_signal);
         let seconds = self.seconds(began);
@@ -125,7 +125,7 @@ impl Runner {
         Ok(Ended { folder, exit })
     }
 
-    /// Says why the run stops as soon as it is known: what was begun may take its time to end.
+    /// Records why the run stops as soon as that is known, because work in progress may take long to end.
     async fn telling<T>(&self, work: impl Future<Output = T>) -> T {
         let (mut work, mut stop) = (pin!(work), self.world.stop.clone());
         tokio::select! {
@@ -133,12 +133,12 @@ impl Runner {
             done = &mut work => return done,
             () = stop.stopped() => {}
         }
-        // Where it cannot be written, nothing can: the end of the run says that.
+        // If this cannot be written, nothing can; the end of the run reports the error.
         self.interrupted().ok();
         work.await
     }
 
-    /// Says why the run stops, once.
+    /// Records once why the run stops.
     fn interrupted(&self) -> Result<(), RecordError> {
         match self.world.stop.reason() {
             Some(by) if !self.told.swap(true, Relaxed) => self.event(Event::Interrupted { by }, &[]),
@@ -150,7 +150,7 @@ impl Runner {
         self.recorder().event(event, open)
     }
 
-    /// Never held while something is waited for.
+    /// The guard must not be held across an await.
     fn recorder(&self) -> MutexGuard<'_, Recorder> {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }

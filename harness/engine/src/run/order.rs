@@ -1,4 +1,5 @@
-//! Which scenario runs when: each once those that it needs have ended, up to `jobs` side by side; its steps in order.
+//! Schedules scenarios: each runs once those that it needs have ended, up to `jobs` side by side; its steps run in
+//! order.
 
 use super::Runner;
 use crate::scenario::{Plan, Scenario, Step};
@@ -11,18 +12,18 @@ use proofmark_model::{Event, Verdict};
 use serde_json::Map;
 use std::collections::BTreeMap;
 
-/// What became of a scenario.
+/// The result of a scenario.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) verdict: Verdict,
-    /// `scenario#step` of its steps that failed.
+    /// `scenario#step` of its failed steps.
     pub(super) failed: Vec<String>,
-    /// Likewise of those that could not be decided.
+    /// `scenario#step` of its undecided steps.
     pub(super) unverified: Vec<String>,
 }
 
 impl Outcome {
-    /// Of steps named `scenario#step`.
+    /// Folds the verdicts of steps named `scenario#step`.
     pub(super) fn of(steps: impl IntoIterator<Item = (String, Verdict)>) -> Self {
         let (mut verdicts, mut failed, mut unverified) = (vec![], vec![], vec![]);
         for (name, verdict) in steps {
@@ -58,8 +59,8 @@ impl Runner {
                 let unmet = unmet(scenario, &ended);
                 running.push(async move { (scenario, self.scenario(scenario, unmet).await) });
             }
-            // Where evidence cannot be written nothing more is begun, but what is under way comes to its end: an act is
-            // never cancelled.
+            // If evidence cannot be written, nothing more is begun, but work in progress is completed: an act is never
+            // cancelled.
             match running.next().await {
                 Some((scenario, Ok(outcome))) => drop(ended.insert(scenario.id.as_str(), outcome)),
                 Some((_, Err(error))) => broken = broken.or(Some(error)),
@@ -113,7 +114,7 @@ impl Runner {
         Ok(Outcome::of(scenario.steps.iter().map(named)))
     }
 
-    /// An act keeps other acts waiting: what one changes another may look at. None when it is time to stop.
+    /// Waits until no other act is changing something that this one may observe. `None` when it is time to stop.
     async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let mut stop = self.world.stop.clone();
         tokio::select! {
@@ -124,7 +125,7 @@ impl Runner {
     }
 }
 
-/// The first need that keeps a scenario from running.
+/// Why a need that has not passed keeps the scenario from running; the first one.
 fn unmet(scenario: &Scenario, ended: &BTreeMap<&str, Outcome>) -> Option<String> {
     scenario.needs.iter().find_map(|(need, _)| {
         match ended.get(need.as_str()).map(|outcome| outcome.verdict) {

@@ -1,4 +1,4 @@
-//! One step, from its settings to its file.
+//! Runs one step and writes its file.
 
 use super::attempt::{Deed, Pace};
 use super::{Runner, rounded};
@@ -12,16 +12,17 @@ use proofmark_net::Log;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Why a step is not run.
+/// Why a step does not run.
 pub(super) enum Skip {
-    /// It was left out on purpose.
+    /// It is skipped on purpose.
     Skipped(String),
-    /// Nobody came to it.
+    /// The run did not reach it.
     NotReached(String),
 }
 
 impl Runner {
-    /// After a step that did not pass, acts and the steps that use a capture it did not make are skipped.
+    /// Decides whether to skip a step. It skips steps that use a capture that no step made, and acts after a step that
+    /// did not pass.
     pub(super) fn skip(&self, step: &Step, before: &BTreeMap<&str, Verdict>, scope: &Scope) -> Option<Skip> {
         if let Some(by) = self.world.stop.reason() {
             return Some(Skip::NotReached(format!("not reached: {by}")));
@@ -209,7 +210,7 @@ impl Runner {
     }
 }
 
-/// Seconds that a step took, by the clock of its times or of its looks, whichever is more.
+/// The duration of a step in seconds: from its start to its end, or the sum of its attempts, whichever is longer.
 pub(super) fn took(record: &StepRecord) -> f64 {
     let millis = record.ended.as_millisecond() - record.started.as_millisecond();
     let took: f64 = record.attempts.iter().map(|attempt| attempt.seconds).sum();

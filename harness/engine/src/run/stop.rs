@@ -1,18 +1,18 @@
-//! When to stop: Ctrl-C, SIGTERM, or the deadline. Whoever waits is woken; whoever begins something asks first.
+//! When to stop: Ctrl-C, SIGTERM, or the deadline. Waiting tasks are woken; a task checks before it begins something.
 
 use proofmark_model::clock::Clock;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Cheap to clone; all clones stop together.
+/// A stop signal. Cheap to clone; all clones stop together.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Receiver<Option<&'static str>>);
 
 const DEADLINE: &str = "the deadline is over";
 
 impl Stop {
-    /// Never stops.
+    /// A signal that never occurs.
     pub fn never() -> Self {
         Self(watch::channel(None).1)
     }
@@ -20,7 +20,7 @@ impl Stop {
     /// Stops at SIGINT, SIGTERM, or when the deadline is over.
     ///
     /// # Errors
-    /// When the signals cannot be listened to.
+    /// When the signals cannot be received.
     pub fn listen(clock: &Clock, deadline: Option<Duration>) -> std::io::Result<Self> {
         let (tell, stop) = watch::channel(None);
         let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -37,19 +37,19 @@ impl Stop {
                 _ = term.recv() => "SIGTERM",
                 () = late => DEADLINE,
             };
-            // Nobody listens any more: the run is over.
+            // No receiver is left: the run is over.
             let _ = tell.send(Some(by));
             std::future::pending::<()>().await;
         });
         Ok(Self(stop))
     }
 
-    /// Why to stop, if so.
+    /// The reason to stop, if there is one.
     pub fn reason(&self) -> Option<String> {
         self.0.borrow().map(str::to_owned)
     }
 
-    /// Was it a signal, not the deadline?
+    /// Returns whether the reason is a signal and not the deadline.
     pub fn by_signal(&self) -> bool {
         self.0.borrow().is_some_and(|by| by != DEADLINE)
     }

@@ -1,5 +1,5 @@
-//! Keeps promises: at the end of a step or of its scenario, and at the end of the run what went wrong before, newest
-//! first. Neither a signal nor a full disk stops it.
+//! Fulfils promises, newest first: at the end of a step or its scenario, and at the end of the run those that could not
+//! be fulfilled before. Neither a signal nor a full disk stops it.
 
 use super::attempt::{Deed, Pace};
 use super::order::Outcome;
@@ -11,7 +11,7 @@ use proofmark_model::{Duration, Event, OwedChange, ScenarioInfo, StepRecord, Ver
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-/// What is owed, as the scenarios that a recovery goes through: newest first, each step once.
+/// The owed changes as the scenarios of a recovery: newest first, each step once.
 pub(super) fn owing(debts: &[Debt]) -> Vec<ScenarioInfo> {
     let mut out: Vec<ScenarioInfo> = vec![];
     for promised in debts.iter().map(|debt| &debt.promised) {
@@ -36,7 +36,8 @@ pub(super) fn owing(debts: &[Debt]) -> Vec<ScenarioInfo> {
 }
 
 impl Runner {
-    /// Puts back what earlier runs owe, newest first, told as scenarios whose steps are those that changed something.
+    /// Puts back what earlier runs owe, newest first, and records it as scenarios whose steps are those that made the
+    /// changes.
     pub(super) async fn recovered(&self, scenarios: &[ScenarioInfo]) -> Result<Vec<Outcome>, RecordError> {
         let began = self.world.clock.elapsed();
         for scenario in scenarios {
@@ -64,11 +65,11 @@ impl Runner {
         Ok(outcomes)
     }
 
-    /// Puts back every open change for which `which` holds, newest first, and says whether the world is back; `None`
-    /// where nothing was owed.
+    /// Puts back every open change for which `which` holds, newest first, and returns whether they are undone; `None`
+    /// if nothing was owed.
     ///
     /// # Errors
-    /// When evidence cannot be written. Everything was tried all the same.
+    /// When evidence cannot be written. Every change was still attempted.
     pub(super) async fn keep(&self, which: impl Fn(&Debt) -> bool) -> Result<Option<Verdict>, RecordError> {
         let (mut verdicts, mut broken) = (vec![], None);
         for debt in self.ledger.owed().iter().filter(|debt| which(debt)) {

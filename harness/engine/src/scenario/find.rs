@@ -13,7 +13,7 @@ pub struct Found {
     pub path: PathBuf,
     /// The path below the nearest folder `scenarios`; without one, below the folder that was named, or the stem.
     pub id: String,
-    /// The folder that ids count from.
+    /// The folder to which ids are relative.
     pub root: PathBuf,
 }
 
@@ -34,7 +34,7 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Found>, Vec<Diag>) {
     (found.into_iter().collect(), wrong)
 }
 
-/// The file of a scenario that another one needs, beside it.
+/// The file of a scenario that another one needs, in the same root.
 pub(super) fn needed(root: &Path, id: &str) -> Option<Found> {
     let file = ["yaml", "yml"]
         .iter()
@@ -43,8 +43,8 @@ pub(super) fn needed(root: &Path, id: &str) -> Option<Found> {
     Some(Found { path: file, id: id.to_owned(), root: root.to_owned() })
 }
 
-/// Every scenario file below a folder. Each real folder is looked at once, by a path without links where there is one:
-/// a link may lead back to where it stands.
+/// Every scenario file below a folder. Each real folder is visited once, if possible by a path without links, because a
+/// link may lead to one of its own parents.
 fn walk(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let (mut files, mut seen) = (vec![], BTreeSet::new());
     let mut links = VecDeque::from([folder.to_owned()]);
@@ -72,7 +72,7 @@ fn walk(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn identify(path: PathBuf, named: Option<&Path>) -> Found {
-    // The nearest folder `scenarios` may stand above the working directory.
+    // The nearest folder `scenarios` may be above the working directory.
     let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
     let above =
         whole.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "scenarios"));
@@ -101,7 +101,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join(file), "").unwrap();
         }
-        // To itself, to above itself, to a neighbour that is met later, to another place, to nowhere.
+        // Links to the folder itself, above it, to a neighbour that is visited later, to another place, and to nothing.
         for (to, link) in
             [(".", "self"), ("../..", "a/up"), ("../b", "a/b"), ("../elsewhere", "c"), ("none", "d")]
         {

@@ -1,6 +1,7 @@
-//! The one judgement: the bytes of a step's file → findings. `run` calls it on what it keeps, `verify` on what it finds.
+//! The only judgement: the bytes of a step's file → findings. `run` applies it to what it keeps, `verify` to what it
+//! finds.
 //!
-//! It is a pure function: of the settings, the observations and the recorded times, and of nothing else.
+//! It is a pure function of the settings, the observations and the recorded times.
 
 use super::step::{Doing, FIRST_OF};
 use crate::{ErasedKind, KindInfo, Registry};
@@ -12,16 +13,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::ops::Range;
 
-/// What was concluded from a step's file.
+/// The conclusions from a step's file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
-    /// What was concluded.
+    /// The findings.
     pub findings: Vec<Finding>,
     /// The candidate of `first-of` that decided.
     pub chosen: Option<usize>,
     /// The index of the attempt that decided.
     pub deciding: Option<usize>,
-    /// Values for the captures, when everything passed.
+    /// The values of the captures, if everything passed.
     pub captures: Vec<(String, Value)>,
 }
 
@@ -35,12 +36,12 @@ impl Judged {
 /// Judges the bytes of a step's file.
 ///
 /// # Errors
-/// Bytes that are no step's file.
+/// Bytes that are not a step's file.
 pub fn judge(bytes: &[u8], registry: &Registry) -> Result<Judged, serde_json::Error> {
     serde_json::from_slice::<StepRecord>(bytes).map(|record| judge_record(&record, registry))
 }
 
-/// Judges a step's record as it was read back.
+/// Judges a step's record that was read back.
 pub fn judge_record(record: &StepRecord, registry: &Registry) -> Judged {
     if record.reason.is_some() {
         return Judged { findings: vec![], chosen: None, deciding: None, captures: vec![] };
@@ -71,7 +72,7 @@ pub fn judge_record(record: &StepRecord, registry: &Registry) -> Judged {
     judged
 }
 
-/// Is the world back? The last look says so, or nobody knows.
+/// Judges whether the change is undone. It is undecided if the last attempt observed nothing.
 fn put_back(record: &StepRecord, owed: &OwedChange, registry: &Registry) -> Judged {
     let deciding = record.attempts.len().checked_sub(1);
     let last = deciding.map(|index| &record.attempts[index]);
@@ -100,10 +101,10 @@ fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|error| error.to_string())
 }
 
-/// Does the step of this record act, or read?
+/// Returns whether the step of this record is an act.
 pub fn acts(record: &StepRecord, registry: &Registry) -> bool {
     let known = |acts| registry.kind(&record.kind, acts).is_some();
-    // Before a check and an act could share a name, the name alone said which of them it was.
+    // Older evidence has no `acts`: a check and an act could not share a name then, so the name alone decides.
     record.acts || record.owed.is_some() || known(true) && !known(false)
 }
 
@@ -121,7 +122,7 @@ fn doing(record: &StepRecord, registry: &Registry) -> Result<Doing, String> {
 }
 
 impl Doing {
-    /// What judges a candidate.
+    /// The kind that judges a candidate.
     fn candidate(&self, index: usize) -> Option<&dyn ErasedKind> {
         match self {
             Doing::Act(act) => Some(&**act),
@@ -142,7 +143,7 @@ impl Doing {
     }
 }
 
-/// What one attempt saw, wherever it is kept.
+/// The observation of an attempt, wherever the record keeps it.
 fn seen<'a>(record: &'a StepRecord, attempt: &'a Attempt) -> Option<&'a Value> {
     match (&attempt.observation, attempt.same_as) {
         (Some(observation), _) => Some(observation),
@@ -152,14 +153,14 @@ fn seen<'a>(record: &'a StepRecord, attempt: &'a Attempt) -> Option<&'a Value> {
     }
 }
 
-/// The attempts of the last round: it has several where there are candidates.
+/// The attempts of the last round; several if there are candidates.
 fn last_round(attempts: &[Attempt]) -> Range<usize> {
     let last = attempts.last().map(|attempt| attempt.round);
     let other = attempts.iter().rposition(|attempt| Some(attempt.round) != last);
     other.map_or(0, |index| index + 1)..attempts.len()
 }
 
-/// Judges the candidates of a round: the first whose own findings pass decides; `unverified` stops the search.
+/// Judges the candidates of a round: the first whose own findings pass decides; `unverified` ends the search.
 fn judge_round(record: &StepRecord, round: Range<usize>, doing: &Doing, expect: &[Expect]) -> Judged {
     let mut all = vec![];
     let mut deciding = None;
@@ -190,7 +191,8 @@ fn nothing_judged(kind: Option<KindInfo>) -> Vec<Finding> {
     vec![Finding::undecided("something was judged", "at least one finding", format!("{name} judged nothing"))]
 }
 
-/// The kind's own findings and those of `expect`, with what may not pass by default taken back.
+/// The kind's own findings and those of `expect`. A finding that nothing was seen is undecided without a passed
+/// control.
 fn together(
     record: &StepRecord,
     mut own: Vec<Finding>,
@@ -217,13 +219,13 @@ fn together(
     own
 }
 
-/// Did it stay true for so long? The streak of passing looks at the end has to span it.
+/// Judges whether the result stayed true for this long: the final streak of passing observations has to span it.
 fn held(record: &StepRecord, doing: &Doing, expect: &[Expect], hold: proofmark_model::Duration) -> Finding {
     let (mut rest, mut span) = (record.attempts.as_slice(), None);
     while let Some(last) = rest.last() {
         let round = last_round(rest);
         rest = &rest[..round.start];
-        // A round that was not kept may have failed.
+        // A round that was not recorded may have failed.
         let is_next = rest.last().map_or(0, |before| before.round) + 1 == last.round;
         let first = record.attempts[round.start].at;
         if judge_round(record, round, doing, expect).verdict() != Verdict::Passed {
@@ -240,7 +242,7 @@ fn held(record: &StepRecord, doing: &Doing, expect: &[Expect], hold: proofmark_m
     Finding::judged("it stayed true", json!(hold), json!(format!("{millis}ms")), long)
 }
 
-/// Takes the captures. One that selects nothing, several values or a masked one leaves the step open.
+/// Takes the captures. A path that selects nothing, several values or a masked value leaves the step undecided.
 fn capture(record: &StepRecord, judged: &mut Judged) {
     if judged.verdict() != Verdict::Passed || record.capture.is_empty() {
         return;

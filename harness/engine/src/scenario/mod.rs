@@ -1,4 +1,4 @@
-//! The scenario file: read, checked, planned; and the one judgement.
+//! The scenario file: reading, checking and planning; and the judgement.
 
 mod find;
 mod judge;

@@ -1,4 +1,4 @@
-//! What would run, in which order, and everything that stands in its way: all mistakes of all files at once.
+//! What would run and in which order, or every reason why it cannot: all mistakes of all files at once.
 
 use super::find::{Found, find, needed};
 use super::read::{Overrides, Scenario, read, read_text};
@@ -14,30 +14,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What was selected on the command line.
+/// The selection on the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// Files and folders.
     pub paths: Vec<PathBuf>,
-    /// Scenarios with one of these tags; empty: all.
+    /// Only scenarios with one of these tags. Default: all.
     pub tags: Vec<String>,
-    /// Scenario ids, or `id#step`; empty: all.
+    /// Only these scenario ids, or `id#step`. Default: all.
     pub only: Vec<String>,
-    /// Values in the place of those in `vars`.
+    /// Values that replace those in `vars`.
     pub vars: BTreeMap<String, String>,
 }
 
-/// Scenarios in the order in which they run: what another needs comes before it, else by id.
+/// Scenarios in the order in which they run: after those that they need, otherwise by id.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The scenarios.
     pub scenarios: Vec<Scenario>,
 }
 
-/// Reads and checks everything that the selection names.
+/// Reads and checks every selected scenario.
 ///
 /// # Errors
-/// Every mistake of every file, and a selection that is empty.
+/// Every mistake of every file, and an empty selection.
 pub fn plan(selection: &Selection, run: &Map<String, Value>, registry: &Registry) -> Result<Plan, Vec<Diag>> {
     let (found, mut wrong) = find(&selection.paths);
     let mut all = BTreeMap::new();
@@ -65,11 +65,11 @@ pub fn plan(selection: &Selection, run: &Map<String, Value>, registry: &Registry
     Ok(plan)
 }
 
-/// A scenario whose text is no file's: it stands in the program itself, or was made of a command line. `values` take the
-/// place of those in its `vars`; `path` is told in the place of one.
+/// Plans a scenario that does not come from a file: it is built into the program, or made from a command line. `values`
+/// replace those in its `vars`; messages show `path` as its path.
 ///
 /// # Errors
-/// Every mistake that the values make.
+/// Every mistake that the values cause.
 pub fn embedded(
     (path, text): (&str, &str),
     values: &Map<String, Value>,
@@ -82,12 +82,12 @@ pub fn embedded(
     Ok(Plan { scenarios: vec![scenario] })
 }
 
-/// The id of a scenario that is no file's: its path without `builtin/` and `.yaml`.
+/// The id of a scenario that does not come from a file: its path without `builtin/` and `.yaml`.
 pub fn embedded_id(path: &str) -> &str {
     path.trim_start_matches("builtin/").trim_end_matches(".yaml")
 }
 
-/// Two scenarios that export into one folder must not write one file.
+/// Rejects two scenarios that export into one folder and would write the same file.
 fn exported_once(plan: &Plan) -> Result<(), Vec<Diag>> {
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     for Export { from, to } in plan.exports() {
@@ -102,7 +102,7 @@ fn exported_once(plan: &Plan) -> Result<(), Vec<Diag>> {
     Ok(())
 }
 
-/// What a file was read as, or its mistakes.
+/// A scenario that was read, or its mistakes.
 type Outcome = Result<Scenario, Vec<Diag>>;
 
 fn add(file: &Found, read: Outcome, all: &mut BTreeMap<String, Scenario>, wrong: &mut Vec<Diag>) {
@@ -125,7 +125,7 @@ fn add(file: &Found, read: Outcome, all: &mut BTreeMap<String, Scenario>, wrong:
     }
 }
 
-/// Loads the files of needed scenarios that were not named, until nothing is missing.
+/// Loads the files of needed scenarios that were not named, until none is missing.
 fn pull_in(
     read_one: impl Fn(&Found) -> Outcome,
     all: &mut BTreeMap<String, Scenario>,
@@ -154,7 +154,7 @@ fn pull_in(
     }
 }
 
-/// The ids that were selected, with the steps that `id#step` names.
+/// The selected ids, with the steps that `id#step` names.
 type Chosen = BTreeMap<String, Option<BTreeSet<String>>>;
 
 fn choose(
@@ -217,7 +217,7 @@ fn choose(
     if wrong.is_empty() { Ok(chosen) } else { Err(wrong) }
 }
 
-/// Needed ones first. Depth first, so that a circle is seen and named.
+/// Sorts needed scenarios first. The search is depth-first, so that a cycle is found and named.
 fn order(chosen: &Chosen, mut all: BTreeMap<String, Scenario>) -> Result<Vec<Scenario>, Vec<Diag>> {
     let (mut done, mut wrong) = (vec![], vec![]);
     for id in chosen.keys() {
@@ -266,7 +266,7 @@ fn visit(
     done.push(id.to_owned());
 }
 
-/// The named steps, and the earlier ones whose captures or sight they stand on.
+/// Keeps the named steps, and the earlier steps whose captures or controls they depend on.
 fn keep_only(scenario: &mut Scenario, mut keep: BTreeSet<String>) {
     for step in scenario.steps.iter().rev() {
         if keep.contains(&step.id) {
@@ -279,7 +279,7 @@ fn keep_only(scenario: &mut Scenario, mut keep: BTreeSet<String>) {
 }
 
 impl Plan {
-    /// The files that steps keep with `evidence:`, and where `--export` puts them.
+    /// The files that steps keep with `evidence:`, and their paths below the `--export` folder.
     pub fn exports(&self) -> Vec<Export> {
         let files = |scenario: &Scenario| {
             let names: Vec<_> = scenario.steps.iter().filter_map(|step| step.evidence.clone()).collect();
@@ -322,10 +322,10 @@ impl Plan {
         (uses, wrong)
     }
 
-    /// The permissions that are needed and not given, or forbidden.
+    /// Checks that the needed permissions are given and not forbidden.
     ///
     /// # Errors
-    /// Each step with the flag that it needs.
+    /// Each step without its permission, and the flag that it needs.
     pub fn permissions(
         &self,
         allow: &BTreeSet<Permission>,
@@ -364,13 +364,13 @@ impl Plan {
 }
 
 impl Scenario {
-    /// The value of a step's key as it stands in the file.
+    /// The value of a step's key as it is written in the file.
     fn written(&self, step: &Step, key: &str) -> Option<&Node> {
         let id = |node: &&Node| node.get("id").and_then(Node::as_str) == Some(step.id.as_str());
         self.document.root.get("steps")?.items().iter().find(id)?.get(key)
     }
 
-    /// As evidence lists it.
+    /// The scenario as evidence lists it.
     pub fn info(&self) -> ScenarioInfo {
         let written = self.document.root.get("steps").map(Node::items).unwrap_or_default();
         let ids = written.iter().filter_map(|step| step.get("id"));

@@ -23,7 +23,7 @@ pub struct Scenario {
     pub document: Document,
     /// SHA-256 of the file.
     pub sha256: String,
-    /// What it is called.
+    /// Its title.
     pub title: String,
     /// What it claims.
     pub claim: String,
@@ -35,7 +35,7 @@ pub struct Scenario {
     pub needs: Vec<(String, Node)>,
     /// Values for templates, after `--var`.
     pub vars: Map<String, Value>,
-    /// The folder below `--export` that gets its files.
+    /// The folder below `--export` for its files.
     pub export: String,
     /// Its steps, in order.
     pub steps: Vec<Step>,
@@ -91,16 +91,16 @@ impl Reader<'_> {
     }
 }
 
-/// What takes the place of values in a scenario's `vars`.
+/// Values that replace those in a scenario's `vars`.
 #[derive(Debug, Clone, Copy)]
 pub enum Overrides<'a> {
-    /// The `--var`s: text stays text, anything else is read as YAML.
+    /// The values of `--var`: kept as text if the scenario's value is text, else parsed as YAML if possible.
     Words(&'a BTreeMap<String, String>),
-    /// Values as they are.
+    /// Values that are used unchanged.
     Values(&'a Map<String, Value>),
 }
 
-/// Reads one scenario file. `run` is what templates may name of the run.
+/// Reads one scenario file. `run` holds the facts about the run for templates.
 ///
 /// # Errors
 /// Every mistake in the file.
@@ -114,7 +114,7 @@ pub fn read(
     read_text(source, found, overrides, run, registry)
 }
 
-/// The same from its text.
+/// Reads a scenario from its text.
 pub(super) fn read_text(
     source: Arc<Source>,
     found: &Found,
@@ -148,7 +148,7 @@ pub(super) fn read_text(
     if reader.wrong.is_empty() { Ok(scenario) } else { Err(reader.wrong) }
 }
 
-/// The folder for exports: the key `export`, else the id with `-` for `/`.
+/// The folder for exports: the key `export`. Default: the id with `-` for `/`.
 fn export(reader: &mut Reader<'_>, root: &Node, id: &str) -> String {
     let Some(place) = root.get("export") else { return id.replace('/', "-") };
     let folder: String = reader.optional(root, "export").unwrap_or_default();
@@ -160,7 +160,7 @@ fn export(reader: &mut Reader<'_>, root: &Node, id: &str) -> String {
     folder
 }
 
-/// `vars`, with the overrides in the place of those they name.
+/// `vars`, with the overrides applied.
 fn vars(reader: &mut Reader<'_>, root: &Node, overrides: Overrides<'_>) -> Map<String, Value> {
     let mut vars: Map<String, Value> = reader.optional(root, "vars").unwrap_or_default();
     for (name, value) in &mut vars {
@@ -218,7 +218,7 @@ fn steps(reader: &mut Reader<'_>, root: &Node, scope: &Scope) -> Vec<Step> {
     out
 }
 
-/// What a step may name of those before it.
+/// What a step may refer to in earlier steps.
 #[derive(Default)]
 struct Before {
     ids: BTreeSet<String>,
@@ -333,8 +333,8 @@ fn settings(reader: &mut Reader<'_>, node: &Node, scope: &Scope, id: String) -> 
     }
 }
 
-/// A setting of the step in which variables may stand. It is needed before anything is captured: what is known only later
-/// would be read as a sample of its type, and mean something else.
+/// Reads a setting of the step that may contain variables. It is needed before anything is captured: a value that is
+/// known only later would be read as a sample of its type, with a different meaning.
 fn early<T: DeserializeOwned>(reader: &mut Reader<'_>, node: &Node, scope: &Scope, key: &str) -> Option<T> {
     let mut place = node.get(key)?.clone();
     let before = reader.wrong.len();
@@ -393,7 +393,8 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
     }
 }
 
-/// Some acts are looked at for a while; the others say everything at once. Only what is promised is kept at some time.
+/// Checks the keys about time: `within` and `hold` fit only acts that are observed for a while, `until` only a step
+/// that makes a promise.
 fn looks(reader: &mut Reader<'_>, node: &Node, doing: &Doing) {
     let (once, promises) = match doing {
         Doing::Check(_) => (false, false),
@@ -409,7 +410,8 @@ fn looks(reader: &mut Reader<'_>, node: &Node, doing: &Doing) {
     }
 }
 
-/// `via` names only what the kinds of the step take a connection for, and is there where one of them needs it.
+/// Checks that `via` names only what the step's kinds take a connection for, and that it is present if one of them
+/// needs it.
 fn via(reader: &mut Reader<'_>, node: &Node, step: &Step, doing: &Doing) {
     let place = node.get("via").unwrap_or_else(|| step::kind_of(&step.doing));
     let named =

@@ -1,5 +1,4 @@
-//! JSON Schema of the scenario file, for editors. Where templates are filled in, text with `{{ … }}` is as good as what
-//! stands there otherwise.
+//! JSON Schema of the scenario file, for editors. Where templates are filled in, text with `{{ … }}` is valid too.
 
 use super::read::{FORM, STEP_KEYS};
 use crate::{KindInfo, Registry};
@@ -37,7 +36,7 @@ pub fn schema(registry: &Registry) -> Value {
     })
 }
 
-/// A list of kinds: each a key of its own.
+/// The schema of a list of kinds: each is a key of its own.
 fn kinds(registry: &Registry, acts: bool, generator: &mut SchemaGenerator) -> Map<String, Value> {
     let kind = |kind: &KindInfo| (kind.name.to_owned(), (kind.settings_part)(generator).to_value());
     registry.list(acts).map(kind).collect()
@@ -83,7 +82,7 @@ fn top(key: &str) -> Value {
 
 fn step(duration: &Value) -> Value {
     let text = json!({ "type": "string" });
-    // The times of a step may be variables.
+    // The durations of a step may be variables.
     let duration = json!({ "anyOf": [duration, { "$ref": "#/$defs/template" }] });
     let property = |key: &&str| {
         let (mut schema, about) = match *key {
@@ -144,7 +143,7 @@ fn step(duration: &Value) -> Value {
     })
 }
 
-/// A map with exactly one question; with `at` among the keys, where to ask it too.
+/// The schema of a map with exactly one matcher; with `at` among the keys, the map also needs a path.
 fn matcher(keys: &[&str], count: &Value, duration: &Value) -> Value {
     let number = json!({ "type": ["number", "string"] });
     let property = |key: &&str| {
@@ -176,7 +175,7 @@ fn matcher(keys: &[&str], count: &Value, duration: &Value) -> Value {
     })
 }
 
-/// Lets a template stand wherever a value has a type of its own.
+/// Allows a template wherever a value has a type of its own.
 fn templated(schema: &mut Value) {
     let Value::Object(map) = schema else { return };
     if let Some(Value::Object(properties)) = map.get_mut("properties") {

@@ -1,4 +1,4 @@
-//! One step as it is written, and as it is once its templates are filled in.
+//! One step as it is written, and after its templates are filled in.
 
 use crate::{AnyAct, AnyCheck, KindInfo, Registry};
 use jiff::Timestamp;
@@ -13,42 +13,43 @@ use serde::de::{self, Deserializer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A step that was read and checked. What may hold templates is kept as nodes and filled in when it runs.
+/// A step that was read and checked. Values that may contain templates are kept as nodes and filled in when the step
+/// runs.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Its id, used once in the scenario.
+    /// Its id, unique in the scenario.
     pub id: String,
-    /// What it is about.
+    /// Its title.
     pub title: Option<String>,
     /// `check` or `act`, with the kind and its settings.
     pub doing: Node,
-    /// Is it an act?
+    /// Whether it is an act.
     pub acts: bool,
     /// The entries of `expect`.
     pub expect: Vec<Node>,
-    /// Name to path, in order of name.
+    /// Name to path, sorted by name.
     pub capture: BTreeMap<String, JsonPath>,
-    /// The step that shows that what is counted could be seen.
+    /// The step that proves that what is counted can be observed.
     pub control: Option<String>,
-    /// Polls for so long.
+    /// How long to poll.
     pub within: Option<Duration>,
-    /// Pause between two looks.
+    /// The pause between two observations.
     pub every: Duration,
-    /// Has to stay true for so long.
+    /// How long the result has to stay true.
     pub hold: Option<Duration>,
-    /// Bounds one attempt, where the step says.
+    /// Limits one attempt, if the step sets it.
     pub timeout: Option<Duration>,
-    /// When its promises are kept, where the step says.
+    /// When its promises are due, if the step sets it.
     pub until: Option<Until>,
-    /// Do its settings promise to put the change back?
+    /// Whether its settings promise to put the change back.
     pub promises: bool,
-    /// Which connection serves which role; the key is empty for "the one role".
+    /// The connection for each role; the key is empty if the step does not name the role.
     pub via: BTreeMap<String, String>,
-    /// Left out until a time, with a reason.
+    /// Skipped until a time, with a reason.
     pub skip: Option<SkipUntil>,
-    /// The name under which the answer is kept as it came.
+    /// The file name under which the response is kept unchanged.
     pub evidence: Option<String>,
-    /// Keys that are no secrets here.
+    /// Keys that are not secrets here.
     pub not_secret: Vec<String>,
     /// The kinds that it may run, as far as they are known without captures.
     pub kinds: Vec<KindInfo>,
@@ -56,17 +57,17 @@ pub struct Step {
     pub needs: Vec<Permission>,
     /// The captures that it uses.
     pub uses: Vec<String>,
-    /// What `fill` gives, where no template waits for the run.
+    /// The result of `fill`, if no template needs a value from the run.
     pub ready: Option<Filled>,
 }
 
-/// `skip: { reason, until }`: past `until` the step runs again, so that nothing is left out for ever.
+/// `skip: { reason, until }`. The step runs again after `until`, so that nothing is skipped for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SkipUntil {
-    /// Why it is left out.
+    /// Why it is skipped.
     pub reason: String,
-    /// From then on it runs again: a time, or the beginning of a day in UTC.
+    /// When it runs again: a time, or the beginning of a day in UTC.
     #[serde(deserialize_with = "day_or_time")]
     pub until: Timestamp,
 }
@@ -83,9 +84,9 @@ fn day_or_time<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
 /// What a step does, typed.
 #[derive(Debug, Clone)]
 pub enum Doing {
-    /// Reads; the candidates of `first-of`, or one.
+    /// Reads with the candidates of `first-of`, or with one check.
     Check(Vec<AnyCheck>),
-    /// Changes the world.
+    /// Changes a system.
     Act(AnyAct),
 }
 
@@ -94,13 +95,13 @@ pub enum Doing {
 pub struct Filled {
     /// What it does.
     pub doing: Doing,
-    /// Was it written as `first-of`?
+    /// Whether it was written as `first-of`.
     pub first_of: bool,
-    /// What is expected on top of what the kind judges by itself.
+    /// The expectations in addition to the kind's own judgements.
     pub expect: Vec<Expect>,
 }
 
-/// The key that wraps candidates.
+/// The key that contains candidates.
 pub const FIRST_OF: &str = "first-of";
 
 impl Step {
@@ -111,8 +112,8 @@ impl Step {
         roles.filter_map(|role| Some((role.to_owned(), named(role)?))).collect()
     }
 
-    /// The roles that it uses, each with the name of the connection that serves it. What it can do without is used where
-    /// the environment has it, or the step names it.
+    /// The roles that it uses, each with the name of the connection that serves it. An optional role is used if the
+    /// environment has it or the step names it.
     pub fn connections(&self, environment: &Environment) -> BTreeMap<String, String> {
         let there = |role: &str| environment.names().any(|name| name == role);
         let used = |kind: &KindInfo| {
@@ -157,7 +158,7 @@ impl Step {
     }
 }
 
-/// The file, and the kinds that may be named in it.
+/// The file, and the kinds that it may name.
 pub(super) type Reads<'a> = (&'a Document, &'a Registry);
 
 /// Reads `check:` or `act:` into kinds.
@@ -171,8 +172,8 @@ pub(super) fn doing_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<(Doi
     }
 }
 
-/// Reads one kind. What cannot be read in this list and can in the other stands in the wrong one: the two may have a
-/// kind of the same name.
+/// Reads one kind. If both lists have a kind of this name and the settings fit only the other one, the step is in the
+/// wrong list.
 fn one_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
     let (document, registry) = reads;
     listed(reads, node, acts).map_err(|diag| {
@@ -219,7 +220,7 @@ pub(super) fn kind_of(node: &Node) -> &Node {
     node.entries().first().map_or(node, |(kind, _)| kind)
 }
 
-/// How the kind that is named here is written.
+/// An example of the kind that is named here.
 fn example(registry: &Registry, node: &Node, acts: bool) -> Option<String> {
     let kind = registry.kind(kind_of(node).as_str()?, acts)?;
     Some(format!("write it like this: `{}`", kind.example))
@@ -261,7 +262,7 @@ fn first_of(
     if wrong.is_empty() { Ok(checks) } else { Err(wrong) }
 }
 
-/// The mistake with what is known of kinds. One that stands in the other list is not misspelt, it is in the wrong place.
+/// Adds what is known of kinds to a mistake. A kind of the other list is not misspelt but in the wrong place.
 fn explained(diag: Diag, registry: &Registry, node: &Node, acts: bool) -> Diag {
     let own = kind_of(node);
     let stands_at = |node: &Node| {
@@ -303,12 +304,12 @@ impl Doing {
         }
     }
 
-    /// Bounds one attempt where the step does not say it: what the slowest of the kinds takes.
+    /// Limits one attempt if the step sets no timeout: the longest timeout of its kinds.
     pub fn timeout(&self) -> Duration {
         self.kinds().iter().map(|kind| kind.timeout).max().unwrap_or_default()
     }
 
-    /// What is wrong with the step's `via`; `named` says whether it names a connection for one of these roles.
+    /// The mistakes in the step's `via`; `named` returns whether it names a connection for one of these roles.
     pub(super) fn via_mistakes(&self, named: impl Fn(&[&str]) -> bool) -> Vec<SettingMistake> {
         match self {
             Self::Act(act) => act.via_mistake(named(&act.info().takes())).into_iter().collect(),
@@ -320,7 +321,7 @@ impl Doing {
 }
 
 impl Filled {
-    /// The name that evidence gives it.
+    /// The kind's name in evidence.
     pub fn kind(&self) -> String {
         match (&self.doing, self.first_of) {
             (_, true) => FIRST_OF.to_owned(),

@@ -1,4 +1,5 @@
-//! Reads the tree into types, with serde: every mistake carries its place, and an unfilled template reads as anything.
+//! Deserialises the tree into types with serde. Every mistake carries its place, and an unfilled template is accepted
+//! for any type.
 
 use super::node::{Kind, Late, Node};
 use proofmark_model::SettingMistake;
@@ -7,20 +8,20 @@ use serde::de::{self, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde_json::Value;
 use std::fmt;
 
-/// What is wrong with a node. `line` is 0 until the nearest node is known.
+/// A mistake in a node. `line` is 0 until the nearest node is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// Line, from 1.
     pub line: u64,
     /// Column, from 1.
     pub col: u64,
-    /// A stable name.
+    /// A stable code.
     pub code: &'static str,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
-    /// The key that it is about, if it is one.
+    /// The key that the mistake is about, if any.
     key: Option<String>,
 }
 
@@ -103,7 +104,7 @@ impl de::Error for Mistake {
 }
 
 impl Node {
-    /// What filled-in text offers when a scalar of another type is asked for.
+    /// The value that a filled-in text takes when a scalar of another type is expected.
     fn scalar(&self) -> Option<Value> {
         match (&self.kind, self.late) {
             (Kind::Str(text), Late::Filled) => serde_json::from_str(text).ok(),
@@ -111,7 +112,7 @@ impl Node {
         }
     }
 
-    /// What a value that a template made reads as where text is asked for.
+    /// The text of a value from a template, when text is expected.
     fn as_text(&self) -> Option<String> {
         match (&self.kind, self.late) {
             (Kind::Bool(v), Late::Filled) => Some(v.to_string()),
@@ -123,7 +124,7 @@ impl Node {
     }
 }
 
-/// A type that checks its text: what it is called, and a valid text, which also stands for an unfilled template.
+/// For a type that validates its text: the type's name, and a valid text that replaces an unfilled template.
 fn sample(name: &str) -> Option<(&'static str, &'static str)> {
     match name {
         "$duration" => Some(("a duration", "30s")),
@@ -138,7 +139,7 @@ fn sample(name: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// What serde expects, in the words of those who write the files, and how it is written.
+/// What serde expects, in the terms of the file format, and advice on how to write it.
 fn plain(expected: &str) -> (&str, Option<&'static str>) {
     let number = Some("write a number, without quotes");
     match expected {
@@ -186,7 +187,7 @@ impl<'de> Deserializer<'de> for &'de Node {
             Kind::Bool(bool) => v.visit_bool(*bool),
             Kind::Int(int) => v.visit_i64(*int),
             Kind::Uint(uint) => v.visit_u64(*uint),
-            // JSON has no word for these; the strings that Prometheus uses stand for them everywhere.
+            // JSON cannot represent these numbers; Proofmark writes them everywhere as Prometheus does.
             Kind::Float(float) if float.is_nan() => v.visit_str("NaN"),
             Kind::Float(float) if float.is_infinite() => {
                 v.visit_str(if *float > 0.0 { "+Inf" } else { "-Inf" })
@@ -197,7 +198,7 @@ impl<'de> Deserializer<'de> for &'de Node {
             Kind::Map(entries) => v.visit_map(Entries { rest: entries.iter(), value: None }),
         };
         read.map_err(|mistake: Mistake| {
-            // A hand-written type knows the key that it does not know, but not where it stands.
+            // A hand-written type reports the unknown key, but not its place.
             let key = mistake.key.as_deref().and_then(|key| self.entry(key)).map(|(key, _)| key);
             mistake.at(key.unwrap_or(self))
         })
@@ -301,7 +302,7 @@ impl<'de> IntoDeserializer<'de, Mistake> for &'de Node {
 }
 
 impl Node {
-    /// The name in `name: { settings }`, if it is one of these; the settings are not looked at.
+    /// The name in `name: { settings }`, if it is one of these; the settings are not read.
     pub(super) fn name_of(&self, names: &'static [&'static str]) -> Result<&'static str, Mistake> {
         self.deserialize_enum("", names, NameOf(names)).map_err(|mistake| mistake.at(self))
     }

@@ -1,7 +1,7 @@
-//! YAML text → a tree that knows where everything stands, templates filled in, read into types.
+//! YAML text → a tree with the place of every node → templates filled in → types.
 //!
-//! A file is read once. Every part of it is typed on its own, so that all mistakes show at once, and a template that
-//! is filled in late is still reported at its place.
+//! A file is parsed once. Each part is deserialised separately, so that all mistakes are reported at once, and a
+//! template that is filled in later is still reported at its place.
 
 mod de;
 mod node;
@@ -19,7 +19,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The largest file that is read, in bytes: people write these files by hand.
+/// The largest file that is read, in bytes. These files are written by hand.
 pub const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One YAML file.
@@ -31,7 +31,7 @@ pub struct Document {
     pub root: Node,
 }
 
-/// A path that cannot be read, and what else may have been meant.
+/// The diagnostic for a path that cannot be read, with a similar path that may have been meant.
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Diag {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -48,7 +48,7 @@ pub fn unreadable(path: &Path, error: &std::io::Error) -> Diag {
     of_file(path, format!("cannot read it: {error}")).help(help)
 }
 
-/// A mistake of a whole file.
+/// A diagnostic about a whole file.
 fn of_file(path: &Path, message: String) -> Diag {
     let source = Arc::new(Source { path: path.display().to_string(), text: String::new() });
     Diag::at(Place { source, line: 0, column: 0 }, "unreadable-file", message)
@@ -79,10 +79,10 @@ pub fn text(path: &Path) -> Result<Arc<Source>, Diag> {
     }
 }
 
-/// Reads YAML text into a document.
+/// Parses YAML text into a document.
 ///
 /// # Errors
-/// Text that is no YAML, holds a key twice, or holds more than a person would write (an anchor bomb).
+/// Text that is not YAML, contains a key twice, or expands to more than a person would write (an anchor bomb).
 pub fn parse(source: Arc<Source>) -> Result<Document, Diag> {
     match node::read(&source.text) {
         Ok(root) => Ok(Document { source, root }),
@@ -95,10 +95,10 @@ pub fn parse(source: Arc<Source>) -> Result<Document, Diag> {
     }
 }
 
-/// Reads other people's YAML into plain values, one for each document of the stream. Booleans are strict here too.
+/// Parses YAML from other sources into plain values, one for each document of the stream. Booleans are strict here too.
 ///
 /// # Errors
-/// Text that is no YAML, holds a key twice, or an anchor bomb: line and reason, without the text itself.
+/// Text that is not YAML, contains a key twice, or is an anchor bomb: line and reason, without the text itself.
 pub fn values(text: &str) -> Result<Vec<Value>, String> {
     let nodes = node::read_all(text).map_err(|error| {
         let place = error.location().map(|place| format!("line {}: ", place.line())).unwrap_or_default();
@@ -107,7 +107,7 @@ pub fn values(text: &str) -> Result<Vec<Value>, String> {
     nodes.iter().map(|node| node.typed().map_err(|mistake: de::Mistake| mistake.to_string())).collect()
 }
 
-/// What is wrong with text that is no YAML, in words for those who wrote it.
+/// Explains a YAML error to the author of the file: code, message and advice.
 fn told(error: &serde_saphyr::Error) -> (&'static str, String, &'static str) {
     use serde_saphyr::Error;
     match error.without_snippet() {
@@ -145,10 +145,10 @@ fn told(error: &serde_saphyr::Error) -> (&'static str, String, &'static str) {
     }
 }
 
-/// A file that people write: what it is, its keys, and what tells that it is another file.
+/// A type of file that people write: its name, its keys, and a key that identifies another type.
 #[derive(Debug)]
 pub struct Form {
-    /// `a scenario file`.
+    /// For example `a scenario file`.
     pub name: &'static str,
     /// The keys that it may have.
     pub keys: &'static [&'static str],
@@ -157,10 +157,10 @@ pub struct Form {
 }
 
 impl Document {
-    /// Is it a file of this form, and what is wrong with its outermost keys?
+    /// Checks that the file has this form, and returns the mistakes in its top-level keys.
     ///
     /// # Errors
-    /// What makes everything else in it pointless to read.
+    /// A mistake that makes reading the rest pointless.
     pub fn form(&self, form: &Form) -> Result<Vec<Diag>, Diag> {
         let root = &self.root;
         let (foreign, help) = form.other;
@@ -185,7 +185,7 @@ impl Document {
         Diag::at(place, code, message)
     }
 
-    /// Reads a node into a type.
+    /// Deserialises a node.
     ///
     /// # Errors
     /// The first mistake in the node, at its place.
@@ -193,10 +193,10 @@ impl Document {
         node.typed().map_err(|mistake| self.mistaken(mistake))
     }
 
-    /// Reads `name: { settings }` where the name is one of these: the name, and the node of its settings.
+    /// Reads `name: { settings }` where the name is one of `names`: the name, and the node of its settings.
     ///
     /// # Errors
-    /// No map of one entry, or another name, at its place.
+    /// A node that is not a map of one entry, or another name, at its place.
     pub fn named<'n>(
         &self,
         node: &'n Node,
@@ -212,7 +212,7 @@ impl Document {
         Diag { place: Some(place), code: mistake.code, message: mistake.message, help: mistake.help }
     }
 
-    /// Is the file of a format that this program reads?
+    /// Checks that this program can read the file's format version.
     fn format(&self, root: &Node) -> Option<Diag> {
         let Some(node) = root.get("proofmark") else {
             let diag = self.diag(root, "missing-key", "the key `proofmark` is missing");
@@ -237,7 +237,7 @@ impl Document {
         }
     }
 
-    /// The keys of a map that nobody reads.
+    /// A diagnostic for each unknown key of a map.
     pub fn unknown_keys(&self, map: &Node, known: &[&str]) -> Vec<Diag> {
         let unknown = |key: &Node| {
             let word = key.as_str().unwrap_or("?");

@@ -1,4 +1,4 @@
-//! The tree: what stands where.
+//! The tree of nodes, each with its place.
 
 use super::de::Mistake;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, Visitor};
@@ -6,10 +6,10 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 use std::fmt;
 
-/// What a node is.
+/// The value of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// Nothing.
+    /// `null`.
     Null,
     /// `true` or `false`; `yes` is text.
     Bool(bool),
@@ -23,31 +23,31 @@ pub enum Kind {
     Str(String),
     /// A list.
     Seq(Vec<Node>),
-    /// A map, in order.
+    /// A map, in the order of the file.
     Map(Vec<(Node, Node)>),
 }
 
-/// Was a template here, and is its value known?
+/// Whether the value comes from a template, and whether it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Late {
-    /// No template.
+    /// Not from a template.
     No,
-    /// A template that was filled in: text that reads as another type may be taken for it.
+    /// From a template that was filled in: its text may be read as another type.
     Filled,
-    /// A template whose names are not all known yet.
+    /// From a template whose names are not all known yet.
     Unknown,
 }
 
-/// A value with its place, line and column from 1.
+/// A value with its place; line and column count from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Line, from 1.
     pub line: u64,
     /// Column in characters, from 1.
     pub col: u64,
-    /// What it is.
+    /// The value.
     pub kind: Kind,
-    /// Whether a template made it.
+    /// Whether it comes from a template.
     pub late: Late,
 }
 
@@ -62,14 +62,14 @@ pub(super) fn read(text: &str) -> Result<Node, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()).map(node)
 }
 
-/// Every document of a stream.
+/// Parses every document of a stream.
 pub(super) fn read_all(text: &str) -> Result<Vec<Node>, serde_saphyr::Error> {
     let all = serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(text, options())?;
     Ok(all.into_iter().map(node).collect())
 }
 
 impl Node {
-    /// Reads the node into a type.
+    /// Deserialises the node.
     ///
     /// # Errors
     /// The first mistake.
@@ -77,7 +77,7 @@ impl Node {
         T::deserialize(self).map_err(|mistake| mistake.at(self))
     }
 
-    /// The value below a key of a map.
+    /// The value of a key of a map.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|(_, value)| value)
     }
@@ -111,7 +111,7 @@ impl Node {
         }
     }
 
-    /// The same map with only some of its keys.
+    /// The same map with only the keys for which `keep` holds.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&str) -> bool) -> Node {
         let kind = match &self.kind {
@@ -123,7 +123,7 @@ impl Node {
         Node { kind, ..*self }
     }
 
-    /// A value that stands at this node's place.
+    /// A node with this value at this node's place.
     #[must_use]
     pub fn holding(&self, value: &Value) -> Node {
         let kind = match value {

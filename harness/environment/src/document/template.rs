@@ -27,13 +27,13 @@ static NAME: LazyLock<Regex> =
 pub struct Scope {
     /// The scenario's `vars`, after `--var`.
     pub vars: Map<String, Value>,
-    /// What is known of the run: `id`, `started`, `operator`.
+    /// Facts about the run: `id`, `started`, `operator`.
     pub run: Map<String, Value>,
-    /// What earlier steps captured; `None` before anything runs.
+    /// The captures of earlier steps; `None` before the run.
     pub captures: Option<Map<String, Value>>,
 }
 
-/// A name in a template, and the node it stands in.
+/// A name in a template, and the node that contains it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Name {
     /// `vars.job`, `captures.first`.
@@ -55,14 +55,14 @@ impl Scope {
 }
 
 impl Node {
-    /// Every name that a template below this node uses.
+    /// Every name used by the templates in this node.
     pub fn names(&self) -> Vec<Name> {
         let mut out = vec![];
         self.collect(&mut out);
         out
     }
 
-    /// Does a template in it wait for the run?
+    /// Returns whether a template in the node needs a value that only the run provides.
     pub fn is_late(&self) -> bool {
         match &self.kind {
             Kind::Seq(items) => items.iter().any(Node::is_late),
@@ -94,8 +94,8 @@ fn expressions(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Document {
-    /// Fills in the templates below a node of this document. Those that name a capture or the run's id stay open before
-    /// the run, while `captures` is not known.
+    /// Fills in the templates in a node of this document. Those that use a capture or the run's id are left unfilled
+    /// before the run, while `captures` is `None`.
     pub fn fill(&self, node: &mut Node, scope: &Scope) -> Vec<Diag> {
         let mut wrong = vec![];
         self.fill_in(node, &scope.value(), scope, &mut wrong);
@@ -126,12 +126,12 @@ impl Document {
 
 type Wrong = (&'static str, String, Option<String>);
 
-/// Is this known only once the run has begun?
+/// Returns whether this name has a value only after the run has begun.
 fn waits(name: &str) -> bool {
     name == "run.id" || name.starts_with("captures.")
 }
 
-/// The value of a template; `None` while it names what is known only once the run has begun.
+/// The value of a template; `None` while it uses a name that has a value only after the run has begun.
 fn render(text: &str, values: &Value, scope: &Scope) -> Result<Option<Value>, Wrong> {
     let names: Vec<&str> =
         expressions(text).flat_map(|inner| NAME.find_iter(inner).map(|m| m.as_str().trim())).collect();
@@ -141,7 +141,7 @@ fn render(text: &str, values: &Value, scope: &Scope) -> Result<Option<Value>, Wr
     if scope.captures.is_none() && names.iter().any(|name| waits(name)) {
         return Ok(None);
     }
-    // Text that is nothing but one expression becomes that value, with its own type.
+    // A text that is a single expression becomes that value, with its own type.
     let trimmed = text.trim();
     if let Some(found) = EXPRESSION.captures(trimmed)
         && found[1].is_empty()
@@ -151,14 +151,14 @@ fn render(text: &str, values: &Value, scope: &Scope) -> Result<Option<Value>, Wr
         return Ok(Some(value.clone()));
     }
     let rendered = HANDLEBARS.render_template(text, values);
-    // What the library says of it are names of its grammar.
+    // The library's message uses names of its grammar, so it is replaced.
     rendered.map(|text| Some(Value::String(text))).map_err(|_| {
         let help = "a template is written `{{ vars.NAME }}`; write `\\{{` for a literal brace";
         ("bad-template", "this template cannot be read".to_owned(), Some(help.to_owned()))
     })
 }
 
-/// Is the name known? Captures are checked by the scenario, which knows the order of steps.
+/// Checks that the name is known. The scenario checks captures, because it knows the order of steps.
 fn known(name: &str, values: &Value) -> Result<(), Wrong> {
     let (root, rest) = name.split_once('.').unwrap_or((name, ""));
     let unknown = |message: String, help: String| Err(("unknown-template-name", message, Some(help)));

@@ -1,4 +1,4 @@
-//! What the tree must not get wrong: places, types after filling, strictness.
+//! Tests of places, of types after filling, and of strictness.
 
 use super::*;
 use serde::Deserialize;

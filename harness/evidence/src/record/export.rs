@@ -1,11 +1,11 @@
-//! Copies of kept files in a folder of somebody's own, as a plan asks for them.
+//! Copies evidence files to a folder of the user's choice, as a plan requests it.
 
 use super::{RecordError, io_error};
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// A file to copy, as paths below the run's folder and below the folder for exports.
+/// A file to copy: its path below the run's folder, and its path below the export folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Export {
     /// `<scenario>/<name>`
@@ -14,7 +14,8 @@ pub struct Export {
     pub to: String,
 }
 
-/// Copies what the run kept. What it did not keep is taken away there: an older file would pass for this run's.
+/// Copies the files that the run kept. A file that it did not keep is deleted from the export folder, because an older
+/// one would be mistaken for this run's.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -30,7 +31,7 @@ pub fn export(run: &Path, folder: &Path, files: &[Export]) -> Result<(), RecordE
     Ok(())
 }
 
-/// Whole or not at all.
+/// Copies a file atomically: the target is complete or unchanged.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let folder = to.parent().unwrap_or(Path::new("."));
     let part = tempfile::Builder::new().prefix(".export-").tempfile_in(folder)?;

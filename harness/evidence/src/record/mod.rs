@@ -1,7 +1,7 @@
-//! The only writer of evidence, and its reader. It takes nothing that has not passed the redactor.
+//! The only writer of evidence, and its reader. The writer accepts only values that have passed the redactor.
 //!
-//! A step's file is written and closed before the event that names it, and an event is written before anybody hears of
-//! it; the manifest comes last. So whatever dies, what is on disk is a prefix of the truth.
+//! A step's file is written and closed before the event that names it, and an event is written before any listener
+//! receives it; the manifest comes last. If the process dies at any point, what is on disk is a prefix of the truth.
 
 mod export;
 mod reader;
@@ -23,21 +23,21 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use writer::{Writer, sync};
 
-/// A top-level part of an observation larger than this is kept as a blob, in bytes of JSON.
+/// A top-level part of an observation larger than this, in bytes of JSON, is kept as a blob.
 const INLINE: usize = 16 * 1024 * 1024;
 
 /// Evidence could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The file system said no.
+    /// An I/O operation failed.
     #[error("evidence could not be written to {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The thread that writes is gone.
+    /// The writing thread has ended.
     #[error("evidence could not be written: the thread that writes it is gone")]
     Stopped,
     /// A value that cannot be written as JSON.
@@ -53,10 +53,10 @@ impl From<RecordError> for CodedError {
     }
 }
 
-/// Writes one run's folder. It holds the folder's lock for as long as it lives.
+/// Writes one run's folder. It holds the folder's lock until it is dropped.
 #[derive(Debug)]
 pub struct Recorder {
-    /// The run's id and the folder's name.
+    /// The run's id, which is also the folder's name.
     pub run: String,
     folder: PathBuf,
     redactor: Redactor,
@@ -71,10 +71,10 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError {
 }
 
 impl Recorder {
-    /// Makes the folder of a new run below `root`; `tell` hears every event once it is written.
+    /// Creates the folder of a new run below `root`; `tell` receives every event after it is written.
     ///
     /// # Errors
-    /// A folder that cannot be made or written.
+    /// A folder that cannot be created or written.
     pub fn create(root: &Path, clock: &Clock, redactor: Redactor, tell: Tell) -> Result<Self, RecordError> {
         let run = run_id(clock);
         let folder = root.join(&run);
@@ -91,10 +91,10 @@ impl Recorder {
         &self.folder
     }
 
-    /// Cleans a record; `open` names keys that are no secrets here.
+    /// Cleans a record; `open` names keys that are not secrets here.
     ///
     /// # Errors
-    /// A value that is no JSON.
+    /// A value that cannot be written as JSON.
     pub fn clean(&self, record: &impl Framed, open: &[String]) -> Result<Clean, RecordError> {
         Ok(self.redactor.clean_record(record, open)?)
     }
@@ -117,7 +117,7 @@ impl Recorder {
         self.writer.event(line)
     }
 
-    /// Writes a step's file of that name, and the event that names it. The event's `file` and `sha256` are filled in here.
+    /// Writes a step's file under that name, then the event that names it. Fills in the event's `file` and `sha256`.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -138,7 +138,7 @@ impl Recorder {
         self.clean(&line, open)
     }
 
-    /// Writes a file that a step asked for with `evidence:`.
+    /// Writes a file that a step requested with `evidence:`.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -150,7 +150,7 @@ impl Recorder {
         open: &[String],
     ) -> Result<(), RecordError> {
         let name = format!("{scenario}/{name}");
-        // JSON has keys that are masked whatever they hold; it is written anew only where something was masked.
+        // JSON may have keys whose values are always masked. The bytes are replaced only if something was masked.
         if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
             let clean = self.redactor.clean(&value, open)?;
             if *clean.get() != value {
@@ -160,7 +160,7 @@ impl Recorder {
         self.writer.file(name, self.redactor.clean_bytes(bytes).into_inner())
     }
 
-    /// Appends a line to `journal.jsonl` and returns when the disk has it.
+    /// Appends a line to `journal.jsonl` and returns after it is synced to disk.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -170,8 +170,8 @@ impl Recorder {
         self.writer.journal(bytes)
     }
 
-    /// Writes what the way back needs and nobody else may read, and returns when the disk has it. It stands outside of
-    /// the manifest, and [`forget`] deletes it.
+    /// Writes the secret part of an undo, readable only by the owner, and returns after it is synced to disk. The
+    /// manifest does not list the file, and [`forget`] deletes it.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -179,8 +179,8 @@ impl Recorder {
         self.writer.private(name.to_owned(), pretty(secret)?)
     }
 
-    /// Moves the parts of an observation that are too large to inline into blobs. What is judged is what is kept: the
-    /// reference, on which no expectation can pass.
+    /// Moves the parts of an observation that are too large to inline into blobs. The kept observation, which is the
+    /// one that is judged, then holds a reference, on which no expectation can pass.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -216,7 +216,7 @@ impl Recorder {
         Ok(self.folder.clone())
     }
 
-    /// Returns when everything is on disk that was recorded so far.
+    /// Returns after everything recorded so far is on disk.
     ///
     /// # Errors
     /// A file that could not be written.
@@ -225,17 +225,17 @@ impl Recorder {
     }
 }
 
-/// JSON as it stands in evidence.
+/// Formats a value as evidence JSON.
 ///
 /// # Errors
-/// A value that is no JSON.
+/// A value that cannot be written as JSON.
 pub fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
-/// Does the value fit inline? Counts as it goes, and keeps nothing.
+/// Returns whether the value is small enough to inline. Counts while serialising and stores nothing.
 fn fits(value: &Value) -> bool {
     struct Room(usize);
     impl Write for Room {
@@ -250,7 +250,7 @@ fn fits(value: &Value) -> bool {
     serde_json::to_writer(Room(INLINE), value).is_ok()
 }
 
-/// `20260216T020000Z-x7k2q9`: sorts by time, and two at once differ.
+/// Creates a run id such as `20260216T020000Z-x7k2q9`: ids sort by time, and two ids of the same second differ.
 fn run_id(clock: &Clock) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let random: u32 = rand::random();

@@ -1,4 +1,4 @@
-//! Reads a run's folder back, whole or cut short.
+//! Reads a run's folder, complete or cut short.
 
 use proofmark_model::{FORMAT, Line, Manifest, RunInfo, StepRecord};
 use serde::de::DeserializeOwned;
@@ -8,37 +8,37 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A run as it stands on disk.
+/// A run as it is on disk.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The run's folder.
     pub folder: PathBuf,
     /// `run.json`, if it was written.
     pub info: Option<RunInfo>,
-    /// The events, up to the first that is torn.
+    /// The events, up to the first torn line.
     pub lines: Vec<Line>,
-    /// `manifest.json`, if the run came to its end.
+    /// `manifest.json`, if the run was completed.
     pub manifest: Option<Manifest>,
 }
 
 /// A run that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Nothing there.
+    /// There is no run of this name.
     #[error("there is no run `{0}`")]
     Missing(String),
-    /// No run at all.
+    /// There is no run in this folder.
     #[error("there is no run in {0}")]
     Empty(PathBuf),
-    /// The file system said no.
+    /// An I/O operation failed.
     #[error("cannot read {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file that is not what it should be.
+    /// A file has unexpected content.
     #[error("{path} is damaged: {why}")]
     Damaged {
         /// The file.
@@ -46,12 +46,12 @@ pub enum ReadError {
         /// What is wrong with it.
         why: String,
     },
-    /// Written by a newer program.
+    /// A newer version of the program wrote the file.
     #[error("{0} was written in the format `{1}`, which is newer than this program: upgrade proofmark")]
     Newer(PathBuf, String),
 }
 
-/// The folder of a run: a path, an id below `root`, or with nothing named the newest.
+/// Finds the folder of a run: a path, an id below `root`, or without a name the newest run.
 ///
 /// # Errors
 /// When there is no such run.
@@ -69,7 +69,7 @@ fn runs(root: &Path) -> impl Iterator<Item = PathBuf> {
     folders.map(|entry| entry.path()).filter(|path| is_run(path))
 }
 
-/// The folders of the runs below `root`, newest first; none where it cannot be read.
+/// Returns the folders of the runs below `root`, newest first; empty if `root` cannot be read.
 pub fn newest_first(root: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = runs(root).collect();
     found.sort_by_cached_key(|path| std::cmp::Reverse(age(path)));
@@ -77,19 +77,19 @@ pub fn newest_first(root: &Path) -> Vec<PathBuf> {
 }
 
 impl Run {
-    /// A step's own file; `None` where it was not come to.
+    /// Reads a step's own file; `None` if the step was not reached.
     pub fn step(&self, scenario: &str, step: &str) -> Option<StepRecord> {
         let text = existing(&self.folder.join(scenario).join(format!("{step}.json"))).ok()??;
         serde_json::from_slice(&text).ok()
     }
 
-    /// What a step saw, as its own file keeps it; `None` where it kept none.
+    /// Returns a step's observation from its own file; `None` if it kept none.
     pub fn observation(&self, scenario: &str, step: &str) -> Option<Value> {
         Some(self.step(scenario, step)?.observation).filter(|seen| !seen.is_null())
     }
 }
 
-/// Runs sort by the second in their names; those of one second by when their first file was written.
+/// The sort key of a run: the second in its name, then the time at which its first file was written.
 fn age(path: &Path) -> (String, Option<SystemTime>) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let second = name.split('-').next().unwrap_or_default().to_owned();
@@ -97,7 +97,8 @@ fn age(path: &Path) -> (String, Option<SystemTime>) {
     (second, first.and_then(|first| first.modified()).ok())
 }
 
-/// A run that was killed before it wrote anything is one too: else the one before would be taken for the newest.
+/// A run that was killed before it wrote anything counts too: otherwise the run before it would be taken for the
+/// newest.
 fn is_run(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let named = name
@@ -109,7 +110,7 @@ fn is_run(path: &Path) -> bool {
 /// Reads a run's folder.
 ///
 /// # Errors
-/// A folder without events, a file that is damaged or of a newer format.
+/// A folder without events, or a file that is damaged or of a newer format.
 pub fn read(folder: &Path) -> Result<Run, ReadError> {
     let info: Option<RunInfo> = json(&folder.join("run.json"))?;
     let manifest: Option<Manifest> = json(&folder.join("manifest.json"))?;
@@ -120,7 +121,7 @@ pub fn read(folder: &Path) -> Result<Run, ReadError> {
     while let Some(piece) = pieces.next() {
         match serde_json::from_slice::<Line>(piece) {
             Ok(line) if piece.ends_with(b"\n") && line.seq == lines.len() as u64 => lines.push(line),
-            // A torn last line is what `kill -9` leaves; anything else was not written by us like this.
+            // `kill -9` leaves a torn last line; Proofmark writes no other damaged line.
             _ if pieces.peek().is_none() && manifest.is_none() => break,
             Ok(_) => {
                 return Err(ReadError::Damaged {
@@ -136,14 +137,14 @@ pub fn read(folder: &Path) -> Result<Run, ReadError> {
     Ok(Run { folder: folder.to_owned(), info, lines, manifest })
 }
 
-/// A JSON file with a format version; `None` where it is not there.
+/// Reads a JSON file with a format version; `None` if it does not exist.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReadError> {
     let Some(bytes) = existing(path)? else { return Ok(None) };
     let damaged =
         |error: serde_json::Error| ReadError::Damaged { path: path.to_owned(), why: error.to_string() };
     let value: serde_json::Value = match serde_json::from_slice(&bytes) {
         Ok(value) => value,
-        // `kill -9` while `run.json` or the manifest was being written: as if it were not there.
+        // The run was killed while writing `run.json` or the manifest: treated as if the file did not exist.
         Err(error) if error.is_eof() => return Ok(None),
         Err(error) => return Err(damaged(error)),
     };
@@ -159,7 +160,7 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReadError> {
     serde_json::from_value(value).map(Some).map_err(damaged)
 }
 
-/// What stands in a file; `None` where it is not there.
+/// Reads a file; `None` if it does not exist.
 fn existing(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),

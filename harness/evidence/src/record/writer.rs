@@ -1,5 +1,5 @@
-//! Writes behind: what is recorded reaches the disk in the order in which it was given, on a thread of its own, while the
-//! run waits for its systems. Whoever listens hears of an event when it is written.
+//! Writes in the background: recorded data reaches the disk in order, on a separate thread, while the run waits for its
+//! systems. Listeners receive an event after it is written.
 
 use super::{RecordError, io_error, pretty};
 use proofmark_model::redact::Clean;
@@ -14,30 +14,30 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// So many pieces may wait; then the run waits for the disk.
+/// The most jobs that may be queued; a run with more waits for the disk.
 const WAITING: usize = 8;
 
-/// Is told every event, in the words in which it is written.
+/// Receives every event as it is written.
 pub type Tell = Box<dyn FnMut(&Line) + Send>;
 
 enum Job {
-    /// A file's name below the run's folder, and what is in it.
+    /// A file's name below the run's folder, and its content.
     File(String, Vec<u8>),
     /// A line of `events.jsonl`.
     Event(Clean),
     /// A step's file, and the event that names it.
     Step(String, Clean, Clean),
-    /// A line of `journal.jsonl`; answers when the disk has it.
+    /// A line of `journal.jsonl`; answered after it is synced to disk.
     Journal(Vec<u8>, SyncSender<()>),
-    /// A file that only its owner may read, outside of the manifest; answers when the disk has it.
+    /// A file that only its owner may read, not listed in the manifest; answered after it is synced to disk.
     Private(String, Vec<u8>, SyncSender<()>),
-    /// Answers when all before it is written.
+    /// Answered after everything queued before it is written.
     Settle(SyncSender<()>),
-    /// Names everything that was written, and is the last.
+    /// The manifest, which lists everything that was written; the last job.
     Seal(Manifest),
 }
 
-/// The way to the thread that writes.
+/// The handle of the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: Option<SyncSender<Job>>,
@@ -45,7 +45,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Begins to write below `folder`; events go to `events.jsonl`.
+    /// Starts to write below `folder`; events go to `events.jsonl`.
     pub(super) fn start(folder: &Path, tell: Tell) -> Result<Self, RecordError> {
         let path = folder.join("events.jsonl");
         let events = OpenOptions::new().create_new(true).append(true).open(&path).map_err(io_error(&path))?;
@@ -65,32 +65,32 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// A whole file; a second one of the same name and bytes is not written again.
+    /// Writes a whole file; a second one of the same name and bytes is not written again.
     pub(super) fn file(&mut self, name: String, bytes: Vec<u8>) -> Result<(), RecordError> {
         self.give(Job::File(name, bytes))
     }
 
-    /// A line of `events.jsonl`.
+    /// Appends a line to `events.jsonl`.
     pub(super) fn event(&mut self, line: Clean) -> Result<(), RecordError> {
         self.give(Job::Event(line))
     }
 
-    /// A step's file, and the line that names it.
+    /// Writes a step's file, then the line that names it.
     pub(super) fn step(&mut self, name: String, record: Clean, line: Clean) -> Result<(), RecordError> {
         self.give(Job::Step(name, record, line))
     }
 
-    /// A line of `journal.jsonl`; returns when the disk has it.
+    /// Appends a line to `journal.jsonl`; returns after it is synced to disk.
     pub(super) fn journal(&mut self, line: Vec<u8>) -> Result<(), RecordError> {
         self.wait(|done| Job::Journal(line, done))
     }
 
-    /// A file that only its owner may read; returns when the disk has it.
+    /// Writes a file that only its owner may read; returns after it is synced to disk.
     pub(super) fn private(&mut self, name: String, bytes: Vec<u8>) -> Result<(), RecordError> {
         self.wait(|done| Job::Private(name, bytes, done))
     }
 
-    /// Returns when everything is written.
+    /// Returns after everything is written.
     pub(super) fn settle(&mut self) -> Result<(), RecordError> {
         self.wait(Job::Settle)
     }
@@ -101,7 +101,7 @@ impl Writer {
         written.recv().or_else(|_| self.end())
     }
 
-    /// Writes the manifest, last and only when everything else is there, and ends.
+    /// Writes the manifest, last and only if everything else is on disk, and ends the thread.
     pub(super) fn seal(&mut self, manifest: Manifest) -> Result<(), RecordError> {
         self.give(Job::Seal(manifest))?;
         self.end()
@@ -112,7 +112,7 @@ impl Writer {
         if given { Ok(()) } else { self.end() }
     }
 
-    /// Writes what was given, ends, and says what went wrong.
+    /// Writes the queued jobs, ends the thread, and returns its error.
     fn end(&mut self) -> Result<(), RecordError> {
         self.jobs = None;
         let ended = self.thread.take().and_then(|thread| thread.join().ok());
@@ -122,22 +122,22 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // Nobody is left to hear of an error; what was given is written all the same.
+        // No caller is left to receive an error; queued jobs are still written.
         let _ = self.end();
     }
 }
 
-/// What the thread knows: where it writes, and what it has written.
+/// The state of the thread: where it writes, and what it has written.
 struct Disk {
     folder: PathBuf,
-    /// Those that are there.
+    /// The folders that exist.
     folders: BTreeSet<PathBuf>,
     events: File,
     path: PathBuf,
-    /// Of the events so far.
+    /// The hash of the events so far.
     stream: Sha256,
     hashes: BTreeMap<String, String>,
-    /// Once something was promised, with its hash so far.
+    /// The journal and its hash so far, once a promise was made.
     journal: Option<(File, Sha256)>,
     tell: Tell,
 }
@@ -162,12 +162,12 @@ impl Disk {
                     self.private(&name, &bytes)?;
                     done.send(()).ok();
                 }
-                // Whoever asked may be gone.
+                // The caller may have stopped waiting.
                 Job::Settle(done) => drop(done.send(())),
                 Job::Seal(manifest) => self.seal(manifest)?,
             }
         }
-        // Written to a file that was taken away meanwhile is written nowhere.
+        // Data written to a file that was deleted meanwhile is lost.
         self.events.sync_all().and_then(|()| fs::metadata(&self.path)).map_err(io_error(&self.path)).map(drop)
     }
 
@@ -207,7 +207,7 @@ impl Disk {
         hash.update(line);
         file.write_all(line).and_then(|()| file.sync_data()).map_err(io_error(&path))?;
         if first {
-            // A file that no folder names after a power cut is no promise.
+            // A promise counts only if the folder entry of its file survives a power cut.
             sync(&self.folder)?;
             self.folder.parent().map_or(Ok(()), sync)?;
         }
@@ -233,7 +233,7 @@ impl Disk {
     }
 }
 
-/// A new file of this mode.
+/// Creates a file with this mode.
 fn own(path: &Path, mode: u32) -> Result<File, RecordError> {
     OpenOptions::new().create_new(true).append(true).mode(mode).open(path).map_err(io_error(path))
 }
@@ -242,10 +242,10 @@ pub(super) fn sync(folder: &Path) -> Result<(), RecordError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error(folder))
 }
 
-/// Deletes what a run kept for a way back that is not needed any more.
+/// Deletes what a run kept for an undo that is no longer needed.
 ///
 /// # Errors
-/// A file that is there and cannot be deleted.
+/// A file that exists and cannot be deleted.
 pub fn forget(folder: &Path, name: &str) -> Result<(), RecordError> {
     let path = folder.join(name);
     match fs::remove_file(&path) {

@@ -1,5 +1,5 @@
-//! From events to a report: every verdict is concluded again from the findings up, and where the run itself said
-//! worse, the worse stands. Whatever has no end in the events is `unverified`.
+//! Folds events into a report. Every verdict is derived again from the findings up; where the run itself recorded a
+//! worse verdict, the worse one counts. Anything without an end event is `unverified`.
 
 use super::{Counts, Report, ScenarioReport, StepReport, Tally};
 use proofmark_model::{Event, Exit, FORMAT, Finding, Line, RunInfo, ScenarioInfo, Verdict};
@@ -7,8 +7,8 @@ use proofmark_model::{Event, Exit, FORMAT, Finding, Line, RunInfo, ScenarioInfo,
 const NOT_REACHED: &str = "not reached";
 const NOT_ENDED: &str = "began and did not end";
 
-/// Folds the events of a run. `complete` is what the reader of the run's folder knows (its manifest is there); a run
-/// is complete only if its end is also among the events and no event before it is missing.
+/// Folds the events of a run. `complete` says whether the run's manifest exists; the report is complete only if the
+/// events also contain the run's end and none before it is missing.
 pub fn fold(info: Option<&RunInfo>, lines: &[Line], complete: bool) -> Report {
     let mut story = Story::default();
     for line in lines {
@@ -51,7 +51,8 @@ pub fn fold(info: Option<&RunInfo>, lines: &[Line], complete: bool) -> Report {
     }
 }
 
-/// As the run exited; but an exit that only repeats a verdict follows the verdict that the findings give.
+/// The exit that the run recorded; but an exit that only repeats a verdict follows the verdict derived from the
+/// findings.
 fn exit(verdict: Verdict, ended: Option<Ended>) -> Exit {
     match ended.map(|ended| ended.exit) {
         None => Exit::Unverified,
@@ -60,7 +61,7 @@ fn exit(verdict: Verdict, ended: Option<Ended>) -> Exit {
     }
 }
 
-/// Of two words for the same thing, the one that claims less.
+/// Of two verdicts on the same thing, the one that claims less.
 fn worse(one: Verdict, other: Verdict) -> Verdict {
     let rank = |verdict| match verdict {
         Verdict::Passed => 0,
@@ -78,7 +79,7 @@ struct Ended {
     seconds: f64,
 }
 
-/// How far a step came.
+/// How far a step got.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Came {
     Nowhere,
@@ -86,7 +87,7 @@ enum Came {
     Ended,
 }
 
-/// What the events have told so far.
+/// The state derived from the events so far.
 #[derive(Default)]
 struct Story {
     run: String,
@@ -95,14 +96,14 @@ struct Story {
     scenarios: Vec<Tale>,
 }
 
-/// One scenario as it is told.
+/// One scenario, as far as the events describe it.
 struct Tale {
     report: ScenarioReport,
-    /// How far each step came, in the same order.
+    /// How far each step got, in the same order.
     came: Vec<Came>,
-    /// The step that was told of last: most often it is told of next, or the one after it.
+    /// The index of the step in the last event: the next event is usually about this step or the one after it.
     last: usize,
-    /// What its end said.
+    /// The verdict and reason of its end event.
     end: Option<(Verdict, Option<String>)>,
 }
 
@@ -142,7 +143,7 @@ impl Story {
             }
             Event::Reverted { scenario, step, verdict, findings, file, sha256, .. } => {
                 let (report, came) = self.scenario(scenario).step(step);
-                // A recovery goes through steps that another run has made.
+                // A recovery lists steps that another run has executed.
                 let known = *came == Came::Ended;
                 report.put_back(*verdict, findings, (file, sha256), known);
                 *came = Came::Ended;
@@ -161,7 +162,7 @@ impl Story {
         }
     }
 
-    /// Enters a scenario as the plan lists it.
+    /// Adds a scenario as the plan lists it.
     fn list(&mut self, info: &ScenarioInfo) {
         let tale = self.scenario(&info.id);
         tale.report.title.clone_from(&info.title);
@@ -175,7 +176,7 @@ impl Story {
         }
     }
 
-    /// A scenario by its id; one that the plan did not list is shown all the same.
+    /// Returns a scenario by its id; one that the plan did not list is added as well.
     fn scenario(&mut self, id: &str) -> &mut Tale {
         let at = self.scenarios.iter().position(|tale| tale.report.id == id).unwrap_or_else(|| {
             self.scenarios.push(Tale::unreached(id));
@@ -201,7 +202,7 @@ impl Tale {
         Self { report, came: Vec::new(), last: 0, end: None }
     }
 
-    /// A step by its id, and how far it came.
+    /// Returns a step by its id, and how far it got.
     fn step(&mut self, id: &str) -> (&mut StepReport, &mut Came) {
         let steps = &mut self.report.steps;
         let is = |at: &usize| steps.get(*at).is_some_and(|step| step.id == id);
@@ -215,7 +216,7 @@ impl Tale {
         (&mut steps[at], &mut self.came[at])
     }
 
-    /// Concludes the scenario from its steps.
+    /// Derives the scenario's verdict from its steps.
     fn settle(mut self) -> ScenarioReport {
         if let Some((Verdict::Skipped, Some(reason))) = &self.end {
             let steps = self.report.steps.iter_mut().zip(&self.came);
@@ -229,7 +230,7 @@ impl Tale {
     }
 }
 
-/// The verdict of a scenario. One that was skipped whole with a reason needs no steps to be so.
+/// The verdict of a scenario. One that was skipped as a whole with a reason is `skipped` even without steps.
 fn conclude(steps: &[StepReport], end: Option<&(Verdict, Option<String>)>) -> Verdict {
     let folded = Verdict::fold(steps.iter().map(|step| step.verdict));
     match end {
@@ -256,7 +257,7 @@ impl StepReport {
         }
     }
 
-    /// What the end of a step says, with the id of its scenario; none for any other event.
+    /// Returns the content of a step's end event, with the id of its scenario; `None` for any other event.
     pub fn ended(event: &Event) -> Option<(&str, StepReport)> {
         let Event::StepEnded {
             scenario,
@@ -290,7 +291,7 @@ impl StepReport {
         Some((scenario, report))
     }
 
-    /// What is told of a promise that was to be kept, with the id of its scenario; none for any other event.
+    /// Returns the content of a `reverted` event, with the id of its scenario; `None` for any other event.
     pub fn reverted(event: &Event) -> Option<(&str, StepReport)> {
         let Event::Reverted { scenario, step, verdict, findings, seconds, rounds, .. } = event else {
             return None;
@@ -302,7 +303,8 @@ impl StepReport {
         Some((scenario, Self { kind, verdict, reason, seconds, rounds, findings, ..told }))
     }
 
-    /// Takes over what the end says. A step cannot end twice; if the events say so, no finding of either is lost.
+    /// Applies a step's end event. A step cannot end twice; if the events contain two ends, the findings of both are
+    /// kept.
     fn end(&mut self, ended: StepReport, again: bool) {
         let (title, line) = (self.title.take(), self.line);
         let before = std::mem::replace(self, ended);
@@ -316,7 +318,7 @@ impl StepReport {
 }
 
 impl StepReport {
-    /// Takes over whether the world is back. Where it is not, the file that says so is the one to look at.
+    /// Applies the outcome of putting a change back. If it failed, the report points to the file that records it.
     fn put_back(&mut self, said: Verdict, findings: &[Finding], place: (&str, &str), known: bool) {
         let (verdict, reason) = weigh(said, None, findings);
         if known {
@@ -327,15 +329,15 @@ impl StepReport {
         if !known || verdict != Verdict::Passed {
             (self.file, self.sha256) = (Some(place.0.to_owned()), Some(place.1.to_owned()));
         }
-        // It is tried again at the end of the run, and may come to the same.
+        // Putting back is tried again at the end of the run and may give the same findings.
         let new: Vec<_> =
             findings.iter().filter(|finding| !self.findings.contains(finding)).cloned().collect();
         self.findings.extend(new);
     }
 }
 
-/// The verdict of a step: what its findings give, or what the run said if that is worse. A skipped step has no
-/// findings, only its reason; without one it is an open question like any other.
+/// The verdict of a step: the fold of its findings, or the recorded verdict if that is worse. A skipped step has no
+/// findings, only its reason; without one it is undecided.
 fn weigh(said: Verdict, reason: Option<String>, findings: &[Finding]) -> (Verdict, Option<String>) {
     if said == Verdict::Skipped && findings.is_empty() {
         return match reason {

@@ -1,25 +1,25 @@
 //! The report for GitHub Actions: a workflow command for each step that did not pass, which GitHub shows at the step's
 //! line of the scenario file, and a summary for the job's page.
 //!
-//! The commands' form, what is escaped in them and what GitHub takes of them: "Workflow commands for GitHub Actions" in
-//! its documentation, and the runner's own `ActionCommand`, which reads them.
+//! The form of the commands, their escaping and GitHub's limits follow "Workflow commands for GitHub Actions" in its
+//! documentation, and the runner's own parser, `ActionCommand`.
 
 use super::{Report, ScenarioReport, StepReport, markdown, words};
 use proofmark_model::{Exit, Verdict};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// GitHub shows so many annotations of a type for each step of a job.
+/// The most annotations of a type that GitHub shows for each step of a job.
 const SHOWN: usize = 10;
-/// The bytes that GitHub takes of a step's summary; it refuses a larger one whole.
+/// The largest step summary that GitHub accepts, in bytes; it rejects a larger one as a whole.
 const SUMMARY: u64 = 1024 * 1024;
-/// Longest value in a message, longest title, in characters; and how many findings are told.
+/// Longest value in a message and longest title, in characters; and the most findings in a message.
 const WIDTH: usize = 480;
 const TITLE: usize = 200;
 const FINDINGS: usize = 5;
 
-/// One workflow command a line: `error` for what failed, `warning` for what could not be decided. Where there are more
-/// than GitHub shows, the last says how many. Empty where everything passed or was skipped.
+/// Renders one workflow command per line: `error` for failed steps, `warning` for undecided ones. If there are more
+/// than GitHub shows, the last one gives their number. Empty if everything passed or was skipped.
 pub fn render(report: &Report) -> String {
     let all = [(Verdict::Failed, "error"), (Verdict::Unverified, "warning")]
         .map(|(verdict, command)| (verdict, command, words::those(report, verdict)));
@@ -29,7 +29,7 @@ pub fn render(report: &Report) -> String {
         Exit::Failed | Exit::Unverified => !silent,
         _ => false,
     };
-    // A run can be worse than everything that it looked at; that stands first, where nothing can crowd it out.
+    // A run can be worse than all of its steps. That annotation comes first, so that the limit cannot cut it off.
     let whole = (!report.complete || !explained).then(|| whole(report));
     let mut out = String::new();
     for (verdict, command, those) in all {
@@ -49,7 +49,7 @@ pub fn render(report: &Report) -> String {
     out
 }
 
-/// What became of the run as a whole.
+/// The annotation for the run as a whole.
 fn whole(report: &Report) -> String {
     let (meaning, again) = words::meaning(report);
     let message = format!("exit {}: {meaning}; safe to run again: {again}", report.exit.code());
@@ -67,7 +67,7 @@ fn annotation(
     scenario: &ScenarioReport,
     step: Option<&StepReport>,
 ) -> String {
-    // GitHub looks a file up by its path from the checkout's root.
+    // GitHub resolves a file by its path from the root of the checkout.
     let source = scenario.source.as_deref().map(|path| words::line(path.trim_start_matches("./")));
     let number = step.and_then(|step| step.line).map(|line| line.to_string());
     let (name, title) = match step {
@@ -84,7 +84,7 @@ fn annotation(
     line(command, &properties, &why.join("\n"))
 }
 
-/// What stands in the way, what helps, and where the evidence is: a line each.
+/// The reason, the advice, and the path of the evidence: one line each.
 fn why(report: &Report, step: &StepReport) -> Vec<String> {
     let open: Vec<_> = step.findings.iter().filter(|finding| finding.verdict != Verdict::Passed).collect();
     let mut lines = vec![];
@@ -101,7 +101,7 @@ fn why(report: &Report, step: &StepReport) -> Vec<String> {
     lines
 }
 
-/// `::command name=value,…::message`; properties without a value are left out.
+/// Formats `::command name=value,…::message`; properties without a value are left out.
 fn line(command: &str, properties: &[(&str, &str)], message: &str) -> String {
     let known = properties.iter().filter(|(_, value)| !value.is_empty());
     let properties: Vec<_> = known.map(|(name, value)| format!("{name}={}", property(value))).collect();
@@ -116,10 +116,10 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// Appends the report as markdown to a step's summary, cut to what GitHub takes of all that stands in it.
+/// Appends the report as markdown to a step's summary, truncated so that the whole file stays within GitHub's limit.
 ///
 /// # Errors
-/// When the file cannot be opened or written, or has no room left even for the sentence that says so.
+/// When the file cannot be opened or written, or has no room for even the sentence about the truncation.
 pub fn summarise(report: &Report, file: &Path) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
     let room = SUMMARY.saturating_sub(file.metadata()?.len());
@@ -127,7 +127,7 @@ pub fn summarise(report: &Report, file: &Path) -> io::Result<()> {
     if text.is_empty() {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "GitHub takes 1 MiB, and it is full"));
     }
-    // What stands there may have no newline at its end.
+    // Existing text may lack a newline at its end.
     file.write_all(format!("\n{text}").as_bytes())
 }
 

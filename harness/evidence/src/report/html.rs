@@ -1,26 +1,26 @@
-//! The report as one HTML file: no network, no script, readable on a phone, on paper, in the dark.
+//! The report as one HTML file: no network, no script, readable on a phone, on paper and in dark mode.
 //!
-//! Here the report becomes the words of the page; `report.html` beside this file sets them, and is read when this is
-//! compiled. Every text goes through the template engine's HTML escaping, which is never switched off.
+//! This module builds the texts of the page; `report.html` beside this file is the template, which is read at compile
+//! time. Every text goes through the template engine's HTML escaping, which is never switched off.
 
 use super::{RenderError, Report, ScenarioReport, StepReport, words};
 use askama::Template;
 use proofmark_model::{Finding, Verdict};
 use serde_json::Value;
 
-/// Longest value, in characters, that the page shows of what did not pass, and of what did; the evidence file holds the
-/// whole.
+/// Longest value that the page shows, in characters, of a finding that did not pass and of one that did; the evidence
+/// file holds the whole value.
 const WIDTH: usize = 4000;
 const PASSED_WIDTH: usize = 600;
-/// A scenario that passed shows so many steps at most without being asked.
+/// The most steps that a passed scenario shows unfolded.
 const MANY: usize = 15;
 
-/// The whole page.
+/// Renders the whole page.
 ///
 /// # Errors
-/// When the page cannot be written down.
+/// When the template engine fails.
 pub fn render(report: &Report) -> Result<String, RenderError> {
-    // The engine takes the end of the file for the end of its last line.
+    // The engine drops the newline at the end of the template.
     Ok(Page::of(report).render()? + "\n")
 }
 
@@ -67,7 +67,7 @@ struct Count {
     number: usize,
 }
 
-/// The steps that ended alike and did not pass.
+/// The steps that share a verdict other than passed.
 struct Group {
     word: &'static str,
     title: &'static str,
@@ -83,14 +83,14 @@ struct Scenario {
     reason: Option<String>,
     seconds: String,
     tally: String,
-    /// What stands for the steps until they are asked for.
+    /// The text shown while the steps are folded.
     folded: Option<String>,
     steps: Vec<Step>,
 }
 
 struct Step {
     stamp: Stamp,
-    /// `scenario#step`, or the scenario alone where it is not about one step.
+    /// `scenario#step`, or the scenario alone where no single step is concerned.
     name: String,
     id: String,
     title: String,
@@ -142,7 +142,7 @@ impl Count {
     }
 }
 
-/// What stands right below the verdict; the rest about the run stands at the end.
+/// The facts directly below the verdict; the other facts about the run are at the end.
 fn brief(report: &Report) -> Vec<String> {
     let took = format!("took {}", words::seconds(report.seconds));
     let exit = format!("exit {}: {}", report.exit.code(), words::meaning(report).0);
@@ -215,7 +215,7 @@ impl Scenario {
 }
 
 impl Step {
-    /// A scenario that is as it is by itself: it lists no step, or is worse than each of them.
+    /// A scenario whose verdict does not come from its steps: it lists none, or is worse than each of them.
     fn whole(scenario: &ScenarioReport) -> Self {
         Self {
             stamp: Stamp::of(scenario.verdict),
@@ -233,7 +233,7 @@ impl Step {
         }
     }
 
-    /// A step; told `briefly` with only the findings that did not pass.
+    /// A step; if `briefly`, with only the findings that did not pass.
     fn of(report: &Report, scenario: &ScenarioReport, step: &StepReport, briefly: bool) -> Self {
         let shown = step.findings.iter().filter(|finding| !briefly || finding.verdict != Verdict::Passed);
         let mut findings: Vec<Row> = shown.map(Row::of).collect();
@@ -271,11 +271,11 @@ impl Row {
     }
 }
 
-/// A value of a finding as the page shows it: what is nested is indented.
+/// A finding's value as the page shows it: nested values are indented.
 fn shown(finding: &Finding, value: &Value) -> String {
     let width = if finding.verdict == Verdict::Passed { PASSED_WIDTH } else { WIDTH };
     let plain = words::plain(value);
-    // Lists and maps that no words stand for.
+    // Lists and maps that have no form in words.
     let text = if plain.starts_with(['[', '{']) && !value.is_string() {
         serde_json::to_string_pretty(value).unwrap_or(plain)
     } else {
@@ -321,7 +321,7 @@ mod tests {
         for forbidden in ["<script", "<link", "src=", "@import", "url(", "http://", "https://", "{{"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
-        // Links lead to a section of the page and nowhere else, whatever the evidence says.
+        // Links lead only to sections of the page, whatever the evidence contains.
         for page in [page, render(&sample::hostile()).unwrap()] {
             let links: Vec<&str> = page.split("href=").skip(1).collect();
             assert!(!links.is_empty());
@@ -338,7 +338,8 @@ mod tests {
         assert!(!page.contains("<script") && !page.contains("<img"));
         assert!(page.contains("&#60;script&#62;"));
         assert!(!page.contains(['\u{0}', '\u{1b}', '\u{202e}']));
-        // As many tags as the same page without attacks: no text opened or closed one. (An interruption adds a fact.)
+        // The page has as many tags as the same page without attacks: no text opened or closed a tag. (An interruption
+        // adds a fact.)
         let mut tame = sample::hostile();
         let text = serde_json::to_string(&tame).unwrap().replace(['<', '>'], " ");
         tame = serde_json::from_str(&text).unwrap();
@@ -363,7 +364,7 @@ mod tests {
         assert!(page.contains("class=\"stamp unverified\""));
     }
 
-    /// Writes the pages to look at them: `cargo test -p proofmark --lib -- --ignored pages_to_look_at`.
+    /// Writes the pages for inspection: `cargo test -p proofmark --lib -- --ignored pages_to_look_at`.
     #[test]
     #[ignore = "makes files for a person's eyes"]
     fn pages_to_look_at() {

@@ -2,25 +2,25 @@
 
 use super::{RenderError, Report, words};
 
-/// `[` as JSON also writes it, in text.
+/// An escaped `[` in JSON text.
 const BRACKET: &str = "\\u005b";
 
-/// The whole report, with a newline at its end.
+/// Renders the whole report, with a newline at its end.
 ///
 /// # Errors
-/// When the JSON writer refuses it.
+/// When the JSON writer fails.
 pub fn render(report: &Report) -> Result<String, RenderError> {
     let mut text = serde_json::to_string_pretty(report)?;
     text.push('\n');
     Ok(words::inert(&text, ":", BRACKET))
 }
 
-/// Any value as one line of JSON, with a newline at its end, in which no CI runner finds a command to itself.
+/// Formats a value as one line of JSON with a newline at its end, in which no CI runner finds a command.
 pub fn line(value: &serde_json::Value) -> String {
     words::inert(&format!("{value}\n"), ":", BRACKET)
 }
 
-/// The JSON schema of the report, for those who read it with a machine.
+/// The JSON Schema of the report, for programs that read it.
 pub fn schema() -> schemars::Schema {
     schemars::schema_for!(Report)
 }

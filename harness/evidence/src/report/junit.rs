@@ -1,5 +1,5 @@
-//! The report for CI: a test suite per scenario, a test case per step; failed → failure, unverified → error,
-//! skipped → skipped.
+//! The report for CI: a test suite per scenario and a test case per step; failed → failure, unverified → error, skipped
+//! → skipped.
 
 use super::{RenderError, Report, ScenarioReport, StepReport, words};
 use proofmark_model::{Finding, Verdict};
@@ -7,23 +7,23 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Longest value, in characters, in a message; CI shows it in a list.
+/// Longest value in a message, in characters; CI shows messages in a list.
 const MESSAGE: usize = 160;
-/// Longest value, in characters, in a body.
+/// Longest value in a body, in characters.
 const BODY: usize = 4000;
 
-/// The whole report as `JUnit` XML.
+/// Renders the whole report as `JUnit` XML.
 ///
 /// # Errors
-/// When the XML writer refuses it.
+/// When the XML writer fails.
 pub fn render(report: &Report) -> Result<String, RenderError> {
     let mut junit = quick_junit::Report::new(format!("proofmark {}", words::line(&report.run)));
-    // Parsed from text because quick-junit's time library is not ours.
+    // Parsed from text because quick-junit uses another time library.
     junit.timestamp = report.started.and_then(|at| at.to_string().parse().ok());
     junit.set_time(duration(report.seconds));
     junit.add_test_suites(report.scenarios.iter().map(|scenario| suite(report, scenario)));
     if !report.complete {
-        // Without this, CI would be green for a run that died between two scenarios.
+        // Without this suite, CI would be green for a run that died between two scenarios.
         junit.add_test_suite(lone("run", "complete", Verdict::Unverified, &words::headline(report)));
     } else if report.scenarios.iter().all(|s| s.verdict == Verdict::Passed) && report.exit.code() != 0 {
         let (meaning, _) = words::meaning(report);
@@ -47,7 +47,7 @@ fn suite(report: &Report, scenario: &ScenarioReport) -> TestSuite {
     let said = said.filter(|(_, text)| !text.is_empty());
     suite.add_properties(said.map(|(name, text)| quick_junit::Property::new(name, text)));
     suite.add_test_cases(scenario.steps.iter().map(|step| case(report, &scenario.id, step)));
-    // A scenario that is worse than each of its steps, or has none, must show all the same.
+    // A scenario that is worse than each of its steps, or has none, needs a test case of its own.
     let shown =
         scenario.verdict == Verdict::Passed || scenario.steps.iter().any(|s| s.verdict == scenario.verdict);
     if !shown {
@@ -104,7 +104,7 @@ fn status(verdict: Verdict) -> TestCaseStatus {
     }
 }
 
-/// Every finding of a step, and where its evidence stands.
+/// Every finding of a step, and the path of its evidence.
 fn body(report: &Report, step: &StepReport) -> Option<String> {
     let mut body = String::new();
     for finding in &step.findings {
@@ -126,7 +126,7 @@ fn help(body: &mut String, finding: &Finding) {
     }
 }
 
-/// Seconds that are no length of time count as none.
+/// Converts seconds to a duration; values that are not a valid duration become zero.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }

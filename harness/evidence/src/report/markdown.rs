@@ -1,22 +1,22 @@
-//! The report as markdown, for a job's summary, a merge request, a chat: the verdict, then what failed and what to do
+//! The report as markdown, for a job's summary, a merge request or a chat: the verdict, then what failed and what to do
 //! about it, then tables.
 //!
-//! What systems said stands in fenced blocks, told as in a terminal. Names and titles, which stand in headings and
-//! tables, go through [`text`], which leaves no reader of markdown anything to read into them.
+//! Text from systems is placed in fenced blocks, formatted as in the terminal report. Names and titles in headings and
+//! tables go through [`text`], which leaves nothing that a markdown parser could interpret.
 
 use super::{Report, ScenarioReport, StepReport, text as terminal, words};
 use proofmark_model::Verdict;
 use std::fmt::Write as _;
 
-/// Longest title or reason, in characters, in a table.
+/// Longest title or reason in a table, in characters.
 const WIDTH: usize = 160;
-/// Marks without a meaning of their own between letters.
+/// Punctuation without a meaning of its own between letters.
 const PLAIN: &str = ",.;:?'\"/()%=- ";
-/// Takes no room, and ends what would else become a link or a mention.
+/// A zero-width character that ends what would otherwise become a link or a mention.
 const JOINER: char = '\u{2060}';
 
-/// The report in at most `limit` bytes: what does not fit is left out from the end, and a sentence says so. Empty where
-/// not even the verdict and that sentence fit.
+/// Renders the report in at most `limit` bytes. Sections that do not fit are left out from the end, and a sentence says
+/// so. Empty if not even the verdict and that sentence fit.
 pub fn render(report: &Report, limit: usize) -> String {
     let cut = format!("\n**The rest was left out for its size.** All of it:\n\n{}", fenced(&whole(report)));
     let sections = sections(report);
@@ -37,7 +37,7 @@ fn whole(report: &Report) -> String {
     format!("proofmark report {} --format markdown\n", words::folder(report))
 }
 
-/// The parts of the report, each whole by itself, so that one can be left out.
+/// The sections of the report, each complete by itself, so that one can be left out.
 fn sections(report: &Report) -> Vec<String> {
     let mut sections = vec![head(report)];
     for (verdict, title) in [
@@ -144,22 +144,22 @@ fn row<const N: usize>(out: &mut String, verdict: Verdict, cells: [&str; N]) {
     let _ = writeln!(out, "| {} {} | {cells} |", words::mark(verdict), verdict.word());
 }
 
-/// Text as it is, in a block that it cannot end.
+/// Unchanged text in a code block that the text cannot close.
 fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat((longest + 1).max(3));
     format!("{fence}text\n{}\n{fence}\n", text.trim_matches('\n'))
 }
 
-/// Text on one line that is nothing but text: whatever could be a mark is written as its number, which is never read
-/// as one. Links, mentions and references are found in what is left, so these are parted.
+/// Makes one line of text without markup: every character that could be markup becomes a numeric character reference,
+/// which is never parsed as markup. Links, mentions and references are recognised in the result, so these are split.
 fn text(text: &str) -> String {
     let clean = words::line(text);
     let mut out = String::with_capacity(clean.len());
     let mut rest = clean.chars().peekable();
     while let Some(c) = rest.next() {
         let next = rest.peek();
-        // `www.` is a link to a reader of markdown as `https://` is.
+        // Markdown parsers treat `www.` as a link, like `https://`.
         if c == '.' && out.len() >= 3 && out.as_bytes()[out.len() - 3..].eq_ignore_ascii_case(b"www") {
             out.push(JOINER);
         }

@@ -1,8 +1,8 @@
-//! A rendering of evidence: events are folded into a [`Report`], which becomes text, HTML, markdown, `JUnit`, JSON, or
-//! commands to GitHub's runner.
+//! Renderings of evidence: events are folded into a [`Report`], which becomes text, HTML, markdown, `JUnit`, JSON, or
+//! workflow commands for GitHub.
 //!
-//! A report says what the evidence says and nothing else: [`fold`] is pure, reads only events and `run.json`, and
-//! concludes every verdict again from the findings up. It knows findings, never the kinds of steps that made them.
+//! A report contains only what the evidence contains: [`fold`] is pure, reads only events and `run.json`, and derives
+//! every verdict again from the findings up. It knows findings, never the kinds of steps that made them.
 
 mod fold;
 pub mod github;
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What a run came to; the wire format of the JSON report.
+/// The result of a run; the wire format of the JSON report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
@@ -38,7 +38,7 @@ pub struct Report {
     pub run: String,
     /// The fold of the scenarios; never `passed` when the run is incomplete.
     pub verdict: Verdict,
-    /// As the run exited; 3 when the run is incomplete.
+    /// The exit code of the run; 3 when the run is incomplete.
     pub exit: Exit,
     /// Whether the run reached its end and no event is missing.
     pub complete: bool,
@@ -46,7 +46,8 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub started: Option<Timestamp>,
-    /// The run's folder, as a path from where the report was asked for; none where only its events are known.
+    /// The run's folder, as a path relative to the directory in which the report was made; absent if only the events
+    /// are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
     /// Seconds from the first event to the last.
@@ -69,19 +70,19 @@ pub struct Report {
     /// Path of the environment file, as given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// What the run was allowed besides reading: `exec`, `change`, `destroy`; none where that is not known.
+    /// The permissions given to the run besides reading: `exec`, `change`, `destroy`; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
     /// `SIGINT`, `SIGTERM` or `deadline`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupted_by: Option<String>,
-    /// How many of each verdict.
+    /// The number of steps and scenarios by verdict.
     pub counts: Counts,
-    /// Every scenario that was asked for, in order.
+    /// Every requested scenario, in order.
     pub scenarios: Vec<ScenarioReport>,
 }
 
-/// How many steps and scenarios ended in each verdict.
+/// The number of steps and scenarios that ended in each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Counts {
@@ -141,7 +142,7 @@ impl Tally {
     }
 }
 
-/// What became of one scenario.
+/// The result of one scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScenarioReport {
@@ -154,7 +155,7 @@ pub struct ScenarioReport {
     /// What it does not prove.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub does_not_prove: Option<String>,
-    /// The file it was read from, as it was given to the run; none where that is not known.
+    /// The file it was read from, as it was given to the run; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The fold of its steps.
@@ -168,7 +169,7 @@ pub struct ScenarioReport {
     pub steps: Vec<StepReport>,
 }
 
-/// What became of one step.
+/// The result of one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct StepReport {
@@ -177,15 +178,15 @@ pub struct StepReport {
     /// Its title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The line where it begins in the scenario's `source`, from 1; none where that is not known.
+    /// The line where it begins in the scenario's `source`, from 1; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// The kind's name; none for a step that never began.
+    /// The kind's name; absent for a step that never began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The fold of its findings, or worse where the run said worse.
+    /// The fold of its findings, or the verdict that the run recorded if that is worse.
     pub verdict: Verdict,
-    /// Why it was skipped or not decided, where no finding says it.
+    /// Why it was skipped or not decided, if no finding explains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Seconds it took.
@@ -198,12 +199,12 @@ pub struct StepReport {
     /// SHA-256 of that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// What was concluded, passed findings too.
+    /// The findings, including those that passed.
     pub findings: Vec<Finding>,
 }
 
 impl StepReport {
-    /// The finding that explains the verdict best: the first that has it, else the first that did not pass.
+    /// The finding that best explains the verdict: the first with the same verdict, else the first that did not pass.
     pub fn telling(&self) -> Option<&Finding> {
         let same = self.findings.iter().find(|finding| finding.verdict == self.verdict);
         let open = || self.findings.iter().find(|finding| finding.verdict != Verdict::Passed);
@@ -211,7 +212,7 @@ impl StepReport {
     }
 }
 
-/// What a report can be rendered to.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people, in a terminal.
@@ -228,16 +229,16 @@ pub enum Format {
     Github,
 }
 
-/// Why a report could not be rendered. None of these is the reader's mistake.
+/// Why a report could not be rendered. None of these is a mistake of the user.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The page could not be written down.
+    /// The HTML template failed.
     #[error("the HTML report could not be made: {0}")]
     Html(#[from] askama::Error),
-    /// The XML writer gave up.
+    /// The XML writer failed.
     #[error("the JUnit report could not be made: {0}")]
     Junit(#[from] quick_junit::SerializeError),
-    /// The JSON writer gave up.
+    /// The JSON writer failed.
     #[error("the JSON report could not be made: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -249,11 +250,11 @@ impl From<RenderError> for Diag {
     }
 }
 
-/// Renders a report; `colour` matters only to text. What comes back is empty or ends in a newline. Where it is printed in
-/// a CI job, no line of it is a command to the runner but those of [`Format::Github`].
+/// Renders a report; `colour` affects only text. The result is empty or ends in a newline. When it is printed in a CI
+/// job, no line of it is a command to the runner, except those of [`Format::Github`].
 ///
 /// # Errors
-/// When a writer refuses the report, which would be a mistake in this program.
+/// When a writer fails, which is a bug in this program.
 pub fn render(report: &Report, format: Format, colour: bool) -> Result<String, RenderError> {
     match format {
         Format::Text => Ok(text::render(report, None, colour)),
@@ -265,14 +266,14 @@ pub fn render(report: &Report, format: Format, colour: bool) -> Result<String, R
     }
 }
 
-/// Text for people of which a CI runner takes no line for a command to itself.
+/// Makes text for people in which a CI runner finds no command.
 pub fn inert(text: &str) -> String {
     words::inert(text, "\u{fffd}", "\u{fffd}")
 }
 
-/// Writes `<run>.html`, `<run>.xml` and `<run>.json` into a folder (markdown is for what shows it elsewhere, and
-/// [`render`] makes it from the evidence at any time), which is made if it is not there. Each file
-/// appears whole or not at all, and replaces an older one of the same run. Returns the paths.
+/// Writes `<run>.html`, `<run>.xml` and `<run>.json` into a folder, which is created if it does not exist. (Markdown is
+/// shown elsewhere; [`render`] makes it from the evidence at any time.) Each file is written atomically and replaces an
+/// older one of the same run. Returns the paths.
 ///
 /// # Errors
 /// When the folder or a file cannot be written, or the run's id cannot be a file's name.
@@ -301,7 +302,8 @@ fn write_one(report: &Report, dir: &Path, format: Format, extension: &str) -> io
     Ok(path)
 }
 
-/// A temporary file is for its owner alone; a report is an ordinary file that a web server or a colleague may read.
+/// Makes a report readable for everyone: a temporary file is readable only by its owner, but a web server or a
+/// colleague may need to read a report.
 #[cfg(unix)]
 fn readable(file: &std::fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;

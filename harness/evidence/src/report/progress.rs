@@ -1,7 +1,7 @@
-//! What people see on standard error while a run goes on: on a terminal a live table, elsewhere plain lines.
+//! Progress on standard error during a run: on a terminal a live table, elsewhere plain lines.
 //!
-//! The run only leaves word of what happened; a thread of its own draws, ten times a second at most, so that a run of a
-//! thousand fast steps does not wait for its terminal.
+//! The run only queues what happened; a separate thread draws at most ten times a second, so that a run of a thousand
+//! fast steps does not wait for its terminal.
 
 use super::screen::Screen;
 use super::{Tally, text, words};
@@ -15,38 +15,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a picture stands at least.
+/// The shortest time between two redraws.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// How often a plain line says how far a step has come that takes its time.
+/// The shortest time between two plain lines about the progress of a slow step.
 const OFTEN: Duration = Duration::from_secs(10);
 
 /// Longest column of names, in characters; a longer name pushes its own line to the right.
 const NAMES: usize = 44;
 
-/// Is told the events of a run, and shows them. Dropped, it leaves the terminal as plain lines would have.
+/// Receives the events of a run and shows them. When dropped, it leaves the terminal as plain lines would have left it.
 pub struct Progress {
     news: Arc<Mutex<News>>,
     clock: Clock,
     colour: bool,
     spoke: bool,
-    /// What was put back of a step: its changes are told as one, when the last of them is.
+    /// The last change of a step that was put back: the changes of a step are shown as one, after the last of them.
     back: Option<Event>,
-    /// The thread that draws the table, and how it is told to end; none where plain lines are written.
+    /// The thread that draws the table, and the channel that ends it; `None` where plain lines are written.
     drawer: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
-/// What happened, for the drawer to show.
+/// What happened, for the drawing thread to show.
 #[derive(Default)]
 struct News {
-    /// Lines that nobody has shown yet.
+    /// Lines that have not been shown yet.
     said: Vec<String>,
     running: Vec<Running>,
     ended: Tally,
     steps: usize,
-    /// How wide the column of names is.
+    /// The width of the column of names.
     wide: usize,
-    /// When something was told last.
+    /// When the last line was written.
     told: Duration,
 }
 
@@ -57,7 +57,8 @@ struct Running {
 }
 
 impl Progress {
-    /// On standard error: a table if that is a terminal that can move its cursor and nobody but people look at it.
+    /// Shows progress on standard error: a table if that is a terminal that can move its cursor and is not read by a CI
+    /// runner, else plain lines.
     pub fn start(clock: &Clock) -> Self {
         let stderr = std::io::stderr();
         let table = stderr.is_terminal() && anstyle_query::term_supports_color() && !anstyle_query::is_ci();
@@ -82,7 +83,7 @@ impl Progress {
         progress
     }
 
-    /// Takes note of what happened.
+    /// Records an event.
     pub fn take(&mut self, line: &Line) {
         locked(&self.news).take(&line.event);
         if self.back.as_mut().is_some_and(|back| add(back, &line.event)) {
@@ -114,7 +115,8 @@ impl Progress {
         }
     }
 
-    /// Hears of a step of a scenario how far it has come: its row says it, or a plain line now and then.
+    /// Returns a listener for the progress of a scenario's step, which appears in its row, or now and then as a plain
+    /// line.
     pub fn heard(&self) -> impl Fn(&str, &str, &Far) + Send + Sync + 'static {
         let (news, clock, table) = (Arc::clone(&self.news), self.clock.clone(), self.drawer.is_some());
         move |scenario, step, far| {
@@ -126,7 +128,7 @@ impl Progress {
     }
 }
 
-/// The step that it is about.
+/// The scenario and step of an event.
 fn of(event: &Event) -> Option<(&str, &str)> {
     match event {
         Event::Attempted { scenario, step, .. } | Event::Reverted { scenario, step, .. } => {
@@ -136,8 +138,7 @@ fn of(event: &Event) -> Option<(&str, &str)> {
     }
 }
 
-/// Adds one more change of the same step that was put back, or a look at whether it is; `false` where it is something
-/// else.
+/// Merges another event about the same step being put back; `false` for any other event.
 fn add(back: &mut Event, more: &Event) -> bool {
     if of(back) != of(more) {
         return false;
@@ -174,7 +175,7 @@ impl Drop for Progress {
             let _ = thread.join();
         }
         if self.spoke {
-            // What follows is the report.
+            // The report follows.
             tell("");
         }
     }
@@ -228,7 +229,7 @@ impl News {
         }
     }
 
-    /// How far a step has come; a line to tell, if there is no table and nothing was told for a while.
+    /// Records the progress of a step. Returns a line to write if there is no table and none was written for a while.
     fn hear(&mut self, name: &str, far: &Far, (table, now): (bool, Duration)) -> Option<String> {
         let note = words::far(far);
         if table {
@@ -298,7 +299,7 @@ impl Table {
         self.whole.tick();
     }
 
-    /// The last lines, and nothing of the table.
+    /// Writes the last lines and removes the table.
     fn end(&mut self, news: &Mutex<News>) {
         let said = std::mem::take(&mut locked(news).said);
         for (_, row) in self.steps.drain(..) {
@@ -318,7 +319,7 @@ impl Table {
     }
 }
 
-/// The columns of a row. A template that cannot be read would leave the plain default, which a test would see.
+/// The columns of a row. An invalid template would leave the plain default, which a test would detect.
 fn style(template: &str) -> ProgressStyle {
     let took = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         let _ = write!(out, "{:>7}", words::seconds(state.elapsed().as_secs_f64()));

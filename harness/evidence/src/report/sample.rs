@@ -1,4 +1,4 @@
-//! Made-up runs that the tests of the renderings share.
+//! Made-up runs shared by the tests of the renderings.
 
 use super::{Report, fold};
 use proofmark_model::{Event, Exit, FORMAT, FileHash, Finding, Line, RunInfo, ScenarioInfo, Verdict};
@@ -163,7 +163,7 @@ pub(super) fn failed() -> Report {
     }
 }
 
-/// The same run, dead in the middle of its first step.
+/// The same run, killed in the middle of its first step.
 pub(super) fn incomplete() -> Report {
     fold(Some(&info()), &lines(events())[..4], false)
 }
@@ -184,7 +184,7 @@ pub(super) fn passed() -> Report {
     fold(Some(&info()), &lines(events), true)
 }
 
-/// A run whose every text attacks the page, the terminal or the XML.
+/// A run in which every text attacks the page, the terminal or the XML.
 pub(super) fn hostile() -> Report {
     let attack =
         "<script>alert(1)</script>\"'&]]>{{run}}\u{1b}[2J\u{0}\u{202e}\u{ffff}\n<img src=x onerror=y>";

@@ -1,21 +1,22 @@
-//! The terminal below the live table.
+//! The terminal under the live table.
 //!
-//! indicatif fills each row with blanks up to the last column. What the terminal then echoes (`^C`) wraps, the table
-//! stands one row lower than indicatif believes, and a piece of it stays for ever. Here rows end where their text ends.
+//! indicatif pads each row with blanks up to the last column. If the terminal then echoes something (`^C`), the row
+//! wraps, the table is one row lower than indicatif assumes, and a piece of it is never erased. Here rows end where
+//! their text ends.
 
 use console::Term;
 use indicatif::TermLike;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Columns that stay free at the end of a row, for what the terminal echoes.
+/// Columns that stay free at the end of a row for the terminal's echo.
 const FREE: u16 = 4;
 
 /// Standard error as a terminal.
 #[derive(Debug)]
 pub(super) struct Screen {
     term: Term,
-    /// Was a row filled? The next text belongs below it.
+    /// Whether a row was filled, so that the next text belongs below it.
     filled: AtomicBool,
 }
 
@@ -24,7 +25,7 @@ impl Screen {
         Self { term: Term::buffered_stderr(), filled: AtomicBool::new(false) }
     }
 
-    /// The cursor goes elsewhere.
+    /// Records that the cursor has moved elsewhere.
     fn moved(&self) -> &Term {
         self.filled.store(false, Ordering::Relaxed);
         &self.term

@@ -6,15 +6,15 @@ use proofmark_model::{Event, Exit, Finding, StepRecord, Verdict};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Longest piece of text, in characters, that is shown of a title, a value, a reason.
+/// Longest title, value or reason that is shown, in characters.
 const WIDTH: usize = 160;
-/// Longest value of a finding, in characters, and how many of them stand on one line.
+/// Longest value of a finding, in characters, and the most characters of it on one line.
 const LONG: usize = 480;
 const COLUMNS: usize = 96;
-/// How many findings of a step are shown; its file holds all.
+/// The most findings of a step that are shown; its file holds all.
 const FINDINGS: usize = 5;
 
-/// The whole report; `page` is where its HTML stands, if it was written.
+/// Renders the whole report; `page` is the path of its HTML version, if one was written.
 pub fn render(report: &Report, page: Option<&Path>, colour: bool) -> String {
     let html = page;
     let mut page = Page { out: String::new(), colour };
@@ -27,7 +27,7 @@ pub fn render(report: &Report, page: Option<&Path>, colour: bool) -> String {
     page.inert()
 }
 
-/// What ended so, as it stands in the report: a step each, and those of which there is only a reason together.
+/// The blocks for what ended with this verdict: one for each step, and a shared one for those with only a reason.
 pub(super) fn blocks(report: &Report, verdict: Verdict, colour: bool) -> Vec<String> {
     let mut blocks: Vec<String> = vec![];
     let mut joins = false;
@@ -47,14 +47,14 @@ pub(super) fn blocks(report: &Report, verdict: Verdict, colour: bool) -> Vec<Str
     blocks
 }
 
-/// What to do next, a line each.
+/// What to do next, one line each.
 pub(super) fn next(report: &Report) -> String {
     let mut page = Page { out: String::new(), colour: false };
     page.next(report, None);
     page.inert()
 }
 
-/// One step by itself: how it ended and what was concluded, those findings first that did not pass.
+/// Renders one step by itself: its verdict and its findings, those that did not pass first.
 pub fn alone(record: &StepRecord, seconds: f64, exit: Exit, colour: bool) -> String {
     let mut page = Page { out: String::new(), colour };
     let word = page.paint(&record.verdict.word().to_uppercase(), of(record.verdict));
@@ -74,12 +74,12 @@ pub fn sentence(finding: &Finding) -> String {
     words::line(&words::sentence(finding, WIDTH))
 }
 
-/// Text that is less important than what stands beside it.
+/// Text that is less important than the text beside it.
 pub(super) fn quiet(text: &str, colour: bool) -> String {
     Page { out: String::new(), colour }.paint(text, DIM)
 }
 
-/// The line of one step that ended, for progress: mark, `scenario#step` in a column, time, and why it did not pass.
+/// The progress line of a step that ended: mark, `scenario#step` in a column, time, and why it did not pass.
 fn step_line(scenario: &str, step: &StepReport, wide: usize, colour: bool) -> String {
     let page = Page { out: String::new(), colour };
     let mark = page.paint(words::mark(step.verdict), of(step.verdict));
@@ -99,8 +99,8 @@ fn step_line(scenario: &str, step: &StepReport, wide: usize, colour: bool) -> St
     format!("  {mark} {name:<wide$}  {took}  {why}")
 }
 
-/// The line that an event is worth while a run goes on: a step's end, a skipped scenario, an interruption. Names are
-/// padded to `wide` characters.
+/// The progress line for an event: a step's end, a skipped scenario, an interruption. Names are padded to `wide`
+/// characters. `None` for other events.
 pub fn event_line(event: &Event, wide: usize, colour: bool) -> Option<String> {
     let page = Page { out: String::new(), colour };
     let line = match event {
@@ -144,7 +144,7 @@ struct Page {
 }
 
 impl Page {
-    /// What is told, once nothing in it is a command to the CI runner that reads along.
+    /// The text of the page, without anything that a CI runner would take for a command.
     fn inert(self) -> String {
         super::inert(&self.out)
     }
@@ -172,7 +172,7 @@ impl Page {
         self.line(&facts);
     }
 
-    /// What ended so. Those of which there is nothing to show but a reason share a block, one line each.
+    /// Writes what ended with this verdict. Entries with only a reason share a block, one line each.
     fn steps(&mut self, report: &Report, verdict: Verdict) {
         for block in blocks(report, verdict, self.colour) {
             self.out.push('\n');
@@ -280,7 +280,7 @@ impl Page {
     }
 }
 
-/// Whether a step was skipped or never ended, so that its reason is all there is.
+/// Whether a step was skipped or never ended, so that only its reason can be shown.
 fn terse(step: &StepReport) -> bool {
     step.verdict == Verdict::Skipped || step.file.is_none()
 }

@@ -1,5 +1,5 @@
-//! How every rendering says the same things: the mark of a verdict, a length of time, a value cut to size, why a
-//! step is as it is, and what to do next.
+//! Wording shared by all renderings: the mark of a verdict, a duration, a truncated value, why a step has its verdict,
+//! and what to do next.
 
 use super::{Report, ScenarioReport, StepReport, Tally};
 use indicatif::DecimalBytes;
@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(super) const ORDER: [Verdict; 4] =
     [Verdict::Failed, Verdict::Unverified, Verdict::Skipped, Verdict::Passed];
 
-/// The sign of a verdict; differs in shape, so that it can be read without colour.
+/// The mark of a verdict. Marks differ in shape, so that they can be read without colour.
 pub(super) fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "✓",
@@ -25,7 +25,7 @@ pub fn many(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
-/// A length of time: `0.02s`, `12.3s`, `2m 05s`, `1h 02m`.
+/// Formats a duration: `0.02s`, `12.3s`, `2m 05s`, `1h 02m`.
 pub fn seconds(seconds: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
@@ -42,10 +42,10 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// How many marks a bar has.
+/// The length of a bar, in characters.
 const BAR: u64 = 20;
 
-/// How far something has come: `reading back ━━━━━━━━━━──────────  41.2 of 83.1 MB`, `dumping  12 MB, 3 of 21 tables`.
+/// Formats progress: `reading back ━━━━━━━━━━──────────  41.2 of 83.1 MB`, `dumping  12 MB, 3 of 21 tables`.
 pub(super) fn far(far: &Far) -> String {
     let (mut bar, mut parts) = (String::new(), vec![]);
     match far.bytes {
@@ -63,14 +63,14 @@ pub(super) fn far(far: &Far) -> String {
     if parts.is_empty() { far.what.to_owned() } else { format!("{}{bar}  {}", far.what, parts.join(", ")) }
 }
 
-/// Text on one line without anything that could move a cursor, hide text or break a file: white space becomes one
+/// Makes one line of text without anything that could move a cursor, hide text or break a file: white space becomes one
 /// space, other control and direction characters become `�`.
 pub fn line(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { harmless(c) }).collect();
     clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Text whose lines are kept, otherwise as [`line`].
+/// Like [`line`], but keeps line breaks.
 pub(super) fn lines(text: &str) -> String {
     text.chars().map(|c| if c == '\n' || c == '\t' { c } else { harmless(c) }).collect()
 }
@@ -81,9 +81,9 @@ fn harmless(c: char) -> char {
     if c.is_control() || turns || nothing { '\u{fffd}' } else { c }
 }
 
-/// Text of which a CI runner takes no line for a command to itself: GitHub's does so with a line that begins with `::`,
-/// and with `##[word]` anywhere in one; others with `##word[`. A lone carriage return begins a line, too. `colon` and
-/// `bracket` stand in for what made it one.
+/// Makes text in which a CI runner finds no command. GitHub's runner reads a command in a line that begins with `::`,
+/// and in `##[word]` anywhere in a line; others read `##word[`. A lone carriage return begins a line as well. `colon`
+/// and `bracket` replace the character that made the text a command.
 pub(super) fn inert(text: &str, colon: &str, bracket: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive(['\n', '\r']) {
@@ -109,7 +109,7 @@ pub(super) fn inert(text: &str, colon: &str, bracket: &str) -> String {
     out
 }
 
-/// At most so many characters; what was cut shows as `…`.
+/// Truncates text to at most `width` characters; `…` marks the cut.
 pub(super) fn cut(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {
         None => text.to_owned(),
@@ -117,13 +117,13 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     }
 }
 
-/// A value on one line, as [`plain`] writes it.
+/// A value on one line, formatted by [`plain`].
 pub(super) fn value(value: &Value, width: usize) -> String {
     cut(&line(&plain(value)), width)
 }
 
-/// A value as people write it: text without quotes unless it would read as something else (`"1"` is not `1`), a
-/// matcher in words (`near 100 within 5%`), everything else as JSON.
+/// A value as people write it: text without quotes unless it would read as something else (`"1"` is not `1`), a matcher
+/// in words (`near 100 within 5%`), everything else as JSON.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) if reads_as_text(text) => text.clone(),
@@ -145,7 +145,7 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-/// A matcher in words, none for any other map of one key: only a matcher's words may lose their braces.
+/// A matcher in words; `None` for any other map of one key, which keeps its braces.
 fn matcher(word: &str, asked: &Value) -> Option<String> {
     const WITH_PARTS: [&str; 2] = ["near", "count"];
     const OF_ANOTHER: [&str; 3] = ["every", "any", "not"];
@@ -167,12 +167,12 @@ fn matcher(word: &str, asked: &Value) -> Option<String> {
     }
 }
 
-/// Would this text, without its quotes, be read as the text it is?
+/// Returns whether this text reads as the same text without its quotes.
 fn reads_as_text(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && serde_json::from_str::<Value>(text).is_err()
 }
 
-/// Text in lines of at most so many characters, between words where that is possible.
+/// Wraps text into lines of at most `columns` characters, between words where possible.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split_inclusive(' ') {
@@ -190,9 +190,9 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines.iter().map(|line| line.trim().to_owned()).collect()
 }
 
-/// A finding as one sentence. Where it could not be decided, what stood in the way says more than what was expected.
+/// A finding as one sentence. For an undecided one, the reason says more than what was expected.
 pub(super) fn sentence(finding: &Finding, width: usize) -> String {
-    // `$.value min: expected min 3` says it twice.
+    // Avoids repetition such as `$.value min: expected min 3`.
     let asked = finding.expected.as_object().and_then(|map| map.keys().next());
     let place = asked.and_then(|word| finding.what.strip_suffix(word.as_str())).map(str::trim_end);
     let what = cut(&line(place.unwrap_or(&finding.what)), width);
@@ -204,7 +204,7 @@ pub(super) fn sentence(finding: &Finding, width: usize) -> String {
     }
 }
 
-/// Why a step is as it is, in one sentence: its telling finding, its reason, or that nothing says why.
+/// Why a step has its verdict, in one sentence: its most telling finding, its reason, or that no reason is recorded.
 pub(super) fn why(step: &StepReport, width: usize) -> String {
     let reason = step.reason.as_deref().map(|reason| cut(&line(reason), width));
     match (step.telling(), reason) {
@@ -219,7 +219,7 @@ pub(super) fn folder(report: &Report) -> String {
     line(report.evidence.as_deref().unwrap_or(&report.run))
 }
 
-/// Where a step's own file stands.
+/// The path of a step's own file.
 pub(super) fn place(report: &Report, file: &str) -> String {
     format!("{}/{}", folder(report), line(file))
 }
@@ -235,7 +235,7 @@ pub(super) fn tally(tally: Tally) -> String {
     some.map(|verdict| format!("{} {}", tally.get(verdict), verdict.word())).collect::<Vec<_>>().join(", ")
 }
 
-/// What the exit code of a run means, and whether it is safe to run again.
+/// The meaning of a run's exit code, and whether it is safe to run again.
 pub(super) fn meaning(report: &Report) -> (&'static str, &'static str) {
     if !report.complete {
         let again = if may_owe(report) { "after `proofmark recover`" } else { "yes" };
@@ -244,13 +244,13 @@ pub(super) fn meaning(report: &Report) -> (&'static str, &'static str) {
     Exit::TABLE.iter().find(|row| row.0 == report.exit).map_or(("", ""), |row| (row.1, row.2))
 }
 
-/// A run that came to no end may have left something changed, unless it was never allowed to change anything.
+/// Returns whether an incomplete run may owe a change: always, unless it had no permission to change anything.
 fn may_owe(report: &Report) -> bool {
     let changes = |word: &String| word == "change" || word == "destroy";
     report.allow.as_ref().is_none_or(|allow| allow.iter().any(changes))
 }
 
-/// How this run's changes are put back.
+/// How to put this run's changes back.
 fn recover(report: &Report) -> String {
     let environment = report.environment.as_ref().map(|file| format!(" --env {file}")).unwrap_or_default();
     line(&format!("proofmark recover {}{environment}", folder(report)))
@@ -261,7 +261,7 @@ pub(super) fn headline(report: &Report) -> String {
     if !report.complete {
         return "The run is incomplete: its end, or part of its events, is missing.".to_owned();
     }
-    // What these exits mean weighs more than any count, also where every finding passed.
+    // These exits are more important than any count, even if every finding passed.
     if report.exit == Exit::Owed {
         return "A change could not be put back; `proofmark recover` says what is owed.".to_owned();
     }
@@ -285,10 +285,10 @@ pub(super) fn headline(report: &Report) -> String {
     }
 }
 
-/// So many steps or scenarios fit into a command that runs them again.
+/// The most steps or scenarios in a command that runs them again.
 const AGAIN: usize = 4;
 
-/// What to do next: a command or a file, and what for.
+/// What to do next: a command or a file, and its purpose.
 pub(super) fn next(report: &Report) -> Vec<(String, &'static str)> {
     let run = folder(report);
     let mut next = Vec::new();
@@ -318,7 +318,8 @@ pub(super) fn next(report: &Report) -> Vec<(String, &'static str)> {
     next
 }
 
-/// The steps that ended so, and the scenarios that did by themselves: they list no step, or are worse than each of them.
+/// The steps with this verdict, and the scenarios whose verdict does not come from their steps: they list none, or are
+/// worse than each of them.
 pub(super) fn those(report: &Report, verdict: Verdict) -> Vec<(&ScenarioReport, Option<&StepReport>)> {
     let those = report.scenarios.iter().flat_map(|scenario| {
         let mut steps: Vec<_> =
@@ -331,12 +332,12 @@ pub(super) fn those(report: &Report, verdict: Verdict) -> Vec<(&ScenarioReport, 
     those.collect()
 }
 
-/// Why a scenario is by itself as it is.
+/// Why a scenario has a verdict that does not come from its steps.
 pub(super) fn alone(scenario: &ScenarioReport) -> &str {
     scenario.reason.as_deref().unwrap_or("no step of it ended so, but the scenario did")
 }
 
-/// How the steps of a scenario ended; its own word where it has none.
+/// The number of steps by verdict, or the scenario's own verdict if it has no steps.
 pub(super) fn tallied(scenario: &ScenarioReport) -> String {
     if scenario.steps.is_empty() {
         return scenario.verdict.word().to_owned();
@@ -344,7 +345,7 @@ pub(super) fn tallied(scenario: &ScenarioReport) -> String {
     tally(Tally::of(scenario.steps.iter().map(|step| step.verdict)))
 }
 
-/// The steps that call for somebody, those that failed first.
+/// The steps that need attention, failed ones first.
 fn bad(report: &Report) -> impl Iterator<Item = (&ScenarioReport, &StepReport)> {
     [Verdict::Failed, Verdict::Unverified].into_iter().flat_map(move |verdict| {
         let all = report.scenarios.iter().flat_map(|s| s.steps.iter().map(move |step| (s, step)));
@@ -352,8 +353,8 @@ fn bad(report: &Report) -> impl Iterator<Item = (&ScenarioReport, &StepReport)> 
     })
 }
 
-/// What `--only` needs to run the bad again and not the rest: by scenario, for a step may need what those before it
-/// captured.
+/// The values of `--only` that run the failed and undecided parts again: whole scenarios, because a step may need what
+/// earlier steps captured.
 fn again(report: &Report) -> Option<String> {
     let mut ids: Vec<String> = bad(report).map(|(scenario, _)| line(&scenario.id)).collect();
     ids.sort();

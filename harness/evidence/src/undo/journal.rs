@@ -1,4 +1,4 @@
-//! `journal.jsonl`: what was promised and what was kept, one line each; and what an evidence folder still owes.
+//! `journal.jsonl`: the promises made and fulfilled, one line each; and what an evidence folder still owes.
 
 use super::{Debt, Until};
 use jiff::Timestamp;
@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 pub(super) enum Entry {
     /// A change may be made from now on.
     Promised(Promised),
-    /// The change is made now.
+    /// The change is about to be made.
     Begun(Begun),
-    /// The world was seen to be back.
+    /// The change was undone, as an observation confirmed.
     Kept(Kept),
 }
 
-/// The way back of one change.
+/// The promise to undo one change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Promised {
@@ -40,22 +40,22 @@ pub struct Promised {
     pub step: String,
     /// The kind that knows how to put it back.
     pub kind: String,
-    /// Which connection serves which role, where the step says.
+    /// The connection for each role, where the step names one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub via: BTreeMap<String, String>,
-    /// Bounds one attempt to put it back.
+    /// Limits one attempt to put it back.
     pub timeout: Duration,
-    /// When it is kept.
+    /// When the promise is due.
     #[serde(default)]
     pub until: Until,
-    /// The file below the run's folder that holds the way back where it has secrets.
+    /// The file below the run's folder that holds the undo data, if it contains secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<String>,
-    /// The way back, secrets masked.
+    /// The undo data, secrets masked.
     pub undo: Value,
 }
 
-/// The change that was promised to be put back begins.
+/// The promised change begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Begun {
@@ -65,15 +65,15 @@ pub(super) struct Begun {
     pub(super) at: Timestamp,
 }
 
-/// The end of a promise.
+/// A promise was fulfilled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Kept {
-    /// The run that promised: this one, or the one that is recovered.
+    /// The run that made the promise: this one, or the one that is recovered.
     pub(super) run: String,
     /// The promise's number in that run.
     pub(super) promise: u32,
-    /// When the world was seen to be back.
+    /// When the change was seen to be undone.
     pub(super) at: Timestamp,
 }
 
@@ -97,7 +97,8 @@ pub struct Unfinished {
     pub run: String,
     /// Its folder.
     pub folder: PathBuf,
-    /// Held, so that nobody else puts the same back at the same time; `None` while the run itself lives.
+    /// The lock on its folder, so that no other process puts the same change back at the same time; `None` while the
+    /// run itself is still running.
     pub lock: Option<Flock<File>>,
     /// What it owes, newest first.
     pub debts: Vec<Debt>,
@@ -106,15 +107,15 @@ pub struct Unfinished {
 /// A journal that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file system said no.
+    /// An I/O operation failed.
     #[error("cannot read {path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Not as a run writes it.
+    /// A line is not in the form in which a run writes it.
     #[error("{path}, line {line}, is not as a run writes it, so nobody knows what is owed: {why}")]
     Damaged {
         /// The journal.
@@ -126,8 +127,8 @@ pub enum ReadError {
     },
 }
 
-/// The runs below an evidence folder that owe something, newest first. What a later `recover` has put back is not owed
-/// any more.
+/// Finds the runs below an evidence folder that owe something, newest first. A change that a later `recover` has put
+/// back is no longer owed.
 ///
 /// # Errors
 /// A journal that cannot be read or is damaged.
@@ -158,7 +159,7 @@ pub fn unfinished(root: &Path) -> Result<Vec<Unfinished>, ReadError> {
     Ok(out)
 }
 
-/// Nobody holds it once its run is dead.
+/// Takes the lock of a run's folder, which is free once the run's process has ended.
 fn lock(folder: &Path) -> Option<Flock<File>> {
     Flock::lock(File::open(folder).ok()?, FlockArg::LockExclusiveNonblock).ok()
 }
@@ -168,7 +169,7 @@ fn folders(root: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let wrong = |source| ReadError::Io { path: root.to_owned(), source };
     let list = match fs::read_dir(root) {
         Ok(list) => list,
-        // Where nothing was ever kept nothing is owed. Whether something can be kept there is found out next.
+        // A missing folder owes nothing. Whether evidence can be written there is checked later.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(vec![]);
         }
@@ -185,7 +186,7 @@ fn folders(root: &Path) -> Result<Vec<PathBuf>, ReadError> {
     Ok(out)
 }
 
-/// A torn last line owes nothing: its change was never made.
+/// Reads the lines of a journal. A torn last line owes nothing: its change was never made.
 fn entries(path: &Path) -> Result<Vec<Entry>, ReadError> {
     let bytes = fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     let mut out = vec![];

@@ -1,4 +1,4 @@
-//! The promises of a run: written down before the change, remembered until they are kept.
+//! The promises of a run: written down before the change, remembered until they are fulfilled.
 
 use super::journal::{Begun, Entry, Kept, Promised};
 use super::{Final, Owed, Promise, Until};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Who promises.
+/// The step that makes a promise.
 #[derive(Debug, Clone)]
 pub struct By {
     /// The scenario's id.
@@ -22,66 +22,66 @@ pub struct By {
     pub step: String,
     /// The kind's name.
     pub kind: &'static str,
-    /// Which connection serves which role, where the step says.
+    /// The connection for each role, where the step names one.
     pub via: BTreeMap<String, String>,
-    /// Bounds one attempt to put it back.
+    /// Limits one attempt to put it back.
     pub timeout: Duration,
-    /// When it is kept.
+    /// When the promise is due.
     pub until: Until,
 }
 
-/// A promise that is open.
+/// An open promise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Debt {
     /// The run that made it.
     pub run: String,
     /// That run's folder.
     pub folder: PathBuf,
-    /// Was it written down that the change begins?
+    /// Whether the journal records that the change begins.
     pub begun: bool,
-    /// What was promised, as it was written down.
+    /// The promise, as it was written down.
     pub promised: Promised,
-    /// The way back as it was given; `None` where its secret part is lost.
+    /// The undo data as it was given; `None` if its secret part is lost.
     pub undo: Option<Value>,
 }
 
 impl Debt {
-    /// Did this step change it?
+    /// Returns whether this step made the change.
     pub fn is_of(&self, scenario: &str, step: &str) -> bool {
         self.promised.scenario == scenario && self.promised.step == step
     }
 }
 
-/// Writes promises down, and knows which are open.
+/// Writes promises down and tracks which are open.
 #[derive(Debug)]
 pub struct Ledger {
     recorder: Arc<Mutex<Recorder>>,
     clock: Clock,
-    /// How many promises this run has made.
+    /// The number of promises that this run has made.
     made: AtomicU32,
     open: Mutex<Vec<Debt>>,
 }
 
 impl Ledger {
-    /// Of a run that begins owing this: nothing, or what an earlier one left.
+    /// The ledger of a run that starts with these open promises: none, or those of an earlier run.
     pub fn new(recorder: Arc<Mutex<Recorder>>, clock: Clock, open: Vec<Debt>) -> Self {
         Self { recorder, clock, made: AtomicU32::new(0), open: Mutex::new(open) }
     }
 
-    /// What is owed, newest first.
+    /// The open promises, newest first.
     pub fn owed(&self) -> Vec<Debt> {
         self.open().iter().rev().cloned().collect()
     }
 
-    /// Leave to put back what is owed.
+    /// Returns the permit to put this change back.
     pub fn leave(&self, debt: &Debt) -> Owed {
         Owed { begun: debt.begun }
     }
 
-    /// Writes down that the promise was kept: the world was seen to be back.
+    /// Writes down that the promise is fulfilled: the change was seen to be undone.
     ///
     /// # Errors
-    /// A journal that cannot be written. It counts as kept in this run all the same.
+    /// A journal that cannot be written. The promise still counts as fulfilled in this run.
     pub fn kept(&self, debt: &Debt) -> Result<(), RecordError> {
         let promise = debt.promised.promise;
         self.open().retain(|open| (&open.run, open.promised.promise) != (&debt.run, promise));
@@ -93,7 +93,7 @@ impl Ledger {
         }
     }
 
-    /// Writes the promise down and waits until the disk has it.
+    /// Writes the promise down and waits until it is synced to disk.
     fn promise(&self, by: &By, undo: Value) -> Result<Promise, RecordError> {
         let mut recorder = self.recorder();
         let promise = self.made.fetch_add(1, Ordering::Relaxed) + 1;
@@ -112,7 +112,7 @@ impl Ledger {
         };
         let clean = recorder.clean(&promised, &[])?;
         if clean.get()["undo"] != undo {
-            // It has to come back byte for byte, so what may not be shown is kept apart.
+            // The undo data must be restored byte for byte, so the secret original is kept in a separate file.
             let name = format!("private/{promise}.json");
             recorder.private(&name, &json!({ "proofmark": FORMAT, "undo": undo }))?;
             promised.private = Some(name);
@@ -140,7 +140,7 @@ impl Ledger {
     }
 }
 
-/// What an act is given to ask for leave with. `U` is the kind's way back.
+/// Lets an act request permits. `U` is the kind's undo data.
 #[derive(Debug)]
 pub struct Promises<'a, U> {
     ledger: &'a Ledger,
@@ -149,29 +149,29 @@ pub struct Promises<'a, U> {
 }
 
 impl<'a, U: Serialize> Promises<'a, U> {
-    /// For one step.
+    /// The permits of one step.
     pub fn new(ledger: &'a Ledger, by: &'a By) -> Self {
         Self { ledger, by, undo: PhantomData }
     }
 
-    /// Promises to put the change back, whatever happens. Only then may it be made.
+    /// Promises to put the change back in every case. The change may be made only after this returns.
     ///
     /// # Errors
-    /// When the promise could not be written to disk: nothing may be changed then.
+    /// When the promise could not be written to disk; the change must not be made then.
     pub fn promise(&self, undo: &U) -> Result<Promise, RecordError> {
         self.ledger.promise(self.by, serde_json::to_value(undo)?)
     }
 
-    /// Writes down that the change is made now, for a kind that cannot always see whether it was.
+    /// Writes down that the change is about to be made, for a kind that cannot always observe whether it was.
     ///
     /// # Errors
-    /// When that could not be written to disk: nothing may be changed then.
+    /// When this could not be written to disk; the change must not be made then.
     pub fn begins(&self, promise: &Promise) -> Result<(), RecordError> {
         self.ledger.begins(promise)
     }
 
-    /// Lets go of a promise whose change was refused in so many words: it was not made, and who may not make it may often not
-    /// look for it either. Where it is not known whether it was made, the promise stands.
+    /// Drops a promise whose change the system explicitly refused. The change was not made, and a user who may not make
+    /// it often may not check for it either. If it is unknown whether the change was made, the promise stays open.
     ///
     /// # Errors
     /// A journal that cannot be written.
@@ -186,12 +186,12 @@ impl<'a, U: Serialize> Promises<'a, U> {
         Final(())
     }
 
-    /// Marks what this step makes, where the step of a run matters too: a step acts once in its run.
+    /// The mark for objects that this step creates, where the step matters too: a step acts once in its run.
     pub fn mark_of_step(&self) -> String {
         format!("{} {}#{}", self.mark(), self.by.scenario, self.by.step)
     }
 
-    /// Marks what this run makes, so that it is known as ours and as nobody else's: the run's id.
+    /// The mark for objects that this run creates, which distinguishes them from all others: the run's id.
     pub fn mark(&self) -> String {
         self.ledger.recorder().run.clone()
     }

@@ -1,9 +1,9 @@
-//! Leave to change the world. A changing client call demands one: a [`Promise`], which exists only once the way back is
-//! on disk; an [`Owed`], with which a promise is kept; a [`Final`], which says that nothing will be put back; a
-//! [`Throwaway`], for what the lab has started itself; or a [`Message`], for a word to people outside of any step.
+//! Permits to change a system. A changing client call requires one: a [`Promise`], which exists only after the undo
+//! data is on disk; an [`Owed`], which fulfils a promise; a [`Final`], which declares that nothing will be put back; a
+//! [`Throwaway`], for systems that the lab has started; or a [`Message`], for a notification outside of any step.
 //!
-//! The way back is data, so it outlives the process: `journal.jsonl` holds every promise and its end, and whoever reads
-//! it later can do what the run no longer could.
+//! The undo is data, so it outlives the process: `journal.jsonl` holds every promise and its end, and a later process
+//! can do what the run no longer could.
 
 mod journal;
 mod ledger;
@@ -14,18 +14,19 @@ pub use ledger::{By, Debt, Ledger, Promises};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The way back of this change is on disk.
+/// The undo data of this change is on disk.
 #[derive(Debug)]
 pub struct Promise(u32);
 
-/// A promise is being kept.
+/// A promise is being fulfilled.
 #[derive(Debug)]
 pub struct Owed {
     begun: bool,
 }
 
 impl Owed {
-    /// Was [`Promises::begins`] called for it? Where a kind always calls that first, a change that was not begun was not made.
+    /// Returns whether [`Promises::begins`] was called for the change. If a kind always calls that first, a change that
+    /// was not begun was not made.
     pub fn begun(&self) -> bool {
         self.begun
     }
@@ -35,29 +36,30 @@ impl Owed {
 #[derive(Debug)]
 pub struct Final(());
 
-/// The system is a throwaway of our own and goes away with all that is changed in it.
+/// The system is a throwaway started by the lab; every change in it disappears with it.
 #[derive(Debug)]
 pub struct Throwaway(());
 
 impl Throwaway {
-    /// Only for the lab; a test holds that.
+    /// Only for the lab; a test enforces this.
     pub fn of_the_lab() -> Self {
         Self(())
     }
 }
 
-/// A message to people about this program's own failure. It changes nothing that is looked at, and nobody can take it back.
+/// A message to people about this program's own failure. It changes nothing that is observed, and it cannot be
+/// withdrawn.
 #[derive(Debug)]
 pub struct Message(());
 
 impl Message {
-    /// Only for commands; a test holds that.
+    /// Only for commands; a test enforces this.
     pub fn to_people() -> Self {
         Self(())
     }
 }
 
-/// What a changing client call asks for. Only this module makes one.
+/// The permit that a changing client call requires. Only this module makes one.
 pub trait Leave: sealed::Sealed + Sync {}
 
 mod sealed {
@@ -67,7 +69,7 @@ mod sealed {
 macro_rules! leave { ($($one:ty),+) => { $(impl sealed::Sealed for $one {} impl Leave for $one {})+ } }
 leave!(Promise, Owed, Final, Throwaway, Message);
 
-/// When a promise is kept.
+/// When a promise is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Until {
@@ -78,6 +80,6 @@ pub enum Until {
     Scenario,
 }
 
-/// The way back of an act that promises nothing: there is no such value.
+/// The undo data of an act that promises nothing: the type has no values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Nothing {}

@@ -1,4 +1,4 @@
-//! Every event that can be written is read back the same: what is judged is what is kept.
+//! Every event that can be written reads back unchanged: the judged data is the kept data.
 
 use super::*;
 use proptest::collection::{btree_map, vec};
@@ -6,7 +6,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Text as servers send it, not as people would.
+/// Text as servers may send it, including characters that people do not type.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof!["\\PC{0,12}", "[\"\\\\\n\t\u{0}\u{2028}{}]{0,6}", Just("NaN".to_owned())]
 }
@@ -147,7 +147,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A new event does not compile here until the strategy above makes it, and its number is counted below.
+/// A new event fails to compile here until the strategy above produces it and its number is counted below.
 fn number(event: &Event) -> usize {
     match event {
         Event::RunStarted { .. } => 0,

@@ -1,27 +1,27 @@
-//! How many there should be, as `expect` and the settings of kinds say it.
+//! The number of elements that `expect` and the settings of kinds ask for.
 
 use crate::{Finding, SettingMistake};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// How many there should be: `{equals: 3}`, `{min: 1}`, `{min: 1, max: 5}`. At least one key is needed.
+/// The expected number: `{equals: 3}`, `{min: 1}`, `{min: 1, max: 5}`. At least one key is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", try_from = "Keys")]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields, !try_from)]
 pub struct Count {
-    /// Exactly so many.
+    /// The exact number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equals: Option<u64>,
-    /// At least so many.
+    /// The smallest number allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<u64>,
-    /// At most so many.
+    /// The largest number allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
 }
 
-/// The keys before it is known that they make sense.
+/// The keys, before they are checked against each other.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Keys {
@@ -51,17 +51,17 @@ impl TryFrom<Keys> for Count {
 }
 
 impl Count {
-    /// At least one: what every kind asks of its list where the file does not count it.
+    /// At least one: the default of every kind for its own list, unless the file counts that list.
     pub const AT_LEAST_ONE: Count = Count { equals: None, min: Some(1), max: None };
 
-    /// Does so many satisfy it?
+    /// Returns whether this number satisfies the count.
     pub fn holds(&self, seen: u64) -> bool {
         self.equals.is_none_or(|n| seen == n)
             && self.min.is_none_or(|n| seen >= n)
             && self.max.is_none_or(|n| seen <= n)
     }
 
-    /// The finding on what was counted; `None` where there was nothing to count the elements of.
+    /// The finding on a counted number; `seen` is `None` where nothing could be counted.
     pub fn judge(&self, what: impl Into<String>, seen: Option<usize>) -> Finding {
         let expected = json!({ "count": self });
         match seen {
@@ -72,12 +72,12 @@ impl Count {
         }
     }
 
-    /// Is this finding the passed sight of nothing? Such a one needs a positive control.
+    /// Returns whether this finding passed because nothing was seen. Such a finding needs a positive control.
     pub fn is_absence(finding: &Finding) -> bool {
         finding.seen == json!({ "count": 0 }) && finding.verdict == crate::Verdict::Passed
     }
 
-    /// Is this finding a kind's own "at least one", which a `count` on the same list replaces?
+    /// Returns whether this finding is a kind's own "at least one", which a `count` on the same list replaces.
     pub fn is_at_least_one(finding: &Finding) -> bool {
         finding.expected == json!({ "count": Self::AT_LEAST_ONE }) && finding.seen.get("count").is_some()
     }

@@ -1,4 +1,4 @@
-//! The matchers: one question to one value.
+//! The matchers: each asks one question about a value.
 
 use super::{Count, Pattern};
 use crate::{Duration, Finding, SettingMistake};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::{Number, Value, json};
 
-/// The keys that may stand beside `at`.
+/// The keys that may appear beside `at`.
 pub const WITH_AT: &[&str] = &[
     "at",
     "equals",
@@ -25,32 +25,32 @@ pub const WITH_AT: &[&str] = &[
     "not",
 ];
 
-/// What is asked of a value.
+/// The question to ask of a value.
 #[derive(Debug, Clone)]
 pub enum Matcher {
-    /// Equal; numbers by value (1 = 1.0).
+    /// The value is equal; numbers compare by value (1 = 1.0).
     Equals(Value),
-    /// Equal to one of these.
+    /// The value is equal to one of these.
     OneOf(Vec<Value>),
-    /// Text that the regular expression finds something in (unanchored).
+    /// The text contains a match of the regular expression (unanchored).
     Matches(Regex),
-    /// A number at least so large.
+    /// The number is at least this.
     Min(f64),
-    /// A number at most so large.
+    /// The number is at most this.
     Max(f64),
-    /// A number near another.
+    /// The number is near another.
     Near(Near),
-    /// Of this type.
+    /// The value has this type.
     Type(Type),
-    /// A time no longer ago than this: RFC 3339 text, or Unix seconds.
+    /// The time is at most this long ago: RFC 3339 text, or Unix seconds.
     NewerThan(Duration),
-    /// So many elements or nodes.
+    /// The number of elements or nodes.
     Count(Count),
-    /// Every element or node.
+    /// Every element or node satisfies this.
     Every(Box<Matcher>),
-    /// At least one element or node.
+    /// At least one element or node satisfies this.
     Any(Box<Matcher>),
-    /// Not this.
+    /// The value does not satisfy this.
     Not(Box<Matcher>),
 }
 
@@ -58,18 +58,18 @@ pub enum Matcher {
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Near {
-    /// The number to be near to.
+    /// The reference number.
     pub value: f64,
-    /// How far it may be off.
+    /// The largest allowed distance.
     pub within: Tolerance,
 }
 
-/// An absolute distance, or a share of the value: `5`, `5%`.
+/// An absolute distance, or a percentage of the value: `5`, `5%`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tolerance {
-    /// So far.
+    /// A distance in the unit of the value.
     Absolute(f64),
-    /// So many hundredths of the value.
+    /// A percentage of the value.
     Percent(f64),
 }
 
@@ -89,25 +89,25 @@ pub enum Type {
     Array,
     /// A map.
     Object,
-    /// Nothing.
+    /// `null`.
     Null,
 }
 
-/// What a matcher says of a value.
+/// What a matcher concludes about a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// As it should be.
+    /// The value matches.
     Yes,
-    /// Not as it should be.
+    /// The value does not match.
     No,
-    /// The question does not fit the value. Not as it should be, and not the opposite either.
+    /// The question does not fit the value. The matcher does not hold, and neither does its negation.
     Cannot(String),
-    /// Could not be decided.
+    /// The question could not be decided.
     Undecided(String),
 }
 
 impl Matcher {
-    /// Its key in the file.
+    /// The matcher's key in the file.
     pub fn name(&self) -> &'static str {
         let index = match self {
             Self::Equals(_) => 1,
@@ -126,7 +126,7 @@ impl Matcher {
         WITH_AT[index]
     }
 
-    /// As it is written in the file: `{"min": 1}`.
+    /// The matcher as it is written in the file: `{"min": 1}`.
     pub fn written(&self) -> Value {
         let value = match self {
             Self::Equals(value) => value.clone(),
@@ -142,7 +142,7 @@ impl Matcher {
         json!({ self.name(): value })
     }
 
-    /// What it says of nothing at all: what should be there is not; what should not be so was not looked at.
+    /// The answer when nothing was selected: a positive matcher does not hold; a negated one could not be decided.
     pub(super) fn on_nothing(&self) -> Answer {
         match self {
             Self::Not(_) => Answer::Undecided("the path selects nothing, so nothing was looked at".into()),
@@ -150,8 +150,8 @@ impl Matcher {
         }
     }
 
-    /// What a finding shows of a value that was seen at `time`: the value; a time with its age where that was asked
-    /// for, since nobody reads Unix seconds.
+    /// What a finding shows of a value that was seen at `time`: the value, or for a time question the value with its
+    /// age, since people do not read Unix seconds.
     pub(super) fn shown(&self, value: &Value, time: Timestamp) -> Value {
         match (self, stamp(value)) {
             (Self::NewerThan(_), Some(stamp)) => json!(format!("{stamp}, {}", aged(stamp, time))),
@@ -160,7 +160,7 @@ impl Matcher {
         }
     }
 
-    /// What it says of a value that was seen at `time`.
+    /// The answer for a value that was seen at `time`.
     pub fn answer(&self, value: &Value, time: Timestamp) -> Answer {
         match self {
             Self::Equals(wanted) => Answer::of(equal(wanted, value)),
@@ -196,7 +196,7 @@ impl Answer {
         if yes { Self::Yes } else { Self::No }
     }
 
-    /// The finding that it makes of what was expected and seen.
+    /// Builds the finding of this answer from what was expected and seen.
     pub fn finding(
         self,
         what: impl Into<String>,
@@ -219,7 +219,7 @@ fn within(value: &Value, inner: &Matcher, time: Timestamp, all: bool) -> Answer 
     }
 }
 
-/// Equal, with numbers by value and through lists and maps.
+/// Compares with numbers by value, also inside lists and maps.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || exact(a, b),
@@ -231,7 +231,7 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Two numbers of different spelling; whole numbers beyond 2^53 are not compared through a float.
+/// Compares two numbers of different spelling exactly: whole numbers beyond 2^53 are not compared as floats.
 fn exact(a: &Number, b: &Number) -> bool {
     match (a.is_f64(), b.is_f64()) {
         (false, false) => false,
@@ -242,7 +242,7 @@ fn exact(a: &Number, b: &Number) -> bool {
     }
 }
 
-/// A number, also one of the words that stand for those that JSON cannot write.
+/// Returns the number, also for the words that represent numbers which JSON cannot write.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -277,10 +277,10 @@ fn compare(value: &Value, holds: impl Fn(f64) -> bool) -> Answer {
     }
 }
 
-/// A clock may be off by so much before a time in the future is called that.
+/// How far in the future a time may be before it counts as a future time; clocks differ.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// The time that text or Unix seconds name.
+/// Reads a time from RFC 3339 text or Unix seconds.
 fn stamp(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => text.parse::<Timestamp>().ok(),
@@ -309,7 +309,7 @@ fn newer(value: &Value, age: Duration, time: Timestamp) -> Answer {
     Answer::of(since <= SignedDuration::try_from(age.0).unwrap_or(SignedDuration::MAX))
 }
 
-/// `3d 2h old`, `2h 5m old`; seconds only below an hour.
+/// Formats an age: `3d 2h old`, `2h 5m old`; seconds appear only below an hour.
 fn aged(stamp: Timestamp, time: Timestamp) -> String {
     let seconds = time.duration_since(stamp).as_secs();
     let (age, word) = (seconds.unsigned_abs(), if seconds < 0 { "in the future" } else { "old" });

@@ -1,7 +1,7 @@
-//! The matchers of `expect`, pure: an observation and an expectation give a finding.
+//! The matchers of `expect`, which are pure: an observation and an expectation give a finding.
 //!
-//! Nothing passes by default: a path that selects nothing, a masked value, a comparison with something that is no
-//! number never pass, and never pass the other way round under `not` either.
+//! Nothing passes by default: a path that selects nothing, a masked value, or a comparison with something that is not a
+//! number never passes, and does not pass under `not` either.
 
 mod count;
 mod matcher;
@@ -21,12 +21,12 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-/// One entry of `expect`: where to look, and what should be there.
+/// One entry of `expect`: a path, and what is expected there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expect {
     /// JSONPath (RFC 9535) into the observation.
     pub at: JsonPath,
-    /// What is asked of what stands there.
+    /// The question to ask of what the path selects.
     pub matcher: Matcher,
 }
 
@@ -61,13 +61,14 @@ impl Expect {
         answer.finding(what, expected, seen)
     }
 
-    /// Does it count the list at this path, or the elements of it?
+    /// Returns whether the entry counts the list at this path, or its elements.
     pub fn counts(&self, list: &str) -> bool {
         let path = self.at.to_string();
         matches!(self.matcher, Matcher::Count(_)) && (path == list || path.strip_suffix("[*]") == Some(list))
     }
 
-    /// What `count` counts: the elements of the one array or object that a singular path selects, else the nodes.
+    /// The number that `count` uses: the elements of the one array or object that a singular path selects, else the
+    /// nodes.
     fn counted(&self, nodes: &[&Value]) -> Option<usize> {
         match (self.at.is_singular(), nodes) {
             (false, nodes) => Some(nodes.len()),
@@ -77,7 +78,8 @@ impl Expect {
         }
     }
 
-    /// What `every` and `any` go through: the elements of the one array that a singular path selects, else the nodes.
+    /// The elements that `every` and `any` iterate over: those of the one array that a singular path selects, else the
+    /// nodes.
     fn elements<'a>(&self, nodes: &[&'a Value]) -> Vec<&'a Value> {
         match (self.at.is_singular(), nodes) {
             (true, [Value::Array(items)]) => items.iter().collect(),
@@ -86,7 +88,7 @@ impl Expect {
     }
 }
 
-/// `every` (`all`) or `any` over the elements; what is shown as seen is what decided.
+/// Applies `every` (`all`) or `any` to the elements; the finding shows the element that decided.
 fn each(elements: &[&Value], inner: &Matcher, time: Timestamp, all: bool) -> (Value, Answer) {
     if elements.is_empty() {
         return (

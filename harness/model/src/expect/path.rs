@@ -1,4 +1,4 @@
-//! A JSONPath (RFC 9535) that was read and found valid.
+//! A valid JSONPath (RFC 9535).
 
 use crate::SettingMistake;
 use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
@@ -10,22 +10,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A valid JSONPath with the text it was read from.
+/// A valid JSONPath with its source text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonPath {
     text: String,
     query: Arc<JpQuery>,
 }
 
-/// The same path is read when its file is checked, when its step runs and when that is judged; reading costs more than
-/// all the rest of a judgement.
+/// Caches parsed paths. A path is read when its file is checked, when its step runs and when the step is judged, and
+/// parsing costs more than the rest of a judgement.
 static READ: Mutex<BTreeMap<String, Arc<JpQuery>>> = Mutex::new(BTreeMap::new());
 
 impl JsonPath {
     /// Reads a path.
     ///
     /// # Errors
-    /// Text that is no JSONPath.
+    /// Text that is not a JSONPath.
     pub fn parse(text: &str) -> Result<Self, SettingMistake> {
         let wrong = |why: String| {
             SettingMistake::new(format!("`{text}` is no JSONPath: {why}")).help("write `$.samples[0].value`")
@@ -55,14 +55,14 @@ impl JsonPath {
             .unwrap_or_default()
     }
 
-    /// Can it select only one node? Then it has nothing but names and indices.
+    /// Returns whether the path can select only one node: it consists of names and indices.
     pub fn is_singular(&self) -> bool {
         let single =
             |segment: &Segment| matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_)));
         self.query.segments.iter().all(single)
     }
 
-    /// The last name in it.
+    /// The last name in the path.
     pub fn last_name(&self) -> Option<&str> {
         self.query.segments.iter().rev().find_map(|segment| match segment {
             Segment::Selector(Selector::Name(name)) => Some(name.trim_matches(['\'', '"'])),

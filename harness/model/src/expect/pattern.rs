@@ -1,4 +1,4 @@
-//! A regular expression that was read and found valid.
+//! A valid regular expression.
 
 use crate::{SettingMistake, sampled};
 use regex::Regex;
@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-/// A regular expression in the syntax of Rust's `regex`: unanchored, `^` and `$` are the ends of the whole text unless
-/// it says `(?m)`.
+/// A regular expression in the syntax of Rust's `regex`. It is unanchored; `^` and `$` match the ends of the whole text
+/// unless `(?m)` is set.
 #[derive(Debug, Clone)]
 pub struct Pattern(pub Regex);
 

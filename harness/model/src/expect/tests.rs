@@ -1,4 +1,4 @@
-//! Every matcher says yes, no, and "that is not the question" where it should.
+//! Every matcher answers yes, no, and "the question does not fit" where it should.
 
 #![expect(clippy::needless_pass_by_value, reason = "tables of literals read better without references")]
 

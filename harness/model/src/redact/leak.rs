@@ -1,5 +1,4 @@
-//! What a secret looks like to someone who does not know it: by the key it stands under, or by its own shape. Says the
-//! rule and never the value.
+//! Detects unknown secrets: by the key above them, or by their own shape. Reports the rule and never the value.
 
 use super::MASK;
 use base64::Engine as _;
@@ -8,19 +7,19 @@ use regex::Regex;
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// The rule of a value under a key that is named like a secret.
+/// The rule for a value under a key with a secret name.
 pub const BY_KEY: &str = "key";
 
-/// The rule of a secret that this run itself uses.
+/// The rule for a secret that this run itself uses.
 pub const LEARNED: &str = "learned";
 
-/// The rule of a password within a URL.
+/// The rule for a password within a URL.
 const DSN: &str = "dsn-password";
 
-/// Keys, as they stand before `=` or `:` in text. The same words as in `SECRET_KEYS`, with what people put between them.
+/// Secret key names before `=` or `:` in text. The same words as in `SECRET_KEYS`, with the separators that people use.
 const ASSIGNED: &str = r"(?:token|secret|passw(?:or)?d|passphrase|pwd|authorization|cookie|api[_ -]?key|private[_ -]?key|database[_ -]?url|credentials?|access[_ -]?key|dsn)[a-z0-9_-]*";
 
-/// A rule: its name, the shape, and which group of the shape is the secret (0 for all of it).
+/// A rule: its name, the shape, and which group of the shape is the secret (0 for the whole match).
 struct Shape {
     rule: &'static str,
     regex: Regex,
@@ -28,7 +27,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// Does what has the shape give something away?
+    /// Returns whether the match reveals a secret.
     fn tells(&self, secret: &str) -> bool {
         !is_placeholder(secret) && (self.rule != "authorization" || is_login(secret))
     }
@@ -45,24 +44,24 @@ fn sources() -> [(&'static str, String, usize); 6] {
         (DSN, r#"(?i)[a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:([^\s@/"'<>]+)@"#.to_owned(), 1),
         ("token", TOKENS.to_owned(), 0),
         ("authorization", r"(?i)\b(?:bearer|basic)\s+([a-z0-9._~+/=-]{8,})".to_owned(), 1),
-        // Quotes may be escaped: it may be JSON within JSON.
+        // Quotes may be escaped, as in JSON within JSON.
         ("assignment", format!(r#"(?i){ASSIGNED}\\?["']?\s*[=:]\s*\\?["']?([^\s"'\\,;&}}\])]+)"#), 1),
     ]
 }
 
-/// Tokens that say by themselves what they are: AWS, GitHub, GitLab, Slack, Grafana, Telegram, Stripe, Google, Vault, npm.
+/// Tokens with a recognisable prefix: AWS, GitHub, GitLab, Slack, Grafana, Telegram, Stripe, Google, Vault, npm.
 const TOKENS: &str = r"(?:\b|bot)[0-9]{8,10}:[A-Za-z0-9_-]{35}|\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|gl(?:sa|c)_[A-Za-z0-9_=]{20,}|[rs]k_live_[A-Za-z0-9]{16,}|AIza[0-9A-Za-z_-]{35}|hvs\.[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})";
 
 static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
     let shape =
         |(rule, source, group): (_, String, _)| Some(Shape { rule, regex: Regex::new(&source).ok()?, group });
     let shapes: Vec<Shape> = sources().into_iter().filter_map(shape).collect();
-    // A rule that silently is not there would let secrets pass.
+    // A rule that is silently dropped would let secrets pass.
     assert_eq!(shapes.len(), sources().len(), "every shape is a valid expression");
     shapes
 });
 
-/// All shapes at once, over bytes: says quickly that there is none.
+/// All shapes in one expression, over bytes, to rule out a match quickly.
 static ANY: LazyLock<regex::bytes::Regex> = LazyLock::new(|| {
     let all: Vec<String> = sources().into_iter().map(|(_, source, _)| format!("(?:{source})")).collect();
     let built = regex::bytes::RegexBuilder::new(&all.join("|")).unicode(false).build();
@@ -70,12 +69,12 @@ static ANY: LazyLock<regex::bytes::Regex> = LazyLock::new(|| {
     built.expect("every shape is a valid expression")
 });
 
-/// May there be a secret by its shape in these bytes? Quick; a `false` is certain.
+/// Returns whether these bytes may contain a secret by its shape. Fast; `false` is certain.
 pub fn suspicious(bytes: &[u8]) -> bool {
     ANY.is_match(bytes)
 }
 
-/// The rule by which a text holds a secret.
+/// The rule by which a text contains a secret.
 pub fn in_text(text: &str) -> Option<&'static str> {
     let holds = |shape: &&Shape| {
         let mut all = shape.regex.captures_iter(text).filter_map(|found| found.get(shape.group));
@@ -84,8 +83,7 @@ pub fn in_text(text: &str) -> Option<&'static str> {
     SHAPES.iter().find(holds).map(|shape| shape.rule)
 }
 
-/// Does this value under a key that is named like a secret give something away? Nothing, yes or no, and what was masked
-/// already do not.
+/// Returns whether this value under a key with a secret name reveals anything. Null, booleans and masked values do not.
 pub fn by_key(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) => false,
@@ -96,8 +94,7 @@ pub fn by_key(value: &Value) -> bool {
     }
 }
 
-/// Masks every text in a value that holds a secret by its shape. Those under keys that are named like secrets are masked
-/// when it is recorded.
+/// Masks every text in a value that contains a secret by its shape. The recorder masks the values of secret keys.
 pub fn conceal(value: &mut Value) {
     match value {
         Value::String(text) if in_text(text).is_some() => *value = Value::String(MASK.into()),
@@ -107,7 +104,7 @@ pub fn conceal(value: &mut Value) {
     }
 }
 
-/// A text without the secrets that show by their shape.
+/// Masks the secrets in a text that are recognised by their shape.
 pub fn concealed(text: &str) -> String {
     let mut text = text.to_owned();
     for shape in SHAPES.iter() {
@@ -129,7 +126,7 @@ pub fn concealed(text: &str) -> String {
     text
 }
 
-/// What stands in the place of a secret: `***`, `[REDACTED]`, `<masked>`, `xxxx`, nothing.
+/// Returns whether the text is a placeholder for a secret: `***`, `[REDACTED]`, `<masked>`, `xxxx`, or empty.
 fn is_placeholder(text: &str) -> bool {
     let bare = text.trim().trim_matches(['[', ']', '<', '>', '(', ')', '{', '}', '"', '\'', '\\', '$', '%']);
     let one = |c: char| bare.chars().all(|other| other == c);
@@ -144,14 +141,15 @@ fn is_placeholder(text: &str) -> bool {
         || words.iter().any(|word| bare.eq_ignore_ascii_case(word))
 }
 
-/// A URL whose password is masked gives away no more than where something is.
+/// Returns whether the text is a URL with a masked password, which reveals only an address.
 fn is_masked_url(text: &str) -> bool {
     let shape = SHAPES.iter().find(|shape| shape.rule == DSN);
     let masked = shape.and_then(|shape| shape.regex.captures(text)?.get(shape.group));
     masked.is_some_and(|password| is_placeholder(password.as_str())) && in_text(text).is_none()
 }
 
-/// Tells a login from prose such as `basic authentication`: base64 of `user:password`, or a token, which has digits.
+/// Distinguishes a login from prose such as `basic authentication`: base64 of `user:password`, or a token, which
+/// contains digits.
 fn is_login(text: &str) -> bool {
     let basic = STANDARD.decode(text).is_ok_and(|bytes| bytes.contains(&b':') && bytes.is_ascii());
     basic || (text.len() >= 16 && text.chars().any(|c| c.is_ascii_digit()))
@@ -162,7 +160,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Put together here, so that no scanner takes this file for a leak.
+    /// Assembled at run time, so that scanners do not report this file as a leak.
     fn secrets() -> Vec<(String, &'static str)> {
         let jwt = ["eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "c2lnbmF0dXJl"].join(".");
         vec![

@@ -1,5 +1,5 @@
-//! The shapes in which a text travels: URL-encoded, base64, in JSON, in HTML, each as the many encoders of the world write
-//! it.
+//! The encodings in which a text may travel: URL-encoded, base64, in JSON, in HTML, each in the variants of common
+//! encoders.
 
 use super::SHORT;
 use base64::Engine as _;
@@ -11,7 +11,8 @@ const SCRIPT: AsciiSet = UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remo
 const GO_PATH: AsciiSet =
     UNRESERVED.remove(b'$').remove(b'&').remove(b'+').remove(b'=').remove(b':').remove(b'@');
 
-/// What is percent-encoded: all that may be, by RFC 3986, in JavaScript, in paths, in paths by Go, in forms.
+/// The sets of percent-encoded characters: everything that may be encoded, RFC 3986, JavaScript, paths, paths in Go,
+/// forms.
 static PERCENT: [AsciiSet; 6] = [
     UNRESERVED.add(b'-').add(b'_').add(b'.').add(b'~'),
     UNRESERVED,
@@ -21,7 +22,7 @@ static PERCENT: [AsciiSet; 6] = [
     UNRESERVED.remove(b'*').add(b'~'),
 ];
 
-/// The shapes in which a text travels.
+/// Returns every encoding of the text.
 pub(super) fn shapes(text: &str) -> Vec<String> {
     let mut out = vec![text.to_owned()];
     for set in &PERCENT {
@@ -29,11 +30,11 @@ pub(super) fn shapes(text: &str) -> Vec<String> {
         let lower = lower_percent(&encoded);
         out.extend([encoded.replace("%20", "+"), lower.replace("%20", "+"), encoded, lower]);
     }
-    // What a URL parser makes of a path may be shorter (`a/../b`): so short that it would be found everywhere.
+    // A URL parser may shorten a path (`a/../b`), and a text that short would be found everywhere.
     out.extend(url_encoded(text).into_iter().filter(|shape| shape.len() >= text.len()));
     let json = json(text, "");
     out.extend([json.replace('/', "\\/"), json]);
-    // Go writes `<` as `\u003c`; Python all that is beyond ASCII; Java in capitals.
+    // Go writes `<` as `\u003c`; Python escapes all non-ASCII characters; Java uses upper-case hex.
     for also in ["<>&", "<>&'"] {
         out.push(self::json(text, also));
     }
@@ -55,12 +56,12 @@ pub(super) fn shapes(text: &str) -> Vec<String> {
     out
 }
 
-/// As it stands in JSON between the quotes, with these characters as `\u003c`.
+/// The text as JSON without the quotes, with the characters in `also` as `\u003c`.
 fn json(text: &str, also: &str) -> String {
     escaped(text, |c| also.contains(c))
 }
 
-/// JSON with everything beyond ASCII, and these characters, as `\u00fc`.
+/// JSON with every non-ASCII character, and the characters in `also`, as `\u00fc`.
 fn ascii_json(text: &str, also: &str) -> String {
     escaped(text, |c| !c.is_ascii() || also.contains(c))
 }
@@ -80,7 +81,7 @@ fn escaped(text: &str, by_number: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// `\u00FC` in the place of `\u00fc`; a backslash of the text itself stands there twice and begins nothing.
+/// Writes `\u00FC` for `\u00fc`. A backslash in the text itself is doubled and does not start an escape.
 fn upper_json(escaped: &str) -> String {
     let mut out = String::with_capacity(escaped.len());
     let mut chars = escaped.chars();
@@ -97,8 +98,8 @@ fn upper_json(escaped: &str) -> String {
     out
 }
 
-/// What base64 makes of a text that stands amid others, at each of the three offsets: without the characters at its ends
-/// that depend on the neighbours.
+/// Base64 of the text inside a longer text, at each of the three offsets, without the characters at its ends that
+/// depend on the neighbours.
 fn within_base64(text: &str) -> Vec<String> {
     let mut out = vec![];
     for offset in 0..3 {
@@ -107,7 +108,7 @@ fn within_base64(text: &str) -> Vec<String> {
         let first = (offset * 8).div_ceil(6);
         for base in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
             let encoded = base.encode(&padded);
-            // A short rest would be found everywhere.
+            // A short remainder would be found everywhere.
             out.extend(encoded.get(first..whole).filter(|rest| rest.len() >= SHORT).map(str::to_owned));
         }
     }
@@ -124,7 +125,7 @@ fn lower_percent(encoded: &str) -> String {
     out
 }
 
-/// As a URL parser writes it in a password and in a query.
+/// Encodes the text as a URL parser does in a path, a password and a query.
 fn url_encoded(text: &str) -> Vec<String> {
     let Ok(mut url) = url::Url::parse("http://user@host/") else { return vec![] };
     let password = url.set_password(Some(text)).ok().and_then(|()| url.password().map(str::to_owned));
@@ -132,7 +133,7 @@ fn url_encoded(text: &str) -> Vec<String> {
     url.set_path(text);
     let mut out = vec![url.path().trim_start_matches('/').to_owned()];
     out.extend([password, url.query().map(str::to_owned)].into_iter().flatten());
-    // In a redirect the text is parsed: what follows `?` and `#` is encoded otherwise.
+    // A redirect parses the text: what follows `?` and `#` is encoded differently.
     for before in ["http://host/", "http://host/?"] {
         let joined = url::Url::parse(&format!("{before}{text}")).map(String::from).unwrap_or_default();
         out.extend(joined.strip_prefix(before).map(str::to_owned));

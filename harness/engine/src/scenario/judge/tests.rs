@@ -60,7 +60,7 @@ fn nothing_seen_is_unverified_and_an_empty_answer_fails() {
     assert_eq!(verdict(&one(samples(&[1.0])), json!({ "expect": [{ "at": "$", "typo": 1 }] })), Unverified);
 }
 
-/// Evidence of older versions has no code, and comes to the same findings as it did.
+/// Older evidence has no codes and leads to the same findings as before.
 #[test]
 fn a_finding_has_the_code_that_its_attempt_was_kept_with() {
     let mut error = attempt(1, None, AT, None);
@@ -77,7 +77,7 @@ fn a_finding_has_the_code_that_its_attempt_was_kept_with() {
     assert_eq!(new, [old[0].clone().with_code(Some(ErrorCode::ConnectionRefused))]);
     assert_eq!(judged(&error, owed)[0].code, Some(ErrorCode::ConnectionRefused));
     assert_eq!(judged(&error, unfilled)[0].code, Some(ErrorCode::ConnectionRefused));
-    // What was seen is judged as it is, whatever else stands there.
+    // An observation is judged as it is, whatever else the attempt contains.
     assert_eq!(judged(&one(samples(&[1.0]))[0], json!({}))[0].code, None);
 }
 
@@ -96,7 +96,7 @@ fn zero_counts_only_with_a_passed_control() {
         );
     }
     assert_eq!(verdict(&one(samples(&[1.0])), json!({ "expect": zero, "control": ["c", "passed"] })), Failed);
-    // A count of something else leaves the kind's own "at least one" in its place.
+    // A count of something else does not replace the kind's own "at least one".
     let other = json!([{ "at": "$.warnings", "count": { "max": 3 } }]);
     assert_eq!(verdict(&none, json!({ "expect": other, "control": ["c", "passed"] })), Failed);
     let nodes = json!([{ "at": "$.samples[*]", "count": { "max": 3 } }]);

@@ -1,4 +1,4 @@
-//! What these lines of the report must hold to.
+//! Properties of the fold.
 
 use super::super::sample;
 use super::*;
@@ -29,7 +29,7 @@ fn any_scenario() -> impl Strategy<Value = Scenario> {
     (prop::collection::vec(step, 0..4), any_verdict(), any_reason())
 }
 
-/// The events of a whole run, which may say of itself whatever it likes.
+/// The events of a whole run, which may record any verdict for itself.
 fn events(scenarios: &[Scenario], said: Verdict) -> Vec<Event> {
     let listed = |at: usize, scenario: &Scenario| {
         let mut info = sample::scenario(&format!("s{at}"), "", "", &[]);
@@ -121,12 +121,12 @@ proptest! {
         prop_assert!(!report.complete);
         prop_assert_eq!(report.exit, Exit::Unverified);
         prop_assert!(matches!(report.verdict, Verdict::Failed | Verdict::Unverified));
-        // A line that is gone from the middle is noticed as well, and so is a missing manifest.
+        // A line missing from the middle is noticed as well, and so is a missing manifest.
         let mut hole = lines.clone();
         hole.remove(cut);
         prop_assert!(!fold(None, &hole, true).complete);
         prop_assert!(!fold(None, &lines, false).complete);
-        // What was listed and not reached is shown.
+        // A scenario that was listed but not reached is shown.
         if cut > 0 {
             prop_assert_eq!(report.counts.steps.total(), whole.counts.steps.total());
         }

@@ -1,4 +1,4 @@
-//! What these lines of the report must hold to.
+//! Properties of the workflow commands and the summary.
 
 use super::super::{Format, fold, render as rendered, sample};
 use super::*;
@@ -56,7 +56,7 @@ fn a_run_that_is_worse_than_what_it_looked_at_says_so_first() {
     assert!(command(errors[9]).unwrap().data.starts_with("22 more"), "{told}");
 }
 
-/// A run of so many failed steps, and as many that could not be decided.
+/// A run of `number` failed steps and as many undecided ones.
 fn many(number: usize) -> Report {
     let mut report = sample::failed();
     let steps = &mut report.scenarios[0].steps;
@@ -120,7 +120,7 @@ fn a_summary_is_appended_until_github_takes_no_more() {
     assert!(error.to_string().contains("1 MiB"), "{error}");
 }
 
-/// A command as GitHub's runner reads it.
+/// A command as GitHub's runner parses it.
 #[derive(Debug)]
 struct Command {
     name: String,
@@ -128,7 +128,7 @@ struct Command {
     data: String,
 }
 
-/// Reads a line as GitHub's runner does, which knows two forms; none where it takes the line for text.
+/// Parses a line as GitHub's runner does, which knows two forms; `None` for plain text.
 fn command(line: &str) -> Option<Command> {
     let both = |text: &str| text.replace("%0D", "\r").replace("%0A", "\n");
     let property = |text: &str| both(text).replace("%3A", ":").replace("%2C", ",").replace("%25", "%");
@@ -145,7 +145,7 @@ fn command(line: &str) -> Option<Command> {
     })
 }
 
-/// Text that wants to be a command.
+/// Text that tries to be a command.
 fn attack() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "\\PC{0,6}",
@@ -159,7 +159,7 @@ fn attack() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// The sample with this text wherever a text may come from somewhere.
+/// The sample with this text in every place where a text may come from outside.
 fn attacked(text: &str) -> Report {
     let hostile = serde_json::to_string(&sample::hostile()).unwrap();
     let known = sample::hostile().run;

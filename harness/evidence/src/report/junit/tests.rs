@@ -1,4 +1,4 @@
-//! What these lines of the report must hold to.
+//! Properties of the `JUnit` report.
 
 use super::super::sample;
 use super::*;

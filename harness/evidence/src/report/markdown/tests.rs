@@ -1,4 +1,4 @@
-//! What these lines of the report must hold to, as a reader of GitHub's markdown sees them.
+//! Properties of the markdown report, as a parser of GitHub's markdown sees it.
 
 use super::super::sample;
 use super::*;
@@ -37,12 +37,13 @@ fn what_is_too_long_is_left_out_from_the_end_and_said() {
     }
 }
 
-/// What a reader makes of a page.
+/// What a parser finds on a page.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
-    /// How many nodes of each kind that could be more than text.
+    /// The number of nodes of each kind that could be more than text.
     nodes: BTreeMap<&'static str, usize>,
-    /// How many cells each row of each table has, and what stands in the last: a mark that parts a cell moves it.
+    /// The number of cells in each row of each table, and the content of the last cell: an unescaped separator would
+    /// move it.
     tables: Vec<Vec<(usize, String)>>,
     /// Pieces of HTML, without the text in them.
     html: Vec<String>,
@@ -58,7 +59,7 @@ fn seen(page: &str) -> Seen {
     seen
 }
 
-/// What GitHub reads besides plain markdown.
+/// The extensions of GitHub's markdown.
 fn options() -> Options<'static> {
     let mut options = Options::default();
     options.extension.table = true;
@@ -111,7 +112,7 @@ impl Seen {
     }
 }
 
-/// The sample with this text wherever a text may come from somewhere.
+/// The sample with this text in every place where a text may come from outside.
 fn attacked(text: &str) -> Report {
     let known = sample::hostile().run;
     let [known, text] = [known.as_str(), text].map(|text| {
@@ -122,7 +123,7 @@ fn attacked(text: &str) -> Report {
     serde_json::from_str(&hostile.replace(&known, &text)).unwrap()
 }
 
-/// Text that wants to be a mark. It begins with a letter, for what is empty leaves a line out.
+/// Text that tries to be markup. It begins with a letter, because an empty text leaves a line out.
 fn attack() -> impl Strategy<Value = String> {
     let pieces = vec![
         "|",

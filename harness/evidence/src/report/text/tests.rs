@@ -1,4 +1,4 @@
-//! What these lines of the report must hold to.
+//! Properties of the text report.
 
 use super::super::{Tally, sample};
 use super::*;

@@ -1,8 +1,10 @@
-//! The text in which metrics are exposed: Prometheus 0.0.4 and OpenMetrics 1.0, as the same plain data.
+//! Parses the text formats in which metrics are exposed, Prometheus 0.0.4 and OpenMetrics 1.0, into the same plain
+//! data.
 //!
-//! Own code, because of what the crates for it do with damage: `prometheus-parse` drops lines it cannot read,
-//! `prometheus-scraper` goes on behind them and folds samples into one another, `nom-openmetrics` reads no timestamps,
-//! `openmetrics-parser` is LGPL. One line that cannot be read makes the whole unreadable here, as in Prometheus itself.
+//! This is our own code because of how the existing crates treat damaged input: `prometheus-parse` drops lines it
+//! cannot read, `prometheus-scraper` continues after them and merges samples, `nom-openmetrics` does not read
+//! timestamps, and `openmetrics-parser` is LGPL. Here, as in Prometheus itself, one unreadable line makes the whole
+//! exposition unreadable.
 
 mod line;
 mod sound;
@@ -17,34 +19,34 @@ use std::collections::{BTreeMap, HashMap};
 /// The label that holds a sample's name.
 pub const NAME: &str = "__name__";
 
-/// Which of the two texts.
+/// The text format of an exposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Prometheus, version 0.0.4.
+    /// The Prometheus text format, version 0.0.4.
     Prometheus,
     /// OpenMetrics, version 1.0.
     #[serde(rename = "openmetrics")]
     OpenMetrics,
 }
 
-/// Metrics of one name.
+/// The metrics of one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Family {
-    /// The name of its `TYPE` line, which has no `_bucket`, `_sum`, `_count` (and in OpenMetrics no `_total`).
+    /// The name in the `TYPE` line, without `_bucket`, `_sum` or `_count` (and in OpenMetrics without `_total`).
     pub name: String,
-    /// `counter`, `gauge`, `histogram`, `summary`; `untyped` where nothing is said; in OpenMetrics also `unknown`, `info`,
-    /// `stateset`, `gaugehistogram`.
+    /// `counter`, `gauge`, `histogram` or `summary`; `untyped` if the exposition does not give a type; in OpenMetrics
+    /// also `unknown`, `info`, `stateset` or `gaugehistogram`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The help text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// The unit, which only OpenMetrics has.
+    /// The unit. Only OpenMetrics has units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Sorted by labels, then time.
+    /// The samples, sorted by labels, then time.
     pub samples: Vec<Sample>,
 }
 
@@ -52,38 +54,38 @@ pub struct Family {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Sample {
-    /// Every label as it is exposed, also one whose value is empty; `__name__` is the name that stands in the line.
+    /// All labels as they are exposed, including those with an empty value; `__name__` is the name in the line.
     pub labels: BTreeMap<String, String>,
-    /// A number; `"NaN"`, `"+Inf"`, `"-Inf"`.
+    /// A number, or `"NaN"`, `"+Inf"` or `"-Inf"`.
     pub value: SampleValue,
-    /// The time that the line says, if it says one.
+    /// The timestamp in the line, if the line has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
-    /// Only in OpenMetrics.
+    /// The exemplar. Only OpenMetrics has exemplars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exemplar: Option<Exemplar>,
 }
 
-/// One observation that stands for others, with the labels of its trace.
+/// An exemplar: one observation that represents others, with the labels of its trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Exemplar {
-    /// Its own labels.
+    /// The exemplar's own labels.
     pub labels: BTreeMap<String, String>,
-    /// What was observed.
+    /// The observed value.
     pub value: SampleValue,
-    /// When, if it is said.
+    /// When it was observed, if the exposition says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
 }
 
-/// What can be read, but not believed.
+/// A statement in an exposition that can be parsed but cannot be true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Problem {
-    /// Of which metric, or of the whole.
+    /// The metric that the problem concerns, or the whole exposition.
     pub of: String,
     /// What is wrong.
     pub what: String,
@@ -92,16 +94,16 @@ pub struct Problem {
 /// What an endpoint exposes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Exposition {
-    /// Sorted by name. A family that is declared but has no samples is here too.
+    /// The families, sorted by name. They include families that are declared but have no samples.
     pub families: Vec<Family>,
-    /// In the order in which they were seen.
+    /// The problems, in the order in which they were found.
     pub problems: Vec<Problem>,
 }
 
-/// Reads a whole exposition.
+/// Parses a whole exposition.
 ///
 /// # Errors
-/// The first line that cannot be read, by its number, and why.
+/// The number of the first line that cannot be parsed, and why.
 pub fn read(bytes: &[u8], format: Format) -> Result<Exposition, String> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return Err("it is packed with gzip, and no `Content-Encoding` says so".into());
@@ -112,7 +114,8 @@ pub fn read(bytes: &[u8], format: Format) -> Result<Exposition, String> {
     for (index, row) in text.split_terminator('\n').enumerate() {
         reader.take(row).map_err(|why| format!("line {}: {why}", index + 1))?;
     }
-    // Prometheus itself adds the missing line feed; to the reader of a cut answer `12` and `123` look alike.
+    // Prometheus itself adds a missing line feed. Without one, a truncated answer cannot be detected: `12` may be the
+    // start of `123`.
     if !text.is_empty() && !text.ends_with('\n') {
         reader.problem("the whole", "the last line has no line feed: it may have been cut off".into());
     }
@@ -182,7 +185,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The family of this name, made where there is none.
+    /// Returns the family of this name, and creates it if it does not exist.
     fn family(&mut self, name: &str) -> &mut Family {
         let place = *self.places.entry(name.to_owned()).or_insert_with(|| {
             let (kind, samples) = (UNSAID.to_owned(), vec![]);
@@ -192,7 +195,8 @@ impl Reader {
         &mut self.families[place]
     }
 
-    /// Where a sample of this name belongs: to the family of its name without the ending that its type gives it.
+    /// Returns the family that a sample of this name belongs to: that of the name without the suffix that its type
+    /// adds.
     fn home(&self, name: &str) -> Option<usize> {
         let endings = ["_bucket", "_sum", "_count", "_total", "_created", "_info", "_gcount", "_gsum"];
         let family = |ending: &str| {
@@ -224,7 +228,7 @@ impl Reader {
     }
 }
 
-/// The type of a family of which no `TYPE` line was seen yet.
+/// The type of a family whose `TYPE` line has not been seen yet.
 const UNSAID: &str = "";
 
 #[cfg(test)]

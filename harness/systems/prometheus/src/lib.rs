@@ -1,4 +1,4 @@
-//! Prometheus, and what speaks its API or its exposition format.
+//! Prometheus, and servers that speak its API or its exposition format.
 
 pub mod client;
 pub mod exposition;
@@ -7,7 +7,7 @@ mod kinds;
 
 use proofmark_engine::{CheckKind, System};
 
-/// Everything that a program knows of it.
+/// The kinds and connections of this system.
 pub const SYSTEM: System = System {
     name: "prometheus",
     checks: &[

@@ -1,4 +1,4 @@
-//! Alerts: what is pending or firing now. Resolved ones are gone at once.
+//! Reads the alerts that are pending or firing now. The API drops resolved alerts at once.
 
 use super::{SampleValue, data, moment, shape};
 use jiff::Timestamp;
@@ -13,19 +13,21 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Alert {
-    /// Label `alertname`.
+    /// The label `alertname`.
     pub name: String,
-    /// Every label, `alertname` too. Without the `external_labels` that Alertmanager sees.
+    /// All labels, including `alertname`, but without the `external_labels` that Prometheus adds before it sends the
+    /// alert to Alertmanager.
     pub labels: BTreeMap<String, String>,
     /// `pending` or `firing`.
     pub state: String,
-    /// RFC 3339 in UTC: when it became pending, which is not when it fired.
+    /// When the alert became pending (not when it fired). RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub active_at: Option<Timestamp>,
-    /// Since when its expression no longer holds, where `keep_firing_for` goes on with it; else `null`.
+    /// Since when the expression no longer holds, if `keep_firing_for` keeps the alert firing; otherwise `null`. RFC
+    /// 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub kept_firing_since: Option<Timestamp>,
-    /// What its expression gave.
+    /// The value of the alert's expression.
     pub value: SampleValue,
 }
 
@@ -49,10 +51,10 @@ struct Entry<'a> {
     value: Cow<'a, str>,
 }
 
-/// Every alert that is pending or firing, sorted by labels.
+/// Returns every alert that is pending or firing, sorted by labels.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn alerts(wire: Wire<'_>) -> Result<Vec<Alert>, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v1/alerts")).await?;
     let data: Alerts<'_> = data(&answer)?;

@@ -1,6 +1,8 @@
-//! The HTTP API of Prometheus 2.42 to 3.x, one file per subject, as the same plain data whatever the version.
+//! Reads the HTTP API of Prometheus 2.42 to 3.x, one file per subject, into plain data that is the same for every
+//! version.
 //!
-//! Answers are read typed and borrowed from their bytes: a targets answer of 20 MB is mostly labels nobody asks for.
+//! Answers are deserialised into types that borrow from the received bytes: a targets answer of 20 MB is mostly labels
+//! that are not used.
 
 mod alerts;
 mod notify;
@@ -30,7 +32,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
-/// What the API answers with, in words.
+/// What the API is expected to answer with, for error messages.
 const ENVELOPE: &str = "the JSON of the Prometheus API";
 
 #[derive(Deserialize)]
@@ -48,7 +50,7 @@ struct Envelope<'a, T> {
     warnings: Option<Vec<String>>,
 }
 
-/// Opens the envelope: a success, or the error that the server names. Errors may come as plain text.
+/// Opens the envelope: returns it on success, otherwise the error that the server names. Errors may be plain text.
 fn open<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<Envelope<'a, T>, ClientError> {
     if answer.is_success()
         && let Ok(envelope) = serde_json::from_slice::<Envelope<'_, T>>(&answer.body)
@@ -56,7 +58,7 @@ fn open<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<Envelope<'a, T>, C
     {
         return Ok(envelope);
     }
-    // Read again without `data`, which an error does not have to have in any known shape.
+    // Parse again without `data`, because an error need not have `data` of a known shape.
     match serde_json::from_slice::<Envelope<'_, IgnoredAny>>(&answer.body) {
         Ok(envelope) if envelope.status == "error" => Err(refusal(answer, envelope)),
         _ if !answer.is_success() => Err(answer.refused(ENVELOPE)),
@@ -70,13 +72,13 @@ fn open<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<Envelope<'a, T>, C
     }
 }
 
-/// The `data` of a success.
+/// Returns the `data` of a successful answer.
 fn data<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, ClientError> {
     open::<T>(answer)?.data.ok_or_else(|| shape(answer, "there is no `data`"))
 }
 
-/// What the server warns of, sorted. Without `PromQL info:`, which 2.42 does not say, 2.53 says here and 3.x says
-/// elsewhere.
+/// Returns the server's warnings, sorted. `PromQL info:` is left out: 2.42 does not send it, 2.53 sends it here and 3.x
+/// sends it elsewhere.
 fn doubts(warnings: Option<Vec<String>>) -> Vec<String> {
     let mut warnings = warnings.unwrap_or_default();
     warnings.retain(|warning| !warning.starts_with("PromQL info:"));
@@ -100,14 +102,14 @@ fn shape(answer: &Answer, why: &str) -> ClientError {
     ClientError::of_shape(answer, ENVELOPE, why)
 }
 
-/// Unix seconds as a float, which is exact to the millisecond that Prometheus means.
+/// Converts Unix seconds as a float, which is exact to the millisecond that Prometheus uses.
 pub fn time(seconds: f64) -> Result<Timestamp, String> {
     let length = SignedDuration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     let exact = Timestamp::from_duration(length).map_err(|error| error.to_string())?;
     exact.round(Unit::Millisecond).map_err(|error| error.to_string())
 }
 
-/// RFC 3339, where Go's zero time means never.
+/// Parses RFC 3339; Go's zero time means never and gives `None`.
 fn moment(field: &str, text: &str) -> Result<Option<Timestamp>, String> {
     match text {
         "" | "0001-01-01T00:00:00Z" => Ok(None),
@@ -115,7 +117,7 @@ fn moment(field: &str, text: &str) -> Result<Option<Timestamp>, String> {
     }
 }
 
-/// A length in seconds, as rules hold it.
+/// Converts a length in seconds, as rules hold it.
 fn length(field: &str, seconds: f64) -> Result<Duration, String> {
     let exact = std::time::Duration::try_from_secs_f64(seconds);
     exact.map(Duration).map_err(|error| format!("`{field}`: {error}"))

@@ -1,4 +1,4 @@
-//! Where the server sends its alerts, and what it makes of their labels on the way.
+//! Reads where the server sends its alerts, and how it changes their labels before sending.
 
 use super::{data, shape};
 use proofmark_environment::document;
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What is added to the labels of every alert, and taken away.
+/// The labels that are added to every alert, and those that are removed.
 #[derive(Debug, Clone, Default)]
 pub struct Outgoing {
-    /// The `external_labels`, which stand on every alert that has none of the same name.
+    /// The `external_labels`, which are added to every alert that does not have a label of the same name.
     pub external: BTreeMap<String, String>,
     /// The patterns of the labels that `alert_relabel_configs` drop.
     pub dropped: Vec<Regex>,
-    /// Does anything else happen to labels on the way, or may alerts be dropped?
+    /// Whether labels are changed in any other way before sending, or alerts may be dropped.
     pub relabelled: bool,
 }
 
@@ -36,10 +36,11 @@ struct Active {
     url: String,
 }
 
-/// The Alertmanagers that alerts are sent to, sorted by URL. That one stands here does not say that it takes them.
+/// Returns the Alertmanagers that alerts are sent to, sorted by URL. Being listed does not mean that an Alertmanager
+/// accepts them.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn notified(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/alertmanagers") }).await?;
     let known: Alertmanagers = data(&answer)?;
@@ -48,10 +49,10 @@ pub async fn notified(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
     Ok(urls)
 }
 
-/// What becomes of an alert's labels on the way out.
+/// Returns what happens to an alert's labels before it is sent.
 ///
 /// # Errors
-/// When the server cannot be reached or says no, or its configuration cannot be read.
+/// The server cannot be reached or refuses the request, or its configuration cannot be parsed.
 pub async fn outgoing(wire: Wire<'_>) -> Result<Outgoing, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/status/config") }).await?;
     let config: Config = data(&answer)?;
@@ -78,7 +79,7 @@ impl Outgoing {
         Ok(out)
     }
 
-    /// The labels of an alert as they arrive, of those that its rule gives it.
+    /// Returns the labels of an alert as they arrive, given the labels that its rule sets.
     pub fn labels(&self, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut labels = self.external.clone();
         labels.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -1,4 +1,4 @@
-//! Queries: what `PromQL` selects, as samples.
+//! Runs `PromQL` queries and returns their result as samples.
 
 use super::{doubts, open, shape, time};
 use jiff::Timestamp;
@@ -10,21 +10,22 @@ use serde_json::{Number, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The largest whole number that a float holds exactly.
+/// The largest integer up to which a float holds every integer exactly.
 const EXACT: i64 = 1 << 53;
 
 /// One value of one series at one time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Sample {
-    /// Every label, `__name__` too. An empty label value is an absent label: Prometheus leaves the key out.
+    /// All labels, including `__name__`. Prometheus omits a label whose value is empty.
     pub labels: BTreeMap<String, String>,
-    /// A number; `"NaN"`, `"+Inf"`, `"-Inf"`; the text of a string result; for a native histogram its count.
+    /// A number, or `"NaN"`, `"+Inf"` or `"-Inf"`; the text of a string result; the count of a native histogram.
     pub value: SampleValue,
-    /// RFC 3339 in UTC, to the millisecond: the time of evaluation, not of the scrape (the value may be 5 minutes older).
+    /// The time of evaluation, not of the scrape: the value may be up to 5 minutes older. RFC 3339 in UTC, to the
+    /// millisecond.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// Only on native histograms, whose buckets are not kept.
+    /// Present only for native histograms. Their buckets are not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
 }
@@ -33,14 +34,14 @@ pub struct Sample {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Histogram {
-    /// Observations in it.
+    /// The number of observations.
     pub count: SampleValue,
-    /// Their sum.
+    /// The sum of the observations.
     pub sum: SampleValue,
 }
 
-/// A number where it is finite, else text. Whole numbers up to 2^53 are written as such; above, Prometheus itself is
-/// not exact and a float says so.
+/// A sample value: a number if it is finite, otherwise text. Integers up to 2^53 are written as integers; larger ones
+/// are written as floats, because Prometheus does not hold them exactly either.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SampleValue(pub Value);
@@ -55,7 +56,7 @@ impl JsonSchema for SampleValue {
 }
 
 impl SampleValue {
-    /// Reads the text in which sample values travel.
+    /// Parses the text in which the API sends sample values.
     pub(crate) fn read(text: &str) -> Option<Self> {
         if matches!(text, "NaN" | "+Inf" | "-Inf") {
             return Some(Self(text.into()));
@@ -66,7 +67,7 @@ impl SampleValue {
             return Some(Self(whole.into()));
         }
         let number: f64 = text.parse().ok()?;
-        // Alerts write their values with an exponent, also the whole ones.
+        // Alerts carry their values with an exponent, even when the value is an integer.
         let whole = (number.fract() == 0.0).then(|| format!("{number:.0}").parse::<i64>().ok()).flatten();
         match whole {
             Some(whole) if (-EXACT..=EXACT).contains(&whole) => Some(Self(whole.into())),
@@ -75,25 +76,25 @@ impl SampleValue {
     }
 }
 
-/// A query to ask.
+/// A query to run.
 #[derive(Debug, Clone, Default)]
 pub struct Query<'a> {
-    /// `PromQL`.
+    /// The `PromQL` expression.
     pub query: &'a str,
-    /// When; the server's now if it is not said.
+    /// The time of evaluation. Default: the server's current time.
     pub at: Option<Timestamp>,
-    /// Start, end and step in seconds of a range query, which does not look at `at`.
+    /// Start, end and step in seconds of a range query, which ignores `at`.
     pub range: Option<(Timestamp, Timestamp, f64)>,
-    /// A second look that is no answer to the step's question.
+    /// Whether this is an auxiliary query whose answer is not the one that the step asks for.
     pub aside: bool,
 }
 
 /// The answer to a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Queried {
-    /// Sorted by labels, then time: no server promises an order.
+    /// Sorted by labels, then time, because servers do not guarantee an order.
     pub samples: Vec<Sample>,
-    /// What the server warns of, sorted.
+    /// The server's warnings, sorted.
     pub warnings: Vec<String>,
 }
 
@@ -129,11 +130,11 @@ struct Counted<'a> {
     sum: &'a str,
 }
 
-/// Asks a query.
+/// Runs a query.
 ///
 /// # Errors
-/// When the server cannot be reached or says no: `bad_data` for `PromQL` that cannot be read, `execution` for `PromQL` that
-/// cannot be evaluated.
+/// The server cannot be reached or refuses the request: `bad_data` for `PromQL` that cannot be parsed, `execution` for
+/// `PromQL` that cannot be evaluated.
 pub async fn query(wire: Wire<'_>, query: &Query<'_>) -> Result<Queried, ClientError> {
     let mut form = vec![("query", query.query.to_owned())];
     let path = match &query.range {
@@ -157,17 +158,18 @@ pub async fn query(wire: Wire<'_>, query: &Query<'_>) -> Result<Queried, ClientE
 /// How many series a selection holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// So many; `None` where the server would not say.
+    /// The number of series; `None` if the server did not answer.
     pub series: Option<u64>,
-    /// Why it would not say, in its words.
+    /// Why the server did not answer, in its words.
     pub doubt: Option<String>,
 }
 
-/// Asks how many series an expression selects, `count` of which is `count`. A refusal of this one query is an answer:
-/// there may be many more to ask. It is not kept for `evidence:`.
+/// Asks how many series an expression selects; `count` is the query that counts them. If the server refuses this one
+/// query, that is an answer and not an error, because many other queries may follow. The answer is not kept for
+/// `evidence:`.
 ///
 /// # Errors
-/// When the server cannot be reached, or another attempt may succeed.
+/// The server cannot be reached, or another attempt may succeed.
 pub async fn held(wire: Wire<'_>, count: &str) -> Result<Held, ClientError> {
     let queried = match query(wire, &Query { query: count, aside: true, ..Query::default() }).await {
         Ok(queried) => queried,
@@ -176,10 +178,11 @@ pub async fn held(wire: Wire<'_>, count: &str) -> Result<Held, ClientError> {
         }
         Err(error) => return Err(error),
     };
-    // No sample is how Prometheus counts nothing.
+    // Prometheus returns no sample for a count of zero.
     let series = queried.samples.first().map_or(Some(0), |sample| sample.value.0.as_u64());
     match (series, queried.warnings.is_empty()) {
-        // A warning may mean that a part was not asked: what was found stands, that nothing was found does not.
+        // A warning may mean that part of the data was not queried. Series that were found count nevertheless; finding
+        // none proves nothing.
         (Some(0) | None, false) => Ok(Held { series: None, doubt: Some(queried.warnings.join("; ")) }),
         (None, true) => Ok(Held { series: None, doubt: Some("its count is no whole number".into()) }),
         (found, _) => Ok(Held { series: found, doubt: None }),

@@ -1,5 +1,5 @@
-//! Making the server read its configuration and rules again, which changes what it does. What it says to that is not
-//! enough: after a reload that failed it goes on with the old rules, so its status is asked too.
+//! Makes the server reload its configuration and rules, which changes what it does. The answer to the reload is not
+//! enough: after a failed reload the server keeps the old rules, so its status is queried as well.
 
 use super::runtime;
 use jiff::Timestamp;
@@ -7,19 +7,19 @@ use proofmark_evidence::undo::Leave;
 use proofmark_net::ClientError;
 use proofmark_net::http::{Call, Changing, Wire, change};
 
-/// What became of a reload.
+/// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reloaded {
-    /// What stands in its files is what it runs, since then by its own clock.
+    /// The server runs what its files contain, since this time by its own clock.
     Taken(Timestamp),
-    /// It goes on with what it ran before; in its words why.
+    /// The server keeps its old configuration and rules; holds the reason in the server's words.
     Refused(String),
 }
 
-/// Makes the server read its configuration and rules again.
+/// Makes the server reload its configuration and rules.
 ///
 /// # Errors
-/// When the server cannot be reached, does not let anyone do that, or does not tell how it went.
+/// The server cannot be reached, does not permit reloads, or does not report the outcome.
 pub async fn reload(wire: Wire<'_>, leave: &impl Leave) -> Result<Reloaded, ClientError> {
     let started = wire.clock.elapsed();
     let before = runtime(wire).await?.server_time;

@@ -1,4 +1,4 @@
-//! Rules: what is loaded, and how its last evaluation went.
+//! Reads the loaded rules and the outcome of their last evaluation.
 
 use super::{data, length, moment, shape};
 use jiff::Timestamp;
@@ -14,42 +14,42 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rule {
-    /// The alert's name, or the metric that is recorded. Several rules may share it.
+    /// The name of the alert, or of the metric that is recorded. Several rules may share it.
     pub name: String,
-    /// Its group. Groups of one name may stand in several files.
+    /// The name of the rule's group. Several files may contain groups of the same name.
     pub group: String,
-    /// The file that the server read it from.
+    /// The file that the server read the rule from.
     pub file: String,
     /// `alerting` or `recording`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `PromQL` as the server writes it, which is not letter by letter as the file does.
+    /// The `PromQL` expression as the server formats it, which may differ from the text in the file.
     pub query: String,
-    /// `ok`, `err`, `unknown` (not evaluated yet).
+    /// `ok`, `err`, or `unknown` (not evaluated yet).
     pub health: String,
-    /// `inactive`, `pending`, `firing`; `unknown` before the first evaluation, also where the server says `inactive`.
+    /// `inactive`, `pending` or `firing`; `unknown` before the first evaluation, even if the server reports `inactive`.
     /// `null` for a recording rule.
     pub state: Option<String>,
-    /// How often its group is evaluated.
+    /// How often the group is evaluated.
     pub interval: Duration,
-    /// How long an alert is pending before it fires; `null` for a recording rule.
+    /// How long the alert is pending before it fires; `null` for a recording rule.
     #[serde(rename = "for")]
     pub pending: Option<Duration>,
-    /// The labels that it adds; those of an alert may be templates.
+    /// The labels that the rule adds. Those of an alert may be templates.
     pub labels: BTreeMap<String, String>,
-    /// RFC 3339 in UTC; `null` when it was never evaluated.
+    /// When the rule was last evaluated; `null` if never. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub last_evaluation: Option<Timestamp>,
-    /// Why the last evaluation failed; empty if it did not.
+    /// Why the last evaluation failed; empty if it succeeded.
     pub last_error: String,
 }
 
-/// All rules, and when the server said so.
+/// All rules, and the time at which the server listed them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// Sorted by file, group, name and query.
     pub rules: Vec<Rule>,
-    /// The server's own time of the answer, to the second; `None` where it does not tell.
+    /// The server's own time of the answer, to the second; `None` if the server does not report it.
     pub server_time: Option<Timestamp>,
 }
 
@@ -85,7 +85,7 @@ struct Entry<'a> {
     #[serde(borrow, default)]
     state: Option<Cow<'a, str>>,
     duration: Option<f64>,
-    /// Left out when empty by recording rules up to 3.5.
+    /// Recording rules up to 3.5 omit this when it is empty.
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(borrow, default)]
@@ -94,10 +94,11 @@ struct Entry<'a> {
     last_error: Cow<'a, str>,
 }
 
-/// Every loaded rule. No filter is sent: old servers ignore those that they do not know, and answer with everything.
+/// Returns every loaded rule. No filter is sent, because old servers ignore filters that they do not know and return
+/// everything.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn rules(wire: Wire<'_>) -> Result<Loaded, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v1/rules")).await?;
     let data: Groups<'_> = data(&answer)?;
@@ -116,7 +117,7 @@ pub async fn rules(wire: Wire<'_>) -> Result<Loaded, ClientError> {
 fn rule(group: &Group<'_>, entry: &Entry<'_>) -> Result<Rule, String> {
     let last_evaluation = moment("lastEvaluation", &entry.last_evaluation)?;
     let state = match (&entry.state, last_evaluation) {
-        // `inactive` up to 3.7, `unknown` from 3.8 on.
+        // The server reports `inactive` up to 3.7, `unknown` from 3.8 on.
         (Some(state), None) if state == "inactive" => Some("unknown".to_owned()),
         (state, _) => state.as_ref().map(ToString::to_string),
     };

@@ -1,4 +1,4 @@
-//! Series by their labels, as the index lists them: also those that get no samples any more.
+//! Lists series by their labels from the index, including series that no longer receive samples.
 
 use super::{doubts, open, shape};
 use jiff::Timestamp;
@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 /// What the index lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The labels of each series, `__name__` too; sorted.
+    /// The labels of each series, including `__name__`; sorted.
     pub series: Vec<BTreeMap<String, String>>,
-    /// What the server warns of, sorted: that the list is cut, above all.
+    /// The server's warnings, sorted; above all, that the list is truncated.
     pub warnings: Vec<String>,
 }
 
-/// The series that a selector selects between two times. Stale ones stay listed for hours: it says which labels there
-/// are, never that data is current.
+/// Lists the series that a selector selects between two times. Stale series stay listed for hours: the list says which
+/// labels exist, never that data is current.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn series(
     wire: Wire<'_>,
     selector: &str,

@@ -1,4 +1,4 @@
-//! The server itself: its version, and whether it runs what it was last given.
+//! Reads the state of the server itself: its version, and whether it runs the configuration it was last given.
 
 use super::{data, moment, shape};
 use jiff::Timestamp;
@@ -7,29 +7,29 @@ use proofmark_net::ClientError;
 use proofmark_net::http::{Call, Wire, fetch};
 use serde::Deserialize;
 
-/// What the server says of its run.
+/// What the server reports about its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runtime {
-    /// Did the last reload succeed? After one that failed the old configuration and rules go on.
+    /// Whether the last reload succeeded. After a failed reload the old configuration and rules stay in use.
     pub reload_ok: bool,
-    /// When the configuration that runs was loaded.
+    /// When the configuration in use was loaded.
     pub reloaded_at: Option<Timestamp>,
     /// When the server started.
     pub started_at: Option<Timestamp>,
-    /// How long samples are kept, in its words: `15d`.
+    /// How long samples are kept, in the server's notation: `15d`.
     pub retention: String,
-    /// Damaged segments of its log that it came upon.
+    /// How many damaged segments of its write-ahead log the server has found.
     pub corruptions: u64,
-    /// The server's own time of the answer, to the second; `None` where it does not tell.
+    /// The server's own time of the answer, to the second; `None` if the server does not report it.
     pub server_time: Option<Timestamp>,
 }
 
-/// How the server was started, as far as drills ask.
+/// The flags that the server was started with, as far as drills need them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flags {
-    /// May it be told to reload?
+    /// Whether the server can be reloaded over HTTP.
     pub lifecycle: bool,
-    /// How long it waits before it sends the same alert again.
+    /// How long the server waits before it sends the same alert again.
     pub resend_delay: Duration,
     /// How far back a selector looks for a sample.
     pub lookback: Duration,
@@ -64,10 +64,10 @@ struct BuildInfo {
     version: String,
 }
 
-/// How the server was started.
+/// Returns the flags that the server was started with.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn flags(wire: Wire<'_>) -> Result<Flags, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/status/flags") }).await?;
     let info: FlagsInfo = data(&answer)?;
@@ -76,10 +76,10 @@ pub async fn flags(wire: Wire<'_>) -> Result<Flags, ClientError> {
     Ok(Flags { lifecycle: info.lifecycle == "true", resend_delay, lookback })
 }
 
-/// What the server says of its run.
+/// Returns what the server reports about its run.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn runtime(wire: Wire<'_>) -> Result<Runtime, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v1/status/runtimeinfo")).await?;
     let info: RuntimeInfo = data(&answer)?;
@@ -94,10 +94,10 @@ pub async fn runtime(wire: Wire<'_>) -> Result<Runtime, ClientError> {
     })
 }
 
-/// The server's version as it writes it: `2.53.3`, `3.5.3+ds1` from a distribution.
+/// Returns the server's version as it writes it: `2.53.3`, or `3.5.3+ds1` from a distribution.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn version(wire: Wire<'_>) -> Result<String, ClientError> {
     let call = Call { aside: true, ..Call::get("/api/v1/status/buildinfo") };
     let answer = fetch(wire, &call).await?;

@@ -1,4 +1,4 @@
-//! Targets: what is scraped, and whether it could be.
+//! Reads the scrape targets and whether they could be scraped.
 
 use super::{data, moment, shape};
 use jiff::Timestamp;
@@ -12,20 +12,21 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Target {
-    /// Label `job`, after relabelling.
+    /// The label `job`, after relabelling.
     pub job: String,
-    /// Scrape pool: the job's name in the configuration, `serviceMonitor/<ns>/<name>/<index>` under the operator.
+    /// The scrape pool: the job's name in the configuration, or `serviceMonitor/<ns>/<name>/<index>` under the
+    /// operator.
     pub pool: String,
-    /// Label `instance`.
+    /// The label `instance`.
     pub instance: String,
     /// The URL that is scraped.
     pub url: String,
-    /// `up`, `down`, `unknown` (not scraped yet).
+    /// `up`, `down`, or `unknown` (not scraped yet).
     pub health: String,
-    /// RFC 3339 in UTC; `null` when it was never scraped.
+    /// When the target was last scraped; `null` if never. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub last_scrape: Option<Timestamp>,
-    /// Why the last scrape failed; empty if it did not.
+    /// Why the last scrape failed; empty if it succeeded.
     pub last_error: String,
 }
 
@@ -60,7 +61,7 @@ struct Active<'a> {
 struct Dropped<'a> {
     #[serde(borrow)]
     discovered_labels: Identity<'a>,
-    /// From 3.3 on.
+    /// Sent from 3.3 on.
     #[serde(borrow)]
     scrape_pool: Option<Cow<'a, str>>,
 }
@@ -73,10 +74,11 @@ struct Identity<'a> {
     instance: Cow<'a, str>,
 }
 
-/// The active targets of a job and a pool (all of them when neither is given), sorted by job, pool, instance and URL.
+/// Returns the active targets of a job and a pool (all targets if neither is given), sorted by job, pool, instance and
+/// URL.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn targets(
     wire: Wire<'_>,
     job: Option<&str>,
@@ -85,7 +87,7 @@ pub async fn targets(
     let answer = fetch(wire, &Call::get(targets_path("active", pool))).await?;
     let data: Targets<'_> = data(&answer)?;
     let active = data.active_targets.ok_or_else(|| shape(&answer, "there is no `activeTargets`"))?;
-    // Filtered here too: an old server does not know `scrapePool` and answers with everything.
+    // The list is filtered here too: an old server does not know `scrapePool` and returns everything.
     let wanted = active.iter().filter(|target| {
         job.is_none_or(|job| target.labels.job == job) && pool.is_none_or(|pool| target.scrape_pool == pool)
     });
@@ -98,11 +100,11 @@ pub async fn targets(
     Ok(targets)
 }
 
-/// How many dropped targets would have been of that job or pool, as far as the server tells (pools from 3.3 on; the job
-/// is the one before relabelling).
+/// Returns how many dropped targets would have belonged to that job or pool, as far as the server reports it (pools
+/// from 3.3 on; the job is the one before relabelling).
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn dropped(wire: Wire<'_>, job: Option<&str>, pool: Option<&str>) -> Result<u64, ClientError> {
     let call = Call { aside: true, ..Call::get(targets_path("dropped", pool)) };
     let answer = fetch(wire, &call).await?;

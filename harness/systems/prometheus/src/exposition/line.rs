@@ -1,15 +1,15 @@
-//! One line of an exposition.
+//! Parses one line of an exposition.
 
 use super::{Exemplar, Format, NAME, Sample};
 use crate::client::{self as prometheus, SampleValue};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// What a line says.
+/// The content of a line.
 pub(super) enum Row<'a> {
-    /// Nothing, or a comment.
+    /// An empty line or a comment.
     Nothing,
-    /// `# EOF`.
+    /// The line `# EOF`.
     End,
     Help(&'a str, String),
     Type(&'a str, &'a str),
@@ -36,7 +36,7 @@ pub(super) fn read(text: &str, format: Format) -> Result<Row<'_>, String> {
         return Ok(Row::Nothing);
     }
     words.skip();
-    // The only place where a quoted name needs no unescaping: names with escapes are not made by anyone.
+    // This is the only place where a quoted name is not unescaped: no exporter writes names with escapes.
     let name = if words.0.starts_with('"') {
         let end = words.0[1..].find('"').ok_or("the quoted name does not end")? + 1;
         let name = &words.0[1..end];
@@ -106,7 +106,7 @@ fn exemplar(text: &str) -> Result<Exemplar, String> {
     }
 }
 
-/// A value as Go writes it. What overflows is refused, as Prometheus does.
+/// Parses a value as Go writes it. Like Prometheus, it refuses values that overflow.
 fn number(text: &str) -> Result<SampleValue, String> {
     let wrong =
         || if text.is_empty() { "there is no value".to_owned() } else { format!("`{text}` is no value") };
@@ -121,7 +121,7 @@ fn number(text: &str) -> Result<SampleValue, String> {
     SampleValue::read(spelt).ok_or_else(wrong)
 }
 
-/// Milliseconds in the one format, seconds in the other.
+/// Parses a timestamp: milliseconds in the Prometheus format, seconds in OpenMetrics.
 fn time(text: &str, format: Format) -> Result<Timestamp, String> {
     let wrong = || format!("`{text}` is no time");
     match format {
@@ -136,7 +136,7 @@ fn time(text: &str, format: Format) -> Result<Timestamp, String> {
     }
 }
 
-/// Undoes `\\`, `\n` and `\"`. Any other backslash is one, as for Prometheus.
+/// Unescapes `\\`, `\n` and `\"`. Like Prometheus, it keeps any other backslash.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
@@ -152,7 +152,7 @@ fn unescaped(text: &str) -> String {
     out
 }
 
-/// What is left of a line.
+/// The rest of a line.
 struct Cursor<'a>(&'a str);
 
 impl<'a> Cursor<'a> {
@@ -172,12 +172,12 @@ impl<'a> Cursor<'a> {
         word
     }
 
-    /// Up to the next blank.
+    /// Returns the text up to the next blank.
     fn word(&mut self) -> &'a str {
         self.split(self.0.find([' ', '\t']).unwrap_or(self.0.len()))
     }
 
-    /// A name of a metric, which may hold colons, or of a label; empty where there is none.
+    /// Returns the name of a metric, which may contain colons, or of a label; empty if there is none.
     fn name(&mut self, colons: bool) -> &'a str {
         let first = |c: char| c.is_ascii_alphabetic() || c == '_' || (c == ':' && colons);
         let fits = |c: char| first(c) || c.is_ascii_digit();
@@ -187,7 +187,7 @@ impl<'a> Cursor<'a> {
         self.split(self.0.find(|c| !fits(c)).unwrap_or(self.0.len()))
     }
 
-    /// Text in quotes.
+    /// Returns a quoted text.
     fn quoted(&mut self) -> Result<String, String> {
         if !self.eat('"') {
             return Err("text in double quotes is missing".into());
@@ -203,7 +203,7 @@ impl<'a> Cursor<'a> {
         Ok(unescaped(text))
     }
 
-    /// Labels up to and with `}`. A quoted name alone is the name of the metric.
+    /// Reads labels up to and including `}`. A quoted name without a value is the name of the metric.
     fn labels(&mut self, labels: &mut BTreeMap<String, String>) -> Result<(), String> {
         loop {
             self.skip();

@@ -1,4 +1,4 @@
-//! What a family may not say of itself: the same series twice, buckets that shrink, a counter below zero.
+//! Finds contradictions within a family: the same series twice, buckets that decrease, a counter below zero.
 
 use super::{Family, NAME, Problem, Sample};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) fn problems(family: &Family) -> Vec<Problem> {
     out
 }
 
-/// Buckets and count of one series, and whether there is a sum.
+/// The buckets and the count of one series, and whether it has a sum.
 #[derive(Default)]
 struct Parts {
     buckets: Vec<(f64, f64)>,
@@ -76,7 +76,7 @@ fn float(sample: &Sample) -> Option<f64> {
     sample.value.0.as_f64()
 }
 
-/// As it stands in the text.
+/// Formats a series as in the text.
 fn series(labels: &BTreeMap<String, String>) -> String {
     let pairs: Vec<_> =
         labels.iter().filter(|(key, _)| *key != NAME).map(|(k, v)| format!("{k}={v:?}")).collect();

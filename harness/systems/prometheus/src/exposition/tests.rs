@@ -1,4 +1,4 @@
-//! The two formats line by line, and what is refused or not believed.
+//! Tests the two formats line by line: what is parsed, what is refused and what is reported as a problem.
 
 use super::*;
 use serde_json::{Value, json};
@@ -72,14 +72,14 @@ fn openmetrics_has_exemplars_units_times_in_seconds_and_an_end() {
     assert_eq!(exemplar.at.unwrap().to_string(), "2018-03-12T18:33:27.789Z");
     assert_eq!(family(&seen, "foo").samples.len(), 2, "`_total` and `_created` are of the counter");
     assert_eq!(family(&seen, "bar").samples.len(), 1);
-    // A cut answer still reads line by line.
+    // A truncated answer still parses line by line.
     let cut = read(text.replace("# EOF\n", "").as_bytes(), Format::OpenMetrics).unwrap();
     assert_eq!(cut.problems.len(), 1);
     assert!(
         read(format!("{text}a 1\n").as_bytes(), Format::OpenMetrics).is_err(),
         "nothing stands behind the end"
     );
-    // To Prometheus the same line is a comment.
+    // In the Prometheus format the same line is a comment.
     assert!(prometheus("# EOF\na 1\n").problems.is_empty());
 }
 

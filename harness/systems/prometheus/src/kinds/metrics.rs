@@ -1,5 +1,5 @@
-//! `metrics`: what an application exposes for Prometheus, read by ourselves. What cannot be read as an exposition from
-//! its first to its last line is unverified, as it is no scrape for Prometheus.
+//! `metrics`: reads directly what an application exposes for Prometheus. An answer that does not parse as an exposition
+//! from the first to the last line is unverified, because Prometheus would not accept it as a scrape either.
 
 use crate::exposition::{self, Exposition, Family, Format, Problem};
 use jiff::Timestamp;
@@ -11,45 +11,45 @@ use proofmark_net::http::{Answer, Call, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is asked for: the plain text first, for its names are those that queries use.
+/// The `Accept` header. The plain text format comes first, because its names are the ones that queries use.
 const ACCEPT: &str =
     "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
 
-/// So many problems are kept.
+/// At most this number of problems is kept.
 const KEPT: usize = 20;
 
 /// Reads the metrics at an absolute URL, or at a path below the connection that `via` names.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Metrics {
-    /// What to get: an absolute URL, or a path that begins with `/`, mostly `/metrics`.
+    /// What to get: an absolute URL, or a path that begins with `/`, usually `/metrics`.
     pub get: String,
-    /// Keep only families of these names; those of others count, but are not kept. All of them if it is not said.
+    /// Names of the families to keep. Other families are counted but not kept. Default: all families.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
 }
 
-/// What is exposed.
+/// What the endpoint exposes.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// The address that answered, after redirects.
+    /// The URL that answered, after redirects.
     pub url: String,
-    /// Which of the two texts it is.
+    /// The text format of the answer.
     pub format: Format,
-    /// Families that have samples, sorted by name.
+    /// The families that have samples, sorted by name.
     pub families: Vec<Family>,
-    /// Names of families that are declared but have no sample: for Prometheus they do not exist.
+    /// The names of families that are declared but have no samples. For Prometheus they do not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_samples: Vec<String>,
-    /// Samples of all families, kept or not.
+    /// The number of samples in all families, kept or not.
     pub sample_count: usize,
-    /// What can be read but not believed; the first twenty.
+    /// The first twenty statements that can be parsed but cannot be true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
-    /// How many problems there are.
+    /// The number of problems in all.
     pub problem_count: usize,
-    /// Seconds from the first request to the end of the answer.
+    /// The time from the first request to the end of the answer, in seconds.
     pub seconds: f64,
 }
 
@@ -59,7 +59,7 @@ impl Kind for Metrics {
     const JUDGES: &'static str =
         "At least one sample. What contradicts itself or may have been cut off is undecided.";
     const RULES: u32 = 1;
-    // An absolute URL needs no connection; a path takes the one that `via` names.
+    // An absolute URL needs no connection; a path uses the connection that `via` names.
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
 

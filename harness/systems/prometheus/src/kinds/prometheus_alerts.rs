@@ -1,4 +1,4 @@
-//! `prometheus-alerts`: what is pending or firing in Prometheus, before any Alertmanager heard of it.
+//! `prometheus-alerts`: the alerts that are pending or firing in Prometheus, before they reach an Alertmanager.
 
 use crate::client::{self as prometheus, Alert};
 use jiff::Timestamp;
@@ -9,42 +9,44 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Looks at the alerts of Prometheus that are pending or firing.
+/// Lists the alerts that are pending or firing in Prometheus.
 ///
-/// An alert that has resolved is gone at once, and one whose rule is misspelt or broken never comes: that there is none
-/// counts only with a `control`. Their labels lack the `external_labels` that Alertmanager adds. With `keep_firing_for` an
-/// alert fires on although its expression no longer holds: `kept-firing-since` says so.
+/// A resolved alert disappears at once, and an alert whose rule is misspelt or broken never appears, so an empty list
+/// proves something only with a `control`. The labels lack the `external_labels` that Prometheus adds for Alertmanager.
+/// With `keep_firing_for` an alert keeps firing although its expression no longer holds; `kept-firing-since` reports
+/// this.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusAlerts {
-    /// Only alerts of exactly this name.
+    /// Only alerts of exactly this name. Default: all names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Only alerts with exactly these labels, among others. An empty value stands for a label that is absent.
+    /// Only alerts that have exactly these labels, among others. An empty value means that the label is absent.
+    /// Default: no condition.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Only alerts in this state.
+    /// Only alerts in this state. Default: both states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
 }
 
-/// The state of an alert that holds.
+/// The state of an active alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Its expression holds, not yet for as long as its rule asks.
+    /// The expression holds, but not yet for as long as the rule requires.
     Pending,
-    /// It is sent to Alertmanager.
+    /// The alert is sent to Alertmanager.
     Firing,
 }
 
-/// The alerts that were asked for.
+/// The alerts that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Sorted by labels.
+    /// The alerts, sorted by labels.
     pub alerts: Vec<Alert>,
-    /// How many alerts there were in all.
+    /// The number of all active alerts, matching or not.
     pub all: u64,
 }
 

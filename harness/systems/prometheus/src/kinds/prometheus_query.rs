@@ -1,5 +1,5 @@
-//! `prometheus-query`: what `PromQL` selects. An empty answer is the normal answer for a misspelt metric, so it fails
-//! unless the step's `expect` counts the samples itself.
+//! `prometheus-query`: runs a `PromQL` query. A misspelt metric gives an empty answer, so an empty answer fails unless
+//! the step's `expect` counts the samples itself.
 
 use crate::client::{self as prometheus, Query, Sample};
 use jiff::Timestamp;
@@ -9,41 +9,42 @@ use proofmark_model::{Duration, ErrorCode, Finding, SettingMistake, sampled};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// More points in a series are refused by every server.
+/// Every server refuses ranges with more points per series.
 const MAX_POINTS: u128 = 11_000;
 
-/// Asks Prometheus a query.
+/// Runs a `PromQL` query in Prometheus.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusQuery {
-    /// `PromQL`.
+    /// The `PromQL` expression.
     pub query: String,
-    /// When it is evaluated: RFC 3339 such as `2026-02-16T02:00:00Z`. The server's now if it is not said.
+    /// The time of evaluation, in RFC 3339, such as `2026-02-16T02:00:00Z`. Default: the server's current time.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time")]
     #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
-    /// Evaluate over a range that ends at `at`.
+    /// Evaluates the query over a range that ends at `at`. Default: a single evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
 }
 
-/// A range of time that ends at `at`, or now.
+/// A time range that ends at `at`, or now.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Range {
-    /// How far it reaches back: `1h`.
+    /// The length of the range, such as `1h`.
     pub last: Duration,
-    /// How far its points lie apart: `1m`. A range holds at most 11,000.
+    /// The distance between points, such as `1m`. A range has at most 11,000 points.
     pub step: Duration,
 }
 
-/// What the query selected.
+/// The result of the query.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Sorted by labels, then time. A scalar or string is one sample without labels; a range has one entry per point.
+    /// The samples, sorted by labels, then time. A scalar or a string is one sample without labels; a range has one
+    /// entry per point.
     pub samples: Vec<Sample>,
-    /// What the server warned of, `PromQL info:` left out (its versions differ on it). Sorted.
+    /// The server's warnings, sorted. `PromQL info:` is left out, because server versions differ in it.
     pub warnings: Vec<String>,
 }
 
@@ -66,7 +67,7 @@ impl Kind for PrometheusQuery {
         let help = "an empty answer is also what a misspelt metric or label gives; where none is right, say so with `expect: [{ at: $.samples, count: { equals: 0 } }]` and a `control`";
         let mut findings =
             vec![Count::AT_LEAST_ONE.judge("at least one sample", Some(seen.samples.len())).with_help(help)];
-        // A warning may mean that the answer is only a part: that must not pass in silence.
+        // A warning may mean that the answer is incomplete, which must be reported.
         if !seen.warnings.is_empty() {
             let warnings = seen.warnings.join("; ");
             let help =

@@ -1,5 +1,5 @@
-//! `prometheus-series`: which labels a metric has. The index that answers lists dead series for hours, so it is asked
-//! besides whether one of them is alive.
+//! `prometheus-series`: lists the labels of a metric. The list comes from the index, which keeps dead series for hours,
+//! so a second query checks whether one of them is alive.
 
 use crate::client as prometheus;
 use jiff::Timestamp;
@@ -11,20 +11,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How far Prometheus itself looks back for "now".
+/// How far back Prometheus itself looks for a current sample.
 const LOOKBACK: Duration = Duration::secs(300);
 
-/// Lists the series of a selector and the labels they have.
+/// Lists the series of a selector and their labels.
 ///
-/// The list comes from the index, where a series stays for hours after its last sample. Whether there is data is asked
-/// separately: `alive` counts the series that have a sample now, or within `last`, and none is a failure.
+/// The list comes from the index, where a series stays for hours after its last sample. A separate query checks for
+/// data: `alive` counts the series that have a sample now, or within `last`, and zero is a failure.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusSeries {
     /// A selector, such as `kube_job_failed{namespace="apps"}`. At least one matcher must not match the empty text.
     #[serde(rename = "match")]
     pub selector: String,
-    /// How far back to look: `1h`. What there is now (5 minutes) if it is not said.
+    /// How far back to look, such as `1h`. Default: series that are current (5 minutes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Duration>,
 }
@@ -33,23 +33,23 @@ pub struct PrometheusSeries {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// The labels of each series, `__name__` too; sorted.
+    /// The labels of each series, including `__name__`; sorted.
     pub series: Vec<BTreeMap<String, String>>,
-    /// Every label key among them; sorted.
+    /// Every label key of these series; sorted.
     pub labels: Vec<Label>,
-    /// How many series have a sample now, or within `last`; `null` where the server does not say.
+    /// How many series have a sample now, or within `last`; `null` if the server does not answer.
     pub alive: Option<u64>,
-    /// What the server warned of. Sorted.
+    /// The server's warnings, sorted.
     pub warnings: Vec<String>,
 }
 
-/// A label key and what it is set to.
+/// A label key and its values.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Label {
     /// The key.
     pub key: String,
-    /// Its values; sorted, each once.
+    /// The values, sorted, each once.
     pub values: Vec<String>,
 }
 
@@ -105,7 +105,7 @@ impl Check for PrometheusSeries {
         };
         let alive = match prometheus::held(wire.since(started), &count).await {
             Ok(held) => held.series,
-            // A store that lists series and answers no queries.
+            // This store lists series but does not answer queries.
             Err(ClientError::Status { status: 404, .. }) => None,
             Err(error) => return Err(error.into()),
         };

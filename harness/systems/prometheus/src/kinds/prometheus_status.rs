@@ -1,5 +1,5 @@
-//! `prometheus-status`: which version runs, and whether it runs what it was last given. After a reload that failed
-//! Prometheus goes on with the old configuration and rules, and every other answer looks well.
+//! `prometheus-status`: reports the version, and whether the server runs the configuration it was last given. After a
+//! failed reload Prometheus keeps the old configuration and rules, and every other answer appears healthy.
 
 use crate::client as prometheus;
 use jiff::Timestamp;
@@ -9,38 +9,38 @@ use schemars::JsonSchema;
 use semver::{Comparator, Version, VersionReq};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Looks at Prometheus itself: its version, its last reload, its storage.
+/// Checks Prometheus itself: its version, its last reload, its storage.
 ///
-/// A reload that failed leaves the old rules loaded and healthy. Where a change was made just before, ask also that it
-/// is the one that runs: `expect: [{ at: $.reloaded-at, newer-than: 5m }]`.
+/// After a failed reload the old rules stay loaded and healthy. If a change was made just before, also require that it
+/// is in use: `expect: [{ at: $.reloaded-at, newer-than: 5m }]`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusStatus {
-    /// The version there should be: `"2.53"` (any 2.53.x), `"3.5.3"`, `">=2.44"`, `">=2.44, <4"`.
+    /// The required version: `"2.53"` (any 2.53.x), `"3.5.3"`, `">=2.44"`, `">=2.44, <4"`. Default: any version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Wanted>,
 }
 
-/// A version or bounds of one.
+/// A version, or bounds on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Wanted(String);
 
-/// What the server says of itself.
+/// What the server reports about itself.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// As the server writes it; packages of distributions add to it: `3.5.3+ds1`.
+    /// The version as the server writes it; packages of distributions append to it: `3.5.3+ds1`.
     pub version: String,
-    /// Did the last reload succeed?
+    /// Whether the last reload succeeded.
     pub reload_ok: bool,
-    /// When the configuration that runs was loaded: RFC 3339 in UTC, to the second.
+    /// When the configuration in use was loaded. RFC 3339 in UTC, to the second.
     #[schemars(with = "Option<String>")]
     pub reloaded_at: Option<Timestamp>,
-    /// When the server started.
+    /// When the server started. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub started_at: Option<Timestamp>,
-    /// Its storage.
+    /// The server's storage.
     pub storage: Storage,
 }
 
@@ -48,14 +48,14 @@ pub struct Seen {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Storage {
-    /// How long samples are kept, in the server's words: `15d`.
+    /// How long samples are kept, in the server's notation: `15d`.
     pub retention: String,
-    /// Damaged segments of its log that it came upon since its start.
+    /// How many damaged segments of its write-ahead log the server has found since its start.
     pub corruptions: u64,
 }
 
 impl Wanted {
-    /// A version alone means that one, as far as it is written; with an operator before it, what that says.
+    /// A bare version matches every version that begins with the given numbers; with an operator, the operator applies.
     fn read(text: &str) -> Result<VersionReq, SettingMistake> {
         let plain = text.trim();
         let plain = plain.strip_prefix('v').unwrap_or(plain);
@@ -90,7 +90,7 @@ impl JsonSchema for Wanted {
     }
 }
 
-/// The numbers that a version begins with: what distributions, builds and pre-releases add is no other version here.
+/// Returns the leading numbers of a version. Suffixes of distributions, builds and pre-releases are ignored.
 fn numbers(version: &str) -> Option<Version> {
     let plain = version.trim_start_matches('v');
     let end = plain.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(plain.len());

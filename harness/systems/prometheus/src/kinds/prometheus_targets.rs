@@ -1,5 +1,5 @@
-//! `prometheus-targets`: what Prometheus scrapes, and whether it could. Dropped targets never count: they stand in the
-//! same answer and mean nothing.
+//! `prometheus-targets`: checks what Prometheus scrapes, and whether the scrapes succeed. Dropped targets never count:
+//! the same answer lists them, but they are not scraped.
 
 use crate::client::{self as prometheus, Target};
 use jiff::Timestamp;
@@ -9,28 +9,28 @@ use proofmark_model::expect::Count;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Looks at the active targets of Prometheus.
+/// Checks the active targets of Prometheus.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusTargets {
-    /// Only targets whose label `job` is exactly this.
+    /// Only targets whose label `job` is exactly this. Default: all jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// Only targets of exactly this scrape pool, such as `serviceMonitor/velero/velero/0`.
+    /// Only targets of exactly this scrape pool, such as `serviceMonitor/velero/velero/0`. Default: all pools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// How many there should be, in place of "at least one".
+    /// The required number of targets, such as `{ equals: 3 }` or `{ min: 1, max: 5 }`. Default: at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<Count>,
 }
 
-/// The targets that were asked for.
+/// The targets that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Active ones only, sorted by job, pool, instance.
+    /// The active targets, sorted by job, pool, instance.
     pub targets: Vec<Target>,
-    /// How many dropped targets would have matched; only looked up when no active one does.
+    /// How many dropped targets would have matched. Counted only if no active target matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<u64>,
 }
@@ -76,7 +76,7 @@ impl Check for PrometheusTargets {
         let targets = prometheus::targets(wire, job, pool).await?;
         let mut dropped = None;
         if targets.is_empty() && (job.is_some() || pool.is_some()) {
-            // Only for advice: that there are no targets is known already.
+            // This is only for the advice: it is already known that there are no targets.
             dropped = prometheus::dropped(wire.since(started), job, pool).await.ok();
         }
         Ok(Seen { targets, dropped })

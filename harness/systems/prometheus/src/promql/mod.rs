@@ -1,4 +1,4 @@
-//! What can be said of PromQL without asking: its selectors, its threshold, and whether it can ever hold.
+//! Analyses PromQL without querying the server: its selectors, its threshold, and whether it can ever hold.
 
 pub mod liveness;
 pub mod selectors;

@@ -1,23 +1,24 @@
-//! The selectors of a `PromQL` expression, each with the time that it reaches over when the expression is evaluated.
+//! Finds the selectors of a `PromQL` expression, each with the time that it covers when the expression is evaluated.
 
 use promql_parser::parser::{self, AtModifier, Expr, MatrixSelector, Offset, VectorSelector};
 use std::time::Duration;
 
-/// Expressions with more bytes outside of their quoted texts are not read: the parser's tree can be as deep as the
-/// expression is long, and walking it takes stack.
+/// Expressions with more bytes outside of quoted texts are not parsed: the parser's tree can be as deep as the
+/// expression is long, and walking it uses stack.
 const MAX_CODE: usize = 4 << 10;
 
-/// How far an instant selector looks back: the server's default, which a flag may change.
+/// How far back an instant selector looks: the server's default, which a flag may change.
 const LOOKBACK: Duration = Duration::from_secs(300);
 
 /// One selector of an expression.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Selector {
-    /// With the window that the whole expression makes of it: `x{a="b"}[1h5m] offset 1d`. Its matchers are sorted.
+    /// The selector with the window that the whole expression gives it: `x{a="b"}[1h5m] offset 1d`. Its matchers are
+    /// sorted.
     pub text: String,
-    /// Without any window: `x{a="b"}`.
+    /// The selector without any window: `x{a="b"}`.
     pub bare: String,
-    /// The metric, where the selector names one and not a pattern.
+    /// The metric, if the selector names one and not a pattern.
     pub metric: Option<String>,
     /// The query that counts its series: `count(x)`, `count(last_over_time(x[6h]))`.
     pub count: String,
@@ -27,31 +28,32 @@ pub struct Selector {
 #[derive(Debug, Clone, Default)]
 struct Around {
     range: Duration,
-    /// In milliseconds; negative looks ahead.
+    /// The offset in milliseconds; negative is in the future.
     offset: i128,
     at: Option<AtModifier>,
 }
 
-/// Every selector of the expression, in its order.
+/// Returns every selector of the expression, in order.
 ///
 /// # Errors
-/// When the expression cannot be read: in the parser's words. It knows most of `PromQL`, not every server's.
+/// The expression cannot be parsed; the error is the parser's. The parser knows most of `PromQL`, not that of every
+/// server.
 pub fn selectors(expression: &str) -> Result<Vec<Selector>, String> {
     let mut found = Vec::new();
     walk(&tree(expression)?, &Around::default(), &mut found)?;
     Ok(found)
 }
 
-/// The expression as a tree.
+/// Parses the expression into a tree.
 ///
 /// # Errors
-/// When the expression cannot be read: in the parser's words.
+/// The expression cannot be parsed; the error is the parser's.
 pub fn tree(expression: &str) -> Result<Expr, String> {
     readable(expression)?;
     parser::parse(expression)
 }
 
-/// May the parser read this at all?
+/// Checks whether the expression is small enough to parse.
 pub(crate) fn readable(expression: &str) -> Result<(), String> {
     if code(expression) > MAX_CODE {
         return Err(format!("it has more than {MAX_CODE} bytes besides its quoted texts"));
@@ -59,7 +61,8 @@ pub(crate) fn readable(expression: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// How many bytes stand outside of quotes. In a comment a quote is none; servers write none.
+/// Counts the bytes outside of quotes. An expression with a comment counts as too long, because a quote in a comment
+/// does not delimit text; servers do not write comments.
 fn code(expression: &str) -> usize {
     let (mut open, mut escaped, mut count) = (None, false, 0);
     for byte in expression.bytes() {
@@ -90,11 +93,11 @@ fn walk(expr: &Expr, around: &Around, found: &mut Vec<Selector>) -> Result<(), S
             let inner = around.then(it.range, it.offset.as_ref(), it.at.as_ref());
             walk(&it.expr, &inner, found)
         }
-        // Its second argument looks like a selector and is none: it stands for a metric that it does not name.
+        // Its second argument has the form of a selector but is not one: it selects a metric that it does not name.
         Expr::Call(it) if it.func.name == "info" => Err("it uses `info`, which is not understood".into()),
         Expr::Call(it) => it.args.args.iter().try_for_each(|argument| walk(argument, around, found)),
         Expr::VectorSelector(it) => {
-            // In a subquery it looks back from each of its points, the first one too.
+            // In a subquery the selector looks back from each point, including the first.
             let own = if around.range.is_zero() || it.at.is_some() { Duration::ZERO } else { LOOKBACK };
             found.push(selector(it, own, around));
             Ok(())
@@ -109,7 +112,7 @@ fn walk(expr: &Expr, around: &Around, found: &mut Vec<Selector>) -> Result<(), S
 }
 
 impl Around {
-    /// What is around an expression with these modifiers inside of this. An `@` looks at a time of its own, whatever
+    /// Returns the time around an expression with these modifiers inside of this one. An `@` fixes the time, whatever
     /// is around it.
     fn then(&self, range: Duration, offset: Option<&Offset>, at: Option<&AtModifier>) -> Self {
         let own = match offset {
@@ -145,7 +148,7 @@ fn selector(it: &VectorSelector, range: Duration, around: &Around) -> Selector {
         let text = vs.to_string();
         (text.clone(), format!("count({text})"))
     } else {
-        // Unlike its sisters it keeps the metric's name, so that a pattern over names gives no duplicates.
+        // Unlike similar functions it keeps the metric's name, so that a pattern over names does not give duplicates.
         let text = MatrixSelector { vs, range: whole.range }.to_string();
         (text.clone(), format!("count(last_over_time({text}))"))
     };
@@ -181,7 +184,7 @@ mod tests {
             ("rate(x[5m] offset -1m)", vec!["x[5m] offset -1m"]),
             ("x @ 1609746000", vec!["x @ 1609746000.000"]),
             ("x{a=\"q\\\"\\\\d\\n\"}", vec!["x{a=\"q\\\"\\\\d\\n\"}"]),
-            // A subquery evaluates what is in it over all its time.
+            // A subquery evaluates its inner expression over its whole time.
             ("max_over_time(rate(x[5m])[1h:1m] offset 1d)", vec!["x[1h5m] offset 1d"]),
             ("max_over_time(x[1h:1m])", vec!["x[1h5m]"]),
             ("max_over_time((x offset 5m)[1h:] offset -1m)", vec!["x[1h5m] offset 4m"]),
@@ -192,7 +195,7 @@ mod tests {
         ] {
             let found = texts(expression);
             assert_eq!(found, wanted, "{expression}");
-            // What is asked can be read again and is the same: nothing is lost in writing.
+            // The query text parses again to the same selector: formatting loses nothing.
             for text in found {
                 assert_eq!(texts(&text), [text]);
             }

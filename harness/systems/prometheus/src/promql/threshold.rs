@@ -1,21 +1,21 @@
-//! The threshold of an alert's expression: the number on the right of its outermost comparison.
+//! Finds the threshold of an alert's expression: the number on the right of its outermost comparison.
 
 use super::selectors::readable;
 use promql_parser::parser::{self, Expr};
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// A number of `PromQL`, with the sign before it.
+/// A number in `PromQL`, with the sign before it.
 static NUMBERS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern =
         r"(?i)(?:[-+]\s*)?(?:0x[0-9a-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?|\b(?:inf|nan)\b)";
     Regex::new(pattern).expect("a constant")
 });
 
-/// The expression with another threshold; the rest of it stays letter by letter.
+/// Returns the expression with another threshold; the rest of the text is unchanged.
 ///
 /// # Errors
-/// Where there is no comparison with a number, or more than one, and nobody can say which is meant.
+/// The expression has no comparison with a number, or more than one, so that the threshold is ambiguous.
 pub fn with_threshold(expression: &str, threshold: f64) -> Result<String, String> {
     readable(expression)?;
     let mut tree = parser::parse(expression)?;
@@ -29,7 +29,7 @@ pub fn with_threshold(expression: &str, threshold: f64) -> Result<String, String
     if !replace(&mut comparison.rhs, threshold) {
         return Err(format!("on the right of its comparison stands `{right}`, which is no number"));
     }
-    // The tree does not say where its parts stand in the text, so each number is tried.
+    // The tree does not hold positions in the text, so each number is tried.
     let (wanted, number) = (tree.to_string(), Expr::from(threshold).to_string());
     let tried = NUMBERS
         .find_iter(expression)
@@ -38,7 +38,8 @@ pub fn with_threshold(expression: &str, threshold: f64) -> Result<String, String
     tried.into_iter().find(is_it).ok_or_else(|| "its threshold cannot be found in its text".to_owned())
 }
 
-/// Are these the same, however they are written? What cannot be read is compared by its letters.
+/// Returns whether both expressions are the same apart from formatting. Text that cannot be parsed is compared
+/// literally.
 pub fn same_expression(one: &str, other: &str) -> bool {
     let read = |text: &str| readable(text).and_then(|()| parser::parse(text)).ok();
     match (read(one), read(other)) {
@@ -54,7 +55,7 @@ fn many(count: usize) -> String {
     }
 }
 
-/// The comparisons that nothing but parentheses, `and`, `or` and `unless` stands around.
+/// Collects the comparisons that are enclosed only by parentheses, `and`, `or` and `unless`.
 fn comparisons<'a>(expr: &'a mut Expr, found: &mut Vec<&'a mut Expr>) {
     match expr {
         Expr::Paren(it) => comparisons(&mut it.expr, found),
@@ -67,7 +68,7 @@ fn comparisons<'a>(expr: &'a mut Expr, found: &mut Vec<&'a mut Expr>) {
     }
 }
 
-/// Puts another number where one stands; `false` where none does.
+/// Replaces a number; returns `false` if the expression is not a number.
 fn replace(expr: &mut Expr, number: f64) -> bool {
     match expr {
         Expr::Paren(it) => replace(&mut it.expr, number),

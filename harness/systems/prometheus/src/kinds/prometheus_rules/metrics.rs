@@ -1,5 +1,5 @@
-//! Whether the metrics that rules name exist: a rule on a metric that nobody exports is `ok`, `inactive`, and can never
-//! fire.
+//! Checks that the metrics named in rules exist. A rule on a metric that is not exported is `ok` and `inactive`, and
+//! can never fire.
 
 use super::PrometheusRules;
 use crate::client::{self as prometheus, Rule, Selector};
@@ -12,54 +12,55 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// So many queries are asked side by side. The server has twenty places for queries, and others need some.
+/// At most this number of queries runs at the same time. The server allows twenty, and its other clients need some of
+/// them.
 const SIDE_BY_SIDE: usize = 10;
 
-/// The selectors of the rules that were asked for.
+/// The selectors of the rules that were checked.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Metrics {
-    /// Each once, whatever number of rules has it; sorted.
+    /// The selectors, each once even if several rules use it; sorted.
     pub selectors: Vec<Looked>,
-    /// Rules whose text could not be read here, though the server could; sorted.
+    /// The rules whose expression the server accepted but Proofmark could not parse; sorted.
     pub unread: Vec<Unread>,
 }
 
-/// A selector and how many series it has.
+/// A selector and the number of its series.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Looked {
-    /// With the time that its rule makes it reach over: `x{a="b"}[6h]`.
+    /// The selector with the window that its rule applies to it: `x{a="b"}[6h]`.
     pub selector: String,
-    /// The same without that time.
+    /// The same selector without the window.
     pub bare: String,
-    /// The metric's name; `null` for a pattern over names.
+    /// The name of the metric; `null` for a pattern over names.
     pub metric: Option<String>,
-    /// The names of the rules that have it; sorted.
+    /// The names of the rules that use the selector; sorted.
     pub rules: Vec<String>,
-    /// How many series have a sample now, or within its window; `null` where the server would not say.
+    /// How many series have a sample now, or within the window; `null` if the server did not answer.
     pub series: Option<u64>,
-    /// Why the server would not say.
+    /// Why the server did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
 }
 
-/// A rule whose text could not be read.
+/// A rule whose expression could not be parsed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Unread {
-    /// Its name.
+    /// The name of the rule.
     pub rule: String,
-    /// What the parser says.
+    /// The message of the parser.
     pub why: String,
 }
 
 impl Metrics {
-    /// Asks for each selector once how many series it has.
+    /// Asks how many series each selector has, once per selector.
     ///
-    /// An instant query, not `/api/v1/series`: that one lists series that died hours ago, and knows no windows. `count`,
-    /// because its answer has one line however many series there are. A window of days is no cheaper than that, but its
-    /// rule asks the server for as much at every evaluation.
+    /// It uses an instant query, not `/api/v1/series`, which lists series that ended hours ago and does not know
+    /// windows. It uses `count`, because the answer has one line however many series there are. A window of days is
+    /// expensive nevertheless, but the rule costs the server as much at every evaluation.
     pub(super) async fn look(wire: Wire<'_>, rules: &[Rule]) -> Result<Self, ClientError> {
         let mut named: BTreeMap<Selector, BTreeSet<String>> = BTreeMap::new();
         let mut unread = Vec::new();
@@ -87,7 +88,7 @@ impl Metrics {
                 doubt: held.doubt,
             })
         });
-        // In order of arrival; the order of the list does not depend on it.
+        // The answers are collected in order of arrival; the order of the list does not depend on it.
         let looked = stream::iter(looks).buffer_unordered(SIDE_BY_SIDE);
         let mut selectors: Vec<Looked> = looked.try_collect().await?;
         selectors.sort_by(|a, b| a.selector.cmp(&b.selector));
@@ -123,7 +124,7 @@ impl Metrics {
 }
 
 impl Looked {
-    /// Judges a selector for which no series was seen.
+    /// Judges a selector for which no series was found.
     fn judge_absent(&self, series: Option<u64>, settings: &PrometheusRules) -> Finding {
         let what = format!("{} has series (rule {})", self.selector, self.rules.join(", "));
         if let Some(reason) = self.excepted(settings) {
@@ -140,11 +141,11 @@ impl Looked {
         }
     }
 
-    /// Why it may be absent: by its own text, by its metric, or because each of its rules is excepted.
+    /// Returns why the selector may be absent: `except` names its text, its metric, or each of its rules.
     fn excepted<'a>(&self, settings: &'a PrometheusRules) -> Option<&'a str> {
         let reason = |key: &str| settings.except.get(key).map(String::as_str);
         let names = |key: &str| {
-            // The author writes matchers in an order of his own.
+            // The author may write the matchers in any order.
             let read = prometheus::selectors(key).ok().filter(|read| read.len() == 1);
             let text = read.map_or_else(|| key.to_owned(), |mut read| read.remove(0).text);
             text == self.selector || text == self.bare || self.metric.as_deref() == Some(key)

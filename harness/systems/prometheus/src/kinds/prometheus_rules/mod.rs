@@ -1,5 +1,5 @@
-//! `prometheus-rules`: rules that are loaded *and* work. Loaded alone says little: a rule that cannot be evaluated, or
-//! names a metric that nobody exports, looks as quiet as one that has nothing to say.
+//! `prometheus-rules`: checks that rules are loaded *and* work. Being loaded proves little: a rule that cannot be
+//! evaluated, or that names a metric that is not exported, is as quiet as a rule with nothing to report.
 
 mod metrics;
 
@@ -15,70 +15,73 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How far the server's clock may be from ours. More would make what is fresh look stale, or the other way round.
+/// The largest difference between the server's clock and ours. With a larger one, fresh evaluations could appear stale,
+/// or stale ones fresh.
 const CLOCKS_AGREE: SignedDuration = SignedDuration::from_mins(2);
 
-/// How far a last evaluation may lie ahead of the server's own time, which is told in whole seconds.
+/// How far a last evaluation may be ahead of the server's own time, which is reported in whole seconds.
 const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
-/// Looks at the rules that Prometheus has loaded.
+/// Checks the rules that Prometheus has loaded.
 ///
-/// With `names` or `groups` only those rules are looked at, and each of them has to be there; else all of them. A rule
-/// has to be healthy and evaluated within two of its intervals. One that was not evaluated yet is undecided: the first
-/// evaluation comes up to one interval after it was loaded. A reload that failed leaves the old rules in place, which
-/// look well here: `prometheus-status` tells.
+/// With `names` or `groups` only those rules are checked, and each of them must be loaded; otherwise all rules are
+/// checked. A rule must be healthy and have been evaluated within two of its intervals. A rule that has not been
+/// evaluated yet is undecided: the first evaluation comes up to one interval after loading. A failed reload keeps the
+/// old rules, which pass here; `prometheus-status` reports the failure.
 ///
-/// With `metrics-exist` every selector of these rules must have series: now, or where it has a window such as `[6h]`,
-/// within that. `offset` and `@` are kept, subqueries widen the window. What recording rules record counts as it is
-/// found on the server. No selector is let off for where it stands: also one in `absent(…)`, or beside `or vector(0)`,
-/// has to have series, unless `except` says in words why not. A rule whose text cannot be read here (functions of a
-/// newer or older server) is undecided. The server is asked one query for each different selector, ten at a time.
+/// With `metrics-exist` every selector of these rules must have series: now, or within its window if it has one, such
+/// as `[6h]`. `offset` and `@` are kept; subqueries widen the window. Metrics that recording rules record are looked up
+/// on the server like any other. Selectors in `absent(…)` or beside `or vector(0)` must have series too, unless
+/// `except` gives a reason. A rule that Proofmark cannot parse (functions of a newer or older server) is undecided. The
+/// server is asked one query for each distinct selector, ten at a time.
 ///
 /// With `can-fire` each alert among these rules gets a finding of its own, whose `seen` is
-/// `{alert, group, class: living | never | undecided, reason, why}`. *Never* fails where it was seen (a selector without
-/// series and why, sides whose labels cannot join, a window that never holds two samples, a rule that is not evaluated), and is unverified
-/// where it follows from how the expression is made: a side that can only be what its threshold is not, such as `up > 5`
-/// or `x * 0 > 1`. *Living* is what is pending or firing, has been within the hour, or has its series and a threshold that
-/// can be reached; `absent(…)` of what is there, and of what is not, lives. *Undecided* is the rest, with why. What is
-/// recorded is judged by its rule. Every alert that is quiet costs one query, one that is dead some more; each query is
-/// asked once whatever number of rules needs it, four at a time, and all stand in the observation. A slow server is asked
-/// until four fifths of the step's `timeout` are over. The page "What your alerts cannot do" has an example of each.
+/// `{alert, group, class: living | never | undecided, reason, why}`. *Never* fails if it was observed (a selector
+/// without series and why, sides whose labels cannot join, a window that never holds two samples, a rule that is not
+/// evaluated), and is unverified if it follows from the expression itself: a side whose possible values exclude the
+/// threshold, such as `up > 5` or `x * 0 > 1`. *Living* is an alert that is pending or firing, was so within the last
+/// hour, or has its series and a threshold that can be reached; `absent(…)` is living whether its series exist or not.
+/// *Undecided* is every other alert, with the reason. A recorded metric is judged by its recording rule. Every quiet
+/// alert costs one query, a dead alert several; each query is asked once even if several rules need it, four at a time,
+/// and all of them are in the observation. A slow server is queried until four fifths of the step's `timeout` have
+/// passed. The page "What your alerts cannot do" has an example of each.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusRules {
-    /// Names of alerts or recorded metrics that must be loaded.
+    /// Names of alerts or recorded metrics that must be loaded. Default: all rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
-    /// Names of groups that must be loaded. With `names`, those are looked for in these groups.
+    /// Names of groups that must be loaded. With `names`, those are looked up in these groups. Default: all groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
-    /// Must every metric that these rules name have series?
+    /// Whether every metric that these rules name must have series. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub metrics_exist: bool,
-    /// Must every alert among these rules be able to fire?
+    /// Whether every alert among these rules must be able to fire. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_fire: bool,
-    /// What may be absent, and the reason: a metric (`kube_job_failed`), a selector as the findings write it, or the
-    /// name of a rule for all that it selects. `can-fire` reads the names of alerts that may be dead.
+    /// What may be absent, each with the reason. The key is a metric (`kube_job_failed`), a selector as the findings
+    /// write it, or the name of a rule, which covers everything it selects. For `can-fire` the key is the name of an
+    /// alert that may be dead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub except: BTreeMap<String, String>,
 }
 
-/// The rules that were asked for.
+/// The rules that were checked.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Sorted by file, group and name.
+    /// The rules, sorted by file, group and name.
     pub rules: Vec<Rule>,
-    /// How many rules are loaded in all.
+    /// The number of all loaded rules.
     pub loaded: u64,
-    /// The server's own time, by which ages are reckoned; `null` where it does not tell.
+    /// The server's own time, from which ages are computed; `null` if the server does not report it. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub server_time: Option<Timestamp>,
-    /// Only with `metrics-exist`: what the rules select.
+    /// The selectors of the rules. Present only with `metrics-exist`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
-    /// Only with `can-fire`: what was asked about the alerts.
+    /// What was asked about the alerts. Present only with `can-fire`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_fire: Option<CanFire>,
 }
@@ -158,7 +161,7 @@ impl PrometheusRules {
         among(&self.names, &rule.name) && among(&self.groups, &rule.group)
     }
 
-    /// One finding for each name and group that was asked for.
+    /// Returns one finding for each name and group in the settings.
     fn judge_names(&self, seen: &Seen) -> Vec<Finding> {
         let help = "is it spelt as in Prometheus, did the last reload succeed (`prometheus-status`), and does the `ruleSelector` of an operator match it?";
         let judge = |what: String, there: bool| {
@@ -175,7 +178,7 @@ impl PrometheusRules {
     }
 }
 
-/// A finding only where the clocks are apart: ages are then reckoned by a clock that nobody can trust.
+/// Returns a finding only if the clocks differ too much, because ages computed from them would be unreliable.
 fn judge_clock(server: Timestamp, ours: Timestamp) -> Option<Finding> {
     let apart = server.duration_since(ours).abs();
     (apart > CLOCKS_AGREE).then(|| {
@@ -186,7 +189,7 @@ fn judge_clock(server: Timestamp, ours: Timestamp) -> Option<Finding> {
     })
 }
 
-/// A finding where the rule is not well.
+/// Returns a finding if the rule is not healthy.
 fn judge_rule(rule: &Rule, now: Timestamp) -> Option<Finding> {
     let named = format!("rule {} of group {}", rule.name, rule.group);
     match rule.health.as_str() {
@@ -212,7 +215,7 @@ fn judge_rule(rule: &Rule, now: Timestamp) -> Option<Finding> {
     judge_age(rule, now, &named)
 }
 
-/// A finding where a healthy rule was not evaluated lately.
+/// Returns a finding if a healthy rule was not evaluated recently.
 fn judge_age(rule: &Rule, now: Timestamp, named: &str) -> Option<Finding> {
     let (what, expected) =
         (format!("{named} is evaluated"), format!("within 2 intervals of {}", rule.interval));

@@ -1,4 +1,4 @@
-//! An expression without its thresholds: what would have to be there so that something can be compared at all.
+//! Strips the thresholds from an expression, to find out whether there is anything to compare at all.
 
 use super::bounds::peeled;
 use promql_parser::label::MatchOp;
@@ -9,10 +9,10 @@ use promql_parser::parser::{
     UnaryExpr, VectorMatchCardinality, VectorMatchFillValues,
 };
 
-/// Deeper trees are not walked: they take stack.
+/// Trees deeper than this are not walked, because recursion uses stack.
 const MAX_DEPTH: usize = 100;
 
-/// Why the tree is not taken apart, if it is not.
+/// Returns why the tree is not analysed; `None` if it can be.
 pub(super) fn beyond(expr: &Expr) -> Option<&'static str> {
     fn of(expr: &Expr, left: usize) -> Option<&'static str> {
         let Some(left) = left.checked_sub(1) else { return Some("its parts are nested too deeply") };
@@ -31,19 +31,20 @@ pub(super) fn beyond(expr: &Expr) -> Option<&'static str> {
     of(expr, MAX_DEPTH)
 }
 
-/// Does it pair what has no other?
+/// Returns whether the operator fills in values for series without a partner.
 fn fills(it: &BinaryExpr) -> bool {
     it.modifier.as_ref().is_some_and(|modifier| modifier.fill_values != VectorMatchFillValues::default())
 }
 
-/// Does it give one number and no series?
+/// Returns whether the expression gives a single number and not series.
 pub(super) fn is_scalar(expr: &Expr) -> bool {
     expr.value_type() == ValueType::Scalar
 }
 
-/// The expression with every comparison open, what it leaves out not left out, and what is absent there. It gives at
-/// least the series that the expression could give. Where `softly`, sides are only paired and not calculated with: the
-/// server refuses to calculate where several pair that a comparison would have told apart.
+/// Returns the expression with comparisons that let everything through, `unless` without its right side, and `absent`
+/// as if its series were absent. The result gives at least the series that the expression could give. If `softly`,
+/// sides are only paired and not calculated with: the server refuses to calculate if several series pair that a
+/// comparison would have told apart.
 pub(super) fn bare(expr: &Expr, softly: bool) -> Expr {
     match expr {
         Expr::Paren(it) => grouped(bare(&it.expr, softly)),
@@ -53,7 +54,7 @@ pub(super) fn bare(expr: &Expr, softly: bool) -> Expr {
             let inner = Box::new(grouped(bare(&it.expr, softly)));
             Expr::Subquery(SubqueryExpr { expr: inner, ..it.clone() })
         }
-        // Which ones are the largest changes, and with it what they pair with.
+        // Which series are the largest changes over time, and so does what they pair with.
         Expr::Aggregate(it)
             if matches!(it.op.to_string().as_str(), "topk" | "bottomk" | "limitk" | "limit_ratio") =>
         {
@@ -79,7 +80,7 @@ pub(super) fn bare(expr: &Expr, softly: bool) -> Expr {
 
 fn bare_binary(it: &BinaryExpr, softly: bool) -> Expr {
     let (left, right) = (&it.lhs, &it.rhs);
-    // A number beside series takes none away.
+    // A number beside series does not remove any of them.
     match (is_scalar(left), is_scalar(right)) {
         (true, true) => return Expr::Binary(it.clone()),
         (true, false) => return grouped(bare(right, softly)),
@@ -99,7 +100,7 @@ fn bare_binary(it: &BinaryExpr, softly: bool) -> Expr {
     Expr::Binary(BinaryExpr { op: it.op, lhs, rhs, modifier: Some(modifier) })
 }
 
-/// The series of the side that has many for which the other side has one.
+/// Returns the series of the "many" side for which the other side has a partner.
 pub(super) fn paired(it: &BinaryExpr, softly: bool) -> Expr {
     let (left, right) = (grouped(bare(&it.lhs, softly)), grouped(bare(&it.rhs, softly)));
     let modifier = it.modifier.clone().unwrap_or_default();
@@ -113,7 +114,7 @@ pub(super) fn paired(it: &BinaryExpr, softly: bool) -> Expr {
     Expr::Binary(BinaryExpr { op: TokenType::new(T_LAND), lhs, rhs, modifier: Some(modifier) })
 }
 
-/// With parentheses, unless it is one thing.
+/// Adds parentheses, unless the expression is a single term.
 pub(super) fn grouped(expr: Expr) -> Expr {
     match expr {
         Expr::Binary(_) | Expr::Unary(_) | Expr::Subquery(_) => {
@@ -123,7 +124,7 @@ pub(super) fn grouped(expr: Expr) -> Expr {
     }
 }
 
-/// What `absent` gives where nothing is there: one series with the labels that its selector asks for.
+/// Returns what `absent` gives if nothing is there: one series with the labels that its selector requires.
 fn there(it: &Call) -> Option<Expr> {
     let selector = match peeled(it.args.args.first()?) {
         Expr::VectorSelector(selector) => Some(selector),
@@ -186,7 +187,7 @@ mod tests {
     fn thresholds_are_left_out_and_what_is_absent_is_there() {
         let of = |query: &str, softly| bare(&prometheus::tree(query).unwrap(), softly).to_string();
         for (query, open) in [
-            // The side that has many series comes first: those of the other are its match.
+            // The side with many series comes first; those of the other side only have to match.
             ("x * on (a) y", "x and on (a) y"),
             ("x * on (a) group_left () y", "x and on (a) y"),
             ("x * on (a) group_right () y", "y and on (a) x"),
@@ -199,7 +200,7 @@ mod tests {
             ("absent(x)", "vector(1)"),
             ("absent({__name__=\"x\"})", "vector(1)"),
             ("absent(x{a=\"b\"})", "label_replace(vector(1), \"a\", \"b\", \"\", \"\")"),
-            // Of other matchers, of none at all and of two nothing can be said.
+            // Other matchers, no matchers, and two matchers on one label do not give a label.
             ("absent(x{a!=\"b\"})", "vector(1)"),
             ("absent(x{a=~\"b.*\"})", "vector(1)"),
             ("absent(x{a=\"\"})", "vector(1)"),

@@ -1,6 +1,7 @@
-//! What an expression can come to, whatever its series hold: by arithmetic alone, without asking anyone.
+//! Computes the values an expression can take whatever its series hold: by arithmetic alone, without querying the
+//! server.
 //!
-//! Only what Prometheus itself says of names is used: `up` and `…_info` are 0 or 1.
+//! Of metric names, only what Prometheus itself defines is used: `up` and `…_info` are 0 or 1.
 
 use super::Records;
 use super::calls;
@@ -21,24 +22,24 @@ use std::f64::consts::PI;
 #[cfg(test)]
 mod tests;
 
-/// The part of a sum that is the time.
+/// The part of a sum that is the current time.
 pub(super) const TIME: &str = "time()";
 
-/// So many recorded metrics are followed, one recorded from the other.
+/// At most this number of recorded metrics is followed from one to the next.
 pub(super) const RECORDS: usize = 8;
 
-/// What is known beside the expression.
+/// What is known besides the expression.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds<'a> {
     pub records: &'a Records,
     /// How far back a selector looks, in seconds.
     pub lookback: Option<f64>,
-    /// How many recorded metrics it stands in.
+    /// How many levels of recording rules enclose the expression.
     pub within: usize,
 }
 
 impl Bounds<'_> {
-    /// What the expression can come to.
+    /// Returns the values that the expression can take.
     pub(super) fn of(&self, expr: &Expr) -> Value {
         match expr {
             Expr::Paren(it) => self.of(&it.expr),
@@ -57,7 +58,7 @@ impl Bounds<'_> {
         }
     }
 
-    /// What an expression came to at some time within the subquery.
+    /// Returns the values that an expression took at some time within the subquery.
     fn earlier(&self, it: &SubqueryExpr, text: &str) -> Value {
         let value = self.of(&it.expr);
         let (now, dead) = (value.mixed(text), value.dead);
@@ -65,7 +66,7 @@ impl Bounds<'_> {
         let back = match (&it.offset, &it.at) {
             (None, None) if is_plain => 0.0,
             (Some(Offset::Pos(back)), None) if is_plain => back.as_secs_f64(),
-            // At a time of its own, or yet to come, or of another hour.
+            // It is evaluated at a fixed time, in the future, or uses a scalar such as the hour.
             _ => return Value { dead, ..Value::named(text.to_owned(), now.range(), now.nan) },
         };
         let ago = Range::new(back, back + it.range.as_secs_f64());
@@ -80,7 +81,7 @@ impl Bounds<'_> {
         if name == "up" || name == "ALERTS" || name.ends_with("_info") {
             return Value::named(text, Range::SHARE, false);
         }
-        // Names with a colon belong to recording rules; others may be scraped besides.
+        // Names with a colon belong to recording rules; other names may be scraped as well.
         match self.records.get(name) {
             Some(recorded) if name.contains(':') && self.within < RECORDS && !recorded.is_empty() => {
                 let inner = Self { within: self.within + 1, ..*self };
@@ -117,7 +118,7 @@ impl Bounds<'_> {
 
     fn binary(&self, it: &BinaryExpr, expr: &Expr) -> Value {
         let (left, right) = (self.of(&it.lhs), self.of(&it.rhs));
-        // Series of one text that are paired by other labels than all of theirs need not be the same.
+        // Series of the same text that are not paired by all of their labels need not be the same series.
         let (left, right) =
             if is_plainly_matched(it) { (left, right) } else { (left.apart("left"), right.apart("right")) };
         match it.op.id() {
@@ -147,7 +148,7 @@ impl Bounds<'_> {
             T_DIV if one(right).is_some_and(|by| by.abs() > 0.0) => {
                 left.scaled(1.0 / one(right).unwrap_or(1.0))
             }
-            // Nothing by nothing is no number, which no comparison but `!=` lets through.
+            // Zero divided by zero is NaN, which no comparison but `!=` lets through.
             T_DIV if left.same(right) => Value { nan: true, ..Value::only(1.0) },
             T_DIV if self.is_part(it, left, right) => Value::named(text, Range::SHARE, true),
             T_DIV => Value::named(text, l.over(r), true),
@@ -158,7 +159,7 @@ impl Bounds<'_> {
         }
     }
 
-    /// Is the left a part of the right, so that it is never more than all of it?
+    /// Returns whether the left is a part of the right, and so never larger than it.
     fn is_part(&self, it: &BinaryExpr, left: &Value, right: &Value) -> bool {
         if left.range().lo >= 0.0 && right.minus(left).range().lo >= 0.0 {
             return true;
@@ -185,14 +186,14 @@ impl Bounds<'_> {
     }
 }
 
-/// The metric that a selector names.
+/// Returns the metric that a selector names.
 pub(super) fn metric(it: &VectorSelector) -> Option<&str> {
     let by_label =
         || it.matchers.matchers.iter().find(|one| one.name == "__name__" && one.op == MatchOp::Equal);
     it.name.as_deref().or_else(|| by_label().map(|matcher| matcher.value.as_str()))
 }
 
-/// An expression without the parentheses around it.
+/// Returns the expression without the parentheses around it.
 pub(super) fn peeled(expr: &Expr) -> &Expr {
     match expr {
         Expr::Paren(it) => peeled(&it.expr),
@@ -200,7 +201,7 @@ pub(super) fn peeled(expr: &Expr) -> &Expr {
     }
 }
 
-/// Are both sides paired by all of their labels, or is one a single number?
+/// Returns whether both sides are paired by all of their labels, or one side is a single number.
 fn is_plainly_matched(it: &BinaryExpr) -> bool {
     it.modifier.as_ref().is_none_or(|modifier| {
         let grouped = matches!(
@@ -230,13 +231,13 @@ fn compared(it: &BinaryExpr, op: TokenId, left: Value, right: Value, expr: &Expr
     let (side, value, other, op) =
         if from_right { (&it.rhs, right, left, mirrored(op)) } else { (&it.lhs, left, right, op) };
     let shut = || {
-        // Where the threshold is no constant, it may be that which stands still.
+        // If the threshold is not a constant, it may be the side that does not change.
         let range = value.range();
         let constant = range.single().is_some() || less.is_zero();
         Some(Box::new(Shut { side: side.to_string(), comparison: text, range, constant }))
     };
     let dead = if open { dead } else { dead.or_else(shut) };
-    // What is no number comes through `!=` alone.
+    // NaN passes `!=` alone.
     let nan = value.nan && op == T_NEQ;
     Value { dead, nan, always: false, ..value.clone().within(let_through(op, other.range())) }
 }
@@ -270,7 +271,7 @@ fn set(it: &BinaryExpr, left: Value, right: Value, expr: &Expr) -> Value {
     }
 }
 
-/// What a comparison is made on, where it lets through some of that, as it is.
+/// Returns the operand of comparisons that let part of it through unchanged.
 fn unfiltered(expr: &Expr) -> &Expr {
     match peeled(expr) {
         Expr::Binary(it) if !it.return_bool() => compared_side(it).map_or(expr, unfiltered),
@@ -278,7 +279,7 @@ fn unfiltered(expr: &Expr) -> &Expr {
     }
 }
 
-/// What comparisons are made on that give one number, or none, for each series of it.
+/// Returns the operand of comparisons that give at most one number for each of its series.
 fn counted(expr: &Expr) -> &Expr {
     match peeled(expr) {
         Expr::Binary(it) => compared_side(it).map_or(expr, counted),
@@ -286,19 +287,19 @@ fn counted(expr: &Expr) -> &Expr {
     }
 }
 
-/// The side of a comparison whose series come out. What is paired by some labels (`on`) comes out with these alone.
+/// Returns the side of a comparison whose series are the result. Series paired by some labels (`on`) keep only these.
 fn compared_side(it: &BinaryExpr) -> Option<&Expr> {
     let from_right = it.lhs.value_type() == ValueType::Scalar;
     let is_plain = it.op.is_comparison_operator() && is_plainly_matched(it);
     is_plain.then_some(if from_right { &*it.rhs } else { &*it.lhs })
 }
 
-/// Does the first give no more series than the second in any group, whatever their values?
+/// Returns whether the first gives no more series than the second in any group, whatever their values.
 fn is_no_more(part: &Expr, whole: &Expr) -> bool {
     is_fewer(part, whole) || is_fewer(counted(part), whole)
 }
 
-/// Does the first give a part of the series of the second, each with the same value?
+/// Returns whether the first gives a subset of the series of the second, each with the same value.
 fn is_fewer(part: &Expr, whole: &Expr) -> bool {
     let narrower = |a: &VectorSelector, b: &VectorSelector| {
         let among = b.matchers.matchers.iter().all(|matcher| a.matchers.matchers.contains(matcher));
@@ -327,7 +328,7 @@ fn is_fewer(part: &Expr, whole: &Expr) -> bool {
     }
 }
 
-/// Can this comparison hold? `less` is the range of the left less the right.
+/// Returns whether this comparison can hold. `less` is the range of the left minus the right.
 fn is_possible(op: TokenId, left: &Value, right: &Value, less: Range) -> bool {
     let (l, r) = (left.range(), right.range());
     if op == T_NEQ {
@@ -347,7 +348,7 @@ fn is_possible(op: TokenId, left: &Value, right: &Value, less: Range) -> bool {
     }
 }
 
-/// What a comparison with this lets through.
+/// Returns the values that pass a comparison with this range.
 fn let_through(op: TokenId, other: Range) -> Range {
     match op {
         T_GTR | T_GTE => Range::new(other.lo, f64::INFINITY),
@@ -357,7 +358,7 @@ fn let_through(op: TokenId, other: Range) -> Range {
     }
 }
 
-/// The comparison that holds where this does not.
+/// Returns the comparison that holds exactly when this one does not.
 fn opposite(op: TokenId) -> TokenId {
     match op {
         T_GTR => T_LTE,
@@ -369,7 +370,7 @@ fn opposite(op: TokenId) -> TokenId {
     }
 }
 
-/// The same comparison with its sides changed.
+/// Returns the same comparison with its sides swapped.
 fn mirrored(op: TokenId) -> TokenId {
     match op {
         T_GTR => T_LSS,

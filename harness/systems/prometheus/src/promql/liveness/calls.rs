@@ -1,4 +1,4 @@
-//! What the functions of `PromQL` can come to.
+//! Computes the values that the functions of `PromQL` can take.
 
 use super::bounds::{Bounds, TIME, peeled};
 use super::range::Range;
@@ -6,7 +6,7 @@ use super::value::{Shut, Value};
 use promql_parser::parser::{Call, Expr, Offset};
 use std::f64::consts::{FRAC_PI_2, PI};
 
-/// Seconds since 1970 that no server is before or after.
+/// A range of Unix seconds that contains the clock of every server.
 const NOWADAYS: Range = Range::new(1e9, 1e11);
 
 pub(super) fn value(bounds: &Bounds<'_>, it: &Call, text: String) -> Value {
@@ -19,7 +19,7 @@ pub(super) fn value(bounds: &Bounds<'_>, it: &Call, text: String) -> Value {
                 || Shut { side: it.args.to_string(), comparison: text, range: Range::NONE, constant: true };
             return Value { dead: always.then(|| Box::new(shut())), ..Value::only(1.0) };
         }
-        // Of nothing it is no number, with which no comparison holds.
+        // `scalar` of no series is NaN, for which no comparison holds.
         "scalar" => {
             let inner = arguments.into_iter().next().unwrap_or_else(|| Value::unknown(text));
             let value = if inner.dead.is_some() { Value::only(f64::NAN) } else { inner };
@@ -34,7 +34,7 @@ pub(super) fn value(bounds: &Bounds<'_>, it: &Call, text: String) -> Value {
     Value { dead, ..value }
 }
 
-/// Functions of the time.
+/// Functions of time.
 fn times(bounds: &Bounds<'_>, it: &Call, text: &str) -> Option<Value> {
     let part = match it.func.name {
         "time" => return Some(Value::scalar(TIME, NOWADAYS).always()),
@@ -42,7 +42,7 @@ fn times(bounds: &Bounds<'_>, it: &Call, text: &str) -> Option<Value> {
         "timestamp" => {
             let now = Value::scalar(TIME, NOWADAYS);
             return match it.args.args.first().map(|argument| peeled(argument)) {
-                // The time of a sample, which is found for as long as a selector looks back.
+                // This is the time of a sample, which is found as far back as a selector looks.
                 Some(Expr::VectorSelector(selector)) if selector.at.is_none() => {
                     let back = match &selector.offset {
                         None => 0.0,
@@ -53,7 +53,7 @@ fn times(bounds: &Bounds<'_>, it: &Call, text: &str) -> Option<Value> {
                     Some(now.minus(&Value::named(format!("age of {text}"), Range::new(back, oldest), false)))
                 }
                 Some(Expr::VectorSelector(_)) | None => None,
-                // Of all else it is the time of the evaluation.
+                // For any other argument it is the time of evaluation.
                 Some(_) => Some(now),
             };
         }
@@ -80,7 +80,7 @@ fn over_time(name: &str, arguments: &[Value], text: &str) -> Option<Value> {
     let named = |range| Some(Value::named(text.to_owned(), range, true));
     match name {
         "changes" | "resets" => named(Range::FROM_ZERO),
-        // A counter never falls: what looks like it is a reset.
+        // A counter never falls: an apparent decrease is a reset.
         "rate" | "increase" | "irate" => named(Range::FROM_ZERO),
         "count_over_time" => named(Range::new(1.0, f64::INFINITY)),
         "present_over_time" => Some(Value::only(1.0)),
@@ -107,7 +107,7 @@ fn mapped(name: &str, arguments: &[Value], text: &str) -> Option<Value> {
     match name {
         "vector" => Some(first.clone().always()),
         "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => Some(first.clone()),
-        // The labels are others, the numbers are not.
+        // The labels change, the numbers do not.
         "label_replace" | "label_join" => Some(Value { always: first.always, ..first.apart(text) }),
         "abs" => named(range.magnitude()),
         "ceil" => rising(f64::ceil),

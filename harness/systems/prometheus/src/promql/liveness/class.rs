@@ -1,9 +1,9 @@
-//! The classes that alerts fall into, the reasons, and what to do about each.
+//! Defines the classes that alerts fall into, the reasons, and the advice for each.
 
 use proofmark_model::{Finding, Verdict};
 use serde_json::json;
 
-/// Whether an alert could fire.
+/// Whether an alert can fire.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Class {
     Never(Reason),
@@ -11,35 +11,35 @@ pub(super) enum Class {
     Living(Reason),
 }
 
-/// Why, in a word for programs, a sentence for people, and what to do.
+/// Why an alert is in its class: a word for programs, a sentence for people, and advice.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reason {
     pub word: &'static str,
     pub why: String,
     pub help: &'static str,
-    /// Was it seen, and not only concluded?
+    /// Whether this was observed, and not only concluded from the expression.
     pub seen: bool,
 }
 
 impl Reason {
-    /// What was seen, and is not as it should be.
+    /// A defect that was observed.
     pub(super) fn seen(word: &'static str, why: impl Into<String>, help: &'static str) -> Self {
         Self { word, why: why.into(), help, seen: true }
     }
 
-    /// What follows from how the expression is made.
+    /// A defect that follows from the expression itself.
     pub(super) fn concluded(word: &'static str, why: impl Into<String>, help: &'static str) -> Self {
         Self { word, why: why.into(), help, seen: false }
     }
 
-    /// Why it lives, about which there is nothing to do.
+    /// Why an alert is living, which needs no advice.
     pub(super) fn good(word: &'static str, why: impl Into<String>) -> Self {
         Self { word, why: why.into(), help: "", seen: true }
     }
 }
 
 impl Class {
-    /// The class as findings write it.
+    /// Returns the class as findings write it.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Never(_) => "never",
@@ -54,7 +54,7 @@ impl Class {
         }
     }
 
-    /// The finding on an alert of this class. `excepted` says why it may be as it is.
+    /// Returns the finding for an alert of this class. `excepted` is the reason why the alert may be dead.
     pub(super) fn finding(&self, alert: &str, group: &str, excepted: Option<&str>) -> Finding {
         let reason = self.reason();
         let what = format!("alert {alert} of group {group} could fire");

@@ -1,4 +1,4 @@
-//! What was asked of the server and what it said: the only thing that can-fire is judged by, besides the rules.
+//! Holds what the server was asked and what it answered. Besides the rules, `can-fire` judges by nothing else.
 
 use crate::client::{self as prometheus, Query, SampleValue};
 use futures_util::stream::{self, StreamExt as _};
@@ -11,24 +11,25 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// So many queries are asked side by side.
+/// At most this number of queries runs at the same time.
 const SIDE_BY_SIDE: usize = 4;
 
-/// So many series of an answer are kept. The questions ask for a few, and once for a line per alert.
+/// At most this number of series of an answer is kept. Most questions ask for a few series, one asks for a line per
+/// alert.
 const KEPT: usize = 10_000;
 
 /// One query and its answer.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Answer {
-    /// `PromQL`.
+    /// The `PromQL` expression.
     pub query: String,
-    /// The series that it gave, sorted by labels.
+    /// The series of the result, sorted by labels.
     pub result: Vec<Given>,
     /// Why there is no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
-    /// Did the server read the query, and refuse it alone?
+    /// Whether the server read the query and refused this one alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
 }
@@ -37,25 +38,25 @@ pub struct Answer {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Given {
-    /// Its labels.
+    /// The labels of the series.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Its value.
+    /// The value of the series.
     pub value: SampleValue,
 }
 
-/// Why something cannot be said yet, or at all.
+/// Why something cannot be decided yet, or at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// It has to be asked first.
+    /// The query has not been asked yet.
     Pending,
-    /// It was asked, and there is no answer.
+    /// The query was asked, and there is no answer.
     Unseen(String),
     /// The server refuses this one query.
     Refused(String),
 }
 
-/// The answers that there are, and the questions that came up.
+/// The answers so far, and the queries that are still needed.
 #[derive(Debug, Default)]
 pub(super) struct Known<'a> {
     answers: BTreeMap<&'a str, &'a Answer>,
@@ -68,7 +69,7 @@ impl<'a> Known<'a> {
         Self { answers, wanted: RefCell::default() }
     }
 
-    /// What the server gave for this query.
+    /// Returns what the server answered to this query.
     pub(super) fn given(&self, query: &str) -> Result<&'a [Given], Stop> {
         let Some(answer) = self.answers.get(query) else {
             self.wanted.borrow_mut().insert(query.to_owned());
@@ -81,44 +82,44 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The one number that it gave; `None` where it gave nothing.
+    /// Returns the single number of the answer; `None` if the answer is empty.
     pub(super) fn number(&self, query: &str) -> Result<Option<f64>, Stop> {
-        // `+Inf` travels as text.
+        // `+Inf` is sent as text.
         let read = |given: &Given| given.value.0.as_f64().or_else(|| given.value.0.as_str()?.parse().ok());
         Ok(self.given(query)?.first().and_then(read))
     }
 
-    /// How many series an expression gives.
+    /// Returns how many series an expression gives.
     pub(super) fn count(&self, expression: &str) -> Result<f64, Stop> {
         Ok(self.number(&format!("count({expression})"))?.unwrap_or_default())
     }
 
-    /// The questions that came up and have no answer.
+    /// Returns the queries that are needed and have no answer yet.
     pub(super) fn wanted(self) -> BTreeSet<String> {
         self.wanted.into_inner()
     }
 }
 
-/// Who asks, at what time, and until when.
+/// How queries are asked: over which connection, for which time, and until when.
 pub(super) struct Asking<'a> {
     pub wire: Wire<'a>,
-    /// The time of every question.
+    /// The time of evaluation of every query.
     pub at: Option<Timestamp>,
-    /// By the wire's clock.
+    /// The deadline by the wire's clock.
     pub until: Duration,
-    /// How long one question may take.
+    /// How long one query may take.
     pub each: Duration,
-    /// Why nothing more is asked.
+    /// Why no more queries are asked.
     pub closed: Option<String>,
 }
 
 impl Asking<'_> {
-    /// Asks all of these, a few at a time. What cannot be had is an answer too.
+    /// Asks all of these queries, a few at a time. A query that fails gets an answer that says so.
     pub(super) async fn all(&mut self, queries: BTreeSet<String>) -> Vec<Answer> {
         let mut answers = Vec::with_capacity(queries.len());
         let mut queries = queries.into_iter();
         loop {
-            // A server that lets nobody ask is not asked a thousand times.
+            // Queries go out in batches, so that a server that refuses all of them is not asked a thousand times.
             let some: Vec<String> = queries.by_ref().take(8 * SIDE_BY_SIDE).collect();
             if some.is_empty() {
                 return answers;
@@ -132,7 +133,7 @@ impl Asking<'_> {
         }
     }
 
-    /// One answer, and whether it says that no other will come.
+    /// Returns one answer, and whether it shows that no other query will be answered.
     async fn one(&self, query: String) -> (Answer, bool) {
         let unseen = |query, doubt| Answer { query, result: Vec::new(), doubt: Some(doubt), refused: false };
         if let Some(why) = &self.closed {
@@ -148,7 +149,8 @@ impl Asking<'_> {
             Ok(queried) => {
                 let given = |sample: prometheus::Sample| Given { labels: sample.labels, value: sample.value };
                 let result: Vec<Given> = queried.samples.into_iter().take(KEPT).map(given).collect();
-                // A warning may mean that a part was not asked: what was found stands, that nothing was found does not.
+                // A warning may mean that part of the data was not queried. Series that were found count nevertheless;
+                // finding none proves nothing.
                 let doubt =
                     (result.is_empty() && !queried.warnings.is_empty()).then(|| queried.warnings.join("; "));
                 (Answer { query, result, doubt, refused: false }, false)

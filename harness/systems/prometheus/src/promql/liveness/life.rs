@@ -1,6 +1,6 @@
-//! Whether anything can come out of an expression, thresholds aside: its series are there, and find each other.
+//! Checks whether an expression can give anything, thresholds aside: its series exist and pair with each other.
 //!
-//! The whole is asked for first. Only where nothing comes out, its parts are, down to the one that is at fault.
+//! The whole expression is queried first. Only if it gives nothing are its parts queried, down to the one at fault.
 
 use super::bare::{bare, grouped, is_scalar, paired};
 use super::bounds::{Bounds, peeled};
@@ -13,14 +13,15 @@ use promql_parser::parser::{
 };
 use std::collections::BTreeSet;
 
-/// How far back is looked, and how often: seconds and seconds. The steps are no multiple of any interval of scraping, for
-/// a saw that is always looked at in the same phase stands still. The shorter ones are for a server that is young.
+/// How far back to look, and in which steps. The steps are not multiples of any scrape interval, because a sawtooth
+/// that is always sampled in the same phase appears constant. The shorter windows are for a server that started
+/// recently.
 pub(super) const WINDOWS: [(&str, &str); 3] = [("1h", "157s"), ("5m", "13s"), ("15s", "1100ms")];
 
-/// So many points are needed to say that something stood still or never was.
+/// The least number of points needed to conclude that something was constant or never present.
 pub(super) const ENOUGH: f64 = 10.0;
 
-/// Functions that give nothing of a single sample.
+/// Functions that give nothing for a single sample.
 const OF_TWO: [&str; 8] = [
     "rate",
     "increase",
@@ -32,20 +33,20 @@ const OF_TWO: [&str; 8] = [
     "double_exponential_smoothing",
 ];
 
-/// What can come out of an expression.
+/// What an expression can give.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Life {
-    /// Series, which are there.
+    /// Series, which are present.
     There,
-    /// Series, which are rightly not there now.
+    /// Series, which are absent now for a good reason.
     Quiet(String),
     /// Nothing.
     Never(Reason),
-    /// Nobody can say.
+    /// It cannot be decided.
     Unknown(Reason),
 }
 
-/// What there is to decide by.
+/// What the decision is based on.
 pub(super) struct Ground<'a> {
     pub known: &'a Known<'a>,
     pub records: &'a Records,
@@ -53,7 +54,7 @@ pub(super) struct Ground<'a> {
     pub lookback: Option<f64>,
     /// How long the server keeps samples, in seconds.
     pub retention: Option<f64>,
-    /// How many recorded metrics it stands in.
+    /// How many levels of recording rules enclose the expression.
     pub within: usize,
 }
 
@@ -62,7 +63,7 @@ impl Ground<'_> {
         Bounds { records: self.records, lookback: self.lookback, within: 0 }
     }
 
-    /// What can come out of an expression.
+    /// Returns what an expression can give.
     pub(super) fn life(&self, expr: &Expr) -> Result<Life, Stop> {
         if is_scalar(expr) {
             return self.scalars(expr);
@@ -78,7 +79,7 @@ impl Ground<'_> {
         }
     }
 
-    /// Numbers made of series are none where there is not exactly one.
+    /// Checks the numbers made by `scalar`, which are NaN unless there is exactly one series.
     fn scalars(&self, expr: &Expr) -> Result<Life, Stop> {
         let mut calls = Vec::new();
         scalar_calls(expr, &mut calls);
@@ -96,7 +97,7 @@ impl Ground<'_> {
         Ok(Life::There)
     }
 
-    /// Where the fault is in an expression of which nothing comes out.
+    /// Finds the part at fault in an expression that gives nothing.
     fn fault(&self, expr: &Expr) -> Result<Life, Stop> {
         match expr {
             Expr::Paren(it) => self.fault(&it.expr),
@@ -139,7 +140,7 @@ impl Ground<'_> {
         self.nothing(expr)
     }
 
-    /// The selectors in a subquery reach as far back as it does, and are looked for there.
+    /// Checks the selectors in a subquery over the whole time that the subquery covers.
     fn fault_of_subquery(&self, expr: &Expr) -> Result<Life, Stop> {
         let selectors = crate::client::selectors(&expr.to_string()).unwrap_or_default();
         for selector in selectors {
@@ -156,7 +157,7 @@ impl Ground<'_> {
         Ok(Life::Unknown(Reason::concluded("empty-subquery", why, BY_HAND)))
     }
 
-    /// Are there samples in the window of a selector?
+    /// Checks whether the window of a selector holds samples.
     fn unfilled(&self, it: &MatrixSelector, expr: &Expr) -> Result<Life, Stop> {
         if self.known.count(&format!("last_over_time({})", peeled(expr)))? > 0.0 {
             return Ok(Life::There);
@@ -170,7 +171,7 @@ impl Ground<'_> {
         self.missing(&it.vs, expr)
     }
 
-    /// A function of two samples whose window never holds two.
+    /// Judges a function that needs two samples and whose window never holds two.
     fn too_few(&self, it: &Call, range: &MatrixSelector, expr: &Expr) -> Result<Life, Stop> {
         let (window, step) = WINDOWS[0];
         let ranges = it.args.args.iter().map(|argument| peeled(argument));
@@ -191,7 +192,8 @@ impl Ground<'_> {
         Ok(Life::Never(Reason::seen("window-too-short", why, WINDOW)))
     }
 
-    /// Nothing comes out of something that has what it needs: for an hour, or as long as there is data?
+    /// Judges an expression that gives nothing although its inputs are present: for an hour, or for as long as there is
+    /// data.
     fn nothing(&self, expr: &Expr) -> Result<Life, Stop> {
         let inner: Vec<&Expr> = match expr {
             Expr::Call(it) => it.args.args.iter().map(AsRef::as_ref).filter(|it| !is_scalar(it)).collect(),
@@ -240,14 +242,15 @@ impl Ground<'_> {
             (never @ Life::Never(_), _) if !fills_left => Ok(never),
             (_, never @ Life::Never(_)) if !fills_right => Ok(never),
             (unknown @ Life::Unknown(_), _) | (_, unknown @ Life::Unknown(_)) => Ok(unknown),
-            // Series that are not there now cannot be paired now.
+            // Series that are absent now cannot be paired now.
             (quiet @ Life::Quiet(_), _) | (_, quiet @ Life::Quiet(_)) => Ok(quiet),
             _ if fills_left || fills_right => Ok(Life::There),
             _ => self.unpaired(it),
         }
     }
 
-    /// The expression without the sides of an `or` of which nothing can come; `None` where it has none such. And why.
+    /// Returns the expression without the sides of an `or` that can give nothing, and why; `None` if it has no such
+    /// side.
     pub(super) fn pruned(&self, expr: &Expr) -> Result<Option<(Expr, Reason)>, Stop> {
         let within = |inner: &Expr, whole: &dyn Fn(Box<Expr>) -> Expr| {
             Ok(self.pruned(inner)?.map(|(inner, why)| (whole(Box::new(inner)), why)))
@@ -273,7 +276,7 @@ impl Ground<'_> {
         }
     }
 
-    /// Both sides have series. Do any of them find each other?
+    /// Checks whether any series of the two sides pair. Both sides have series.
     fn unpaired(&self, it: &BinaryExpr) -> Result<Life, Stop> {
         let pairs = |softly| paired(it, softly).to_string();
         let found = match self.known.count(&pairs(false)) {
@@ -292,7 +295,7 @@ impl Ground<'_> {
         let told = only_on_one(left, right);
         match self.together(&pairs(softly), &[&sides[0], &sides[1]])? {
             Some(true) => return Ok(Life::There),
-            // Which alerts are there changes with every event.
+            // The set of active alerts changes with every event.
             _ if told.is_none() && sides.iter().any(|side| side.contains("ALERTS")) => {
                 let why =
                     format!("`{}` pairs no alert that is pending or firing now", Expr::Binary(it.clone()));
@@ -313,7 +316,7 @@ impl Ground<'_> {
         Ok(Life::Never(Reason::seen("labels-cannot-join", why, help)))
     }
 
-    /// Some series of a side, by the labels that it is paired by.
+    /// Returns some series of a side, by the labels that it is paired by.
     fn shown(&self, side: &str, by: Option<&LabelModifier>) -> Result<&[Given], Stop> {
         match by {
             Some(LabelModifier::Include(labels)) if !labels.is_empty() => {
@@ -326,7 +329,8 @@ impl Ground<'_> {
         }
     }
 
-    /// Did anything come out while its parts were there? `None` where there are too few points to say that it did not.
+    /// Returns whether the whole gave anything while its parts were present; `None` if there are too few points to deny
+    /// it.
     fn together(&self, whole: &str, parts: &[&str]) -> Result<Option<bool>, Stop> {
         let (window, step) = WINDOWS[0];
         let ever = self.known.number(&format!("max_over_time(count({whole})[{window}:{step}])"))?;
@@ -345,7 +349,7 @@ impl Ground<'_> {
     }
 }
 
-/// What is made into a number on the way to what comes out.
+/// Collects the arguments of `scalar` on which the result depends.
 fn scalar_calls<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
     match expr {
         Expr::Paren(it) => scalar_calls(&it.expr, found),
@@ -365,7 +369,7 @@ fn scalar_calls<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
     }
 }
 
-/// A label that all of one side have and none of the other, in words.
+/// Returns, in words, a label that all series of one side have and none of the other.
 fn only_on_one(left: &[Given], right: &[Given]) -> Option<String> {
     let all = |side: &[Given]| -> BTreeSet<String> {
         let keys = side.iter().flat_map(|given| given.labels.keys().cloned());

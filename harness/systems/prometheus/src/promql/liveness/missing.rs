@@ -1,4 +1,4 @@
-//! Why a selector has no series: the metric is unknown, or has gone, or has no such label, or no such value.
+//! Finds why a selector has no series: the metric is unknown or has gone, or does not have such a label or value.
 
 use super::bounds::{RECORDS, metric};
 use super::class::Reason;
@@ -8,17 +8,17 @@ use promql_parser::label::{MatchOp, Matcher, Matchers};
 use promql_parser::parser::{Expr, Offset, VectorSelector};
 use std::time::Duration;
 
-/// How far back it is looked for what has gone.
+/// How far back to look for a series that has gone.
 const GONE: &str = "7d";
 
-/// Where it is looked when that was, finest first.
+/// The windows and steps in which to look for its last sample, finest first.
 const WHEN: [&str; 3] = ["5m:1s", "1h:13s", "7d:5m"];
 
-/// Longer chains of matchers are not taken apart.
+/// Longer chains of matchers are not analysed.
 const MATCHERS: usize = 12;
 
 impl Ground<'_> {
-    /// Why the selector has no series; `whole` is the selector with its window.
+    /// Returns why the selector has no series; `whole` is the selector with its window.
     pub(super) fn missing(&self, it: &VectorSelector, whole: &Expr) -> Result<Life, Stop> {
         let bare = VectorSelector { offset: None, at: None, ..it.clone() };
         let name = metric(it);
@@ -55,7 +55,7 @@ impl Ground<'_> {
         Ok(Life::Never(Reason::seen("metric-unknown", why, UNKNOWN)))
     }
 
-    /// When a selector without series had its last sample; `None` where it had none.
+    /// Returns when a selector without series had its last sample; `None` if it had none.
     fn gone(&self, text: &str) -> Result<Option<String>, Stop> {
         if self.known.count(&format!("last_over_time({text}[{GONE}])"))? <= 0.0 {
             return Ok(None);
@@ -69,7 +69,7 @@ impl Ground<'_> {
         Ok(Some(format!("it was there within the last {GONE}")))
     }
 
-    /// Which matcher lets nothing through, where the metric is there.
+    /// Returns which matcher excludes everything, for a metric that exists.
     fn narrowed(&self, plain: &VectorSelector, it: &VectorSelector) -> Result<Reason, Stop> {
         let with = |matcher: Matcher| {
             let mut matchers = plain.matchers.matchers.clone();
@@ -100,7 +100,7 @@ impl Ground<'_> {
         Ok(Reason::seen("labels-not-together", why, VALUE))
     }
 
-    /// Series of alerts are there only while these are pending or firing.
+    /// Series of alerts exist only while the alerts are pending or firing.
     fn missing_alert(&self, name: &str, it: &VectorSelector, whole: &Expr) -> Life {
         let mut named = it.matchers.matchers.iter().filter(|matcher| matcher.name == "alertname");
         if self.alerts.keys().any(|alert| named.clone().all(|matcher| matcher.is_match(alert))) {
@@ -115,10 +115,10 @@ impl Ground<'_> {
         ))
     }
 
-    /// What a recorded metric without series is recorded from; `None` where no rule records it.
+    /// Judges a recorded metric without series by the rules that record it; `None` if no rule records it.
     fn recorded(&self, name: &str, bare: &VectorSelector) -> Result<Option<Life>, Stop> {
         let Some(rules) = self.records.get(name) else { return Ok(None) };
-        // It has series, but none such: that is a matter of labels.
+        // The metric has series, but none that match: the labels are the cause.
         if self.within >= RECORDS || (bare.to_string() != name && self.known.count(name)? > 0.0) {
             return Ok(None);
         }
@@ -153,7 +153,7 @@ impl Ground<'_> {
         Ok(never)
     }
 
-    /// The series are there now, and not at the time that is asked for.
+    /// The series exist now, but not at the time that the selector asks for.
     fn too_far_back(&self, it: &VectorSelector, whole: &Expr) -> Life {
         let back = match &it.offset {
             Some(Offset::Pos(back)) => *back,
@@ -179,7 +179,7 @@ fn these(values: &[Given], label: &str) -> String {
     if values.is_empty() { "others".into() } else { values.join(", ") }
 }
 
-/// Unix seconds as people read them, as far as they can be.
+/// Formats Unix seconds as RFC 3339; a number out of range is written as it is.
 fn moment(seconds: f64) -> String {
     let exact = jiff::SignedDuration::try_from_secs_f64(seconds.floor()).ok();
     let time = exact.and_then(|length| jiff::Timestamp::from_duration(length).ok());

@@ -1,8 +1,8 @@
-//! Whether each alert could fire, by method and never by its name.
+//! Decides whether each alert can fire, from its expression and never from its name.
 //!
-//! The judgement is one function of the rules and of the answers of the server. While observing it is made again and
-//! again: it says what it would have to know, and that is asked; until it has no more questions. So what is kept is
-//! everything that it was judged by.
+//! The judgement is one function of the rules and of the server's answers. The observation repeats it: each run reports
+//! which queries it still needs, those are asked, and it ends when none is needed. So the observation holds everything
+//! that the judgement is based on.
 
 mod bare;
 mod bounds;
@@ -31,37 +31,39 @@ use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How far back it is looked whether an alert fired: in seconds.
+/// How far back to look for alerts that fired, in seconds.
 const FIRED_WITHIN: i64 = 3600;
 
-/// No tree of questions is deeper.
+/// The largest number of rounds of queries.
 const ROUNDS: usize = 48;
 
-/// So many alerts are taken apart at a time: their trees take memory, the compiled patterns in them most of it.
+/// How many alerts are analysed at a time: their trees use memory, most of it for compiled patterns.
 const AT_A_TIME: usize = 200;
 
-/// More questions are not asked for one alert, on average: a rule with hundreds of parts decides nothing.
+/// The average number of queries per alert above which no more are asked: a rule with hundreds of parts stays
+/// undecided.
 const QUESTIONS_EACH: usize = 40;
 
-/// What the server was asked about the alerts, and what it said.
+/// What the server was asked about the alerts, and what it answered.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CanFire {
-    /// The time of every question; `null` where the server does not tell its own, and each is of its moment.
+    /// The time of evaluation of every query; `null` if the server does not report its own time, and each query is
+    /// evaluated when it arrives. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
-    /// When the rules that run were loaded; `null` where the server does not tell.
+    /// When the rules in use were loaded; `null` if the server does not report it. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub loaded_at: Option<Timestamp>,
-    /// How long samples are kept, in the server's words; `null` where it does not tell.
+    /// How long samples are kept, in the server's notation; `null` if the server does not report it.
     pub retention: Option<String>,
-    /// How far back a selector looks; `null` where the server does not tell.
+    /// How far back a selector looks; `null` if the server does not report it.
     pub lookback: Option<Duration>,
-    /// The names of all alerts that are loaded, each as often as rules have it; sorted.
+    /// The names of all loaded alerts, one entry for each rule; sorted.
     pub alerts: Vec<String>,
-    /// The recording rules whose metrics other rules name; sorted by name and query.
+    /// The recording rules whose metrics other rules use; sorted by name and query.
     pub records: Vec<Record>,
-    /// Every query, once; sorted.
+    /// Every query and its answer, once; sorted.
     pub answers: Vec<Answer>,
 }
 
@@ -69,33 +71,33 @@ pub struct CanFire {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Record {
-    /// The metric that it records.
+    /// The metric that the rule records.
     pub name: String,
-    /// From what.
+    /// The expression that it is recorded from.
     pub query: String,
 }
 
-/// The expressions of recording rules by the metric that they record; none where one of them cannot be taken apart.
+/// The expressions of recording rules by the metric that they record; empty if one of them cannot be analysed.
 type Records = BTreeMap<String, Vec<Expr>>;
 
-/// The names of all alerts that are loaded, and how many rules have each.
+/// The names of all loaded alerts, and how many rules have each.
 type Names = BTreeMap<String, usize>;
 
-/// What all alerts are judged by, until more is known.
+/// What all alerts are judged by in one round.
 struct Round<'a> {
     ground: Ground<'a>,
-    /// The names of the alerts that were seen pending or firing; nobody looks before the first alert asks.
+    /// The names of the alerts that were pending or firing; queried only when an alert needs it.
     fired: OnceCell<Result<BTreeSet<String>, Stop>>,
 }
 
-/// An alert, read.
+/// An alert rule and its parsed expression.
 struct Read<'a> {
     rule: &'a Rule,
     tree: Result<Expr, String>,
 }
 
 impl CanFire {
-    /// Asks what has to be known of these alerts.
+    /// Asks everything that is needed to judge these alerts.
     pub(crate) async fn look(wire: Wire<'_>, rules: &[Rule], loaded: &Loaded) -> Self {
         let started = wire.clock.elapsed();
         let runtime = prometheus::runtime(wire).await.ok();
@@ -117,7 +119,7 @@ impl CanFire {
             records: records.into_iter().collect(),
             answers: Vec::new(),
         };
-        // Some of the time is left for what comes after, so that a slow server gives something rather than nothing.
+        // A fifth of the time is kept for what follows, so that a slow server gives a partial answer rather than none.
         let mut asking = Asking {
             wire,
             at: seen.at,
@@ -152,7 +154,7 @@ impl CanFire {
         }
     }
 
-    /// What has to be known yet, and of which alerts.
+    /// Returns the queries that are still needed, and keeps in `open` the alerts that need them.
     fn questions(&self, open: &mut Vec<&Read<'_>>, loaded: (&Records, &Names)) -> BTreeSet<String> {
         let known = Known::of(&self.answers);
         let round = self.round(&known, loaded);
@@ -160,7 +162,7 @@ impl CanFire {
         known.wanted()
     }
 
-    /// One finding for each alert.
+    /// Returns one finding for each alert.
     pub(crate) fn judge(&self, rules: &[Rule], settings: &PrometheusRules) -> Vec<Finding> {
         let (known, records, names) = (Known::of(&self.answers), self.read_records(), self.names());
         let round = self.round(&known, (&records, &names));
@@ -216,8 +218,8 @@ impl CanFire {
         )
     }
 
-    /// Was the alert of this name seen pending or firing since its rule was loaded? Where several share the name, it is
-    /// not known which.
+    /// Returns whether the alert of this name was pending or firing since its rule was loaded. If several rules share
+    /// the name, it is unknown which of them it was.
     fn has_fired(&self, name: &str, round: &Round<'_>) -> Result<bool, Stop> {
         let (Some(at), Some(loaded)) = (self.at, self.loaded_at) else { return Ok(false) };
         let seconds = at.duration_since(loaded).as_secs().min(FIRED_WITHIN);
@@ -249,19 +251,19 @@ impl CanFire {
     }
 }
 
-/// The alerts among the rules, read.
+/// Parses the alerts among the rules.
 fn read(rules: &[Rule]) -> Vec<Read<'_>> {
     let alerts = rules.iter().filter(|rule| rule.kind != "recording");
     alerts.map(|rule| Read { rule, tree: taken(&rule.query) }).collect()
 }
 
-/// An expression that can be taken apart, or why not.
+/// Returns an expression that can be analysed, or why it cannot be.
 fn taken(query: &str) -> Result<Expr, String> {
     let tree = prometheus::tree(query)?;
     bare::beyond(&tree).map_or(Ok(tree), |why| Err(why.to_owned()))
 }
 
-/// How long samples are kept, in seconds: `15d`, `15d or 10GiB`.
+/// Parses how long samples are kept, into seconds: `15d`, `15d or 10GiB`.
 fn kept(retention: &str) -> Option<f64> {
     let mut words = retention.split_whitespace();
     words.find_map(|word| word.parse::<Duration>().ok()).map(|length| length.0.as_secs_f64())

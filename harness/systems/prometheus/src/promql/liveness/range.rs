@@ -1,6 +1,6 @@
-//! Closed ranges of numbers, and what arithmetic makes of them. Every result holds all that could come out, often more.
+//! Closed ranges of numbers and arithmetic on them. Every result contains all possible values, and often more.
 
-/// All numbers from `lo` to `hi`, both included and possibly infinite. Nothing where `lo > hi`.
+/// All numbers from `lo` to `hi`, both included and possibly infinite. Empty if `lo > hi`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Range {
     pub lo: f64,
@@ -17,7 +17,7 @@ impl Range {
         Self { lo, hi }
     }
 
-    /// One number; none where it is not a number.
+    /// A single number; the empty range for NaN.
     pub(super) fn only(value: f64) -> Self {
         if value.is_nan() { Self::NONE } else { Self::new(value, value) }
     }
@@ -30,7 +30,7 @@ impl Range {
         self.lo.is_finite() && self.hi.is_finite()
     }
 
-    /// The one number that it holds.
+    /// Returns the single number that the range holds.
     pub(super) fn single(self) -> Option<f64> {
         (self.lo.total_cmp(&self.hi).is_eq() || self.is_zero()).then_some(self.lo)
     }
@@ -63,7 +63,7 @@ impl Range {
 
     pub(super) fn times(self, other: Self) -> Self {
         self.or_none(other, || {
-            // Nothing times infinity is no number here, and is told apart by whoever asks.
+            // Zero times infinity counts as zero here; the caller handles the NaN case itself.
             let product = |a: f64, b: f64| if a.abs() <= 0.0 || b.abs() <= 0.0 { 0.0 } else { a * b };
             let all = [(self.lo, other.lo), (self.lo, other.hi), (self.hi, other.lo), (self.hi, other.hi)];
             all.into_iter().map(|(a, b)| Self::only(product(a, b))).fold(Self::NONE, Self::hull)
@@ -76,7 +76,7 @@ impl Range {
                 let inverse = Self::new(1.0 / other.hi, 1.0 / other.lo);
                 return self.times(inverse);
             }
-            // A zero has a sign: -1 * 0 divides into minus infinity.
+            // A zero has a sign: dividing by -1 * 0 gives minus infinity.
             if other.is_zero() {
                 return Self::ALL;
             }
@@ -85,7 +85,7 @@ impl Range {
         })
     }
 
-    /// The rest of a division, which has the sign of what is divided.
+    /// The remainder of a division, which has the sign of the dividend.
     pub(super) fn rest(self, other: Self) -> Self {
         let most = other.lo.abs().max(other.hi.abs());
         let lo = if self.lo >= 0.0 { 0.0 } else { -most };
@@ -102,7 +102,7 @@ impl Range {
         })
     }
 
-    /// What a function that never falls makes of it.
+    /// Applies a function that never decreases.
     pub(super) fn rising(self, function: impl Fn(f64) -> f64) -> Self {
         if self.is_none() { self } else { Self::sound(function(self.lo), function(self.hi)) }
     }
@@ -117,7 +117,7 @@ impl Range {
         }
     }
 
-    /// What the sum of at least one of its numbers can be.
+    /// Returns the possible sums of one or more of its numbers.
     pub(super) fn summed(self) -> Self {
         let lo = if self.lo < 0.0 { f64::NEG_INFINITY } else { self.lo };
         let hi = if self.hi > 0.0 { f64::INFINITY } else { self.hi };
@@ -128,7 +128,7 @@ impl Range {
         if self.is_none() || other.is_none() { Self::NONE } else { result() }
     }
 
-    /// Ends that are no numbers (infinity less infinity) hold everything.
+    /// Bounds that are NaN (infinity minus infinity) give the range of all numbers.
     fn sound(lo: f64, hi: f64) -> Self {
         let lo = if lo.is_nan() { f64::NEG_INFINITY } else { lo };
         Self::new(lo, if hi.is_nan() { f64::INFINITY } else { hi })
@@ -158,7 +158,7 @@ mod tests {
         (ends.clone(), ends, 0.0..=1.0_f64).prop_map(|(a, b, part)| {
             let range = Range::new(a.min(b), a.max(b));
             let (lo, hi) = (range.lo.max(-1e6), range.hi.min(1e6));
-            // A number of the range; one that is all infinite holds that alone.
+            // Picks a number of the range; a range that is entirely infinite holds only that.
             (range, if lo <= hi { (lo + (hi - lo) * part).clamp(lo, hi) } else { range.lo })
         })
     }

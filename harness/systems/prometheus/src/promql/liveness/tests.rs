@@ -1,5 +1,5 @@
-//! Every construct of `PromQL` is judged without panic and without end, whatever the server answers, and what it is
-//! asked can be read again.
+//! Tests that every construct of `PromQL` is judged without panic and in finite time, whatever the server answers, and
+//! that the queries can be parsed again.
 
 use super::bare::bare;
 use super::*;
@@ -192,7 +192,7 @@ pub(super) fn looked(records: &[(&str, &str)]) -> CanFire {
     }
 }
 
-/// Some answer to a query, always the same one.
+/// Returns some answer to a query, always the same for a query and seed.
 fn answer(query: String, seed: u64) -> Answer {
     let mut hasher = std::hash::DefaultHasher::new();
     (&query, seed).hash(&mut hasher);
@@ -245,7 +245,7 @@ proptest! {
     }
 }
 
-/// Class and reason, by the finding of the rule.
+/// Returns the class and the reason in the finding for the rule.
 fn judged(query: &str, seen: &CanFire) -> (String, String) {
     let found = seen.judge(&[rule(query)], &PrometheusRules::default()).remove(0);
     let word = |key: &str| found.seen[key].as_str().unwrap_or_default().to_owned();
@@ -269,7 +269,7 @@ fn what_fills_in_numbers_is_not_taken_apart() {
     assert_eq!(judged("b:filled > 5", &seen), ("undecided".into(), "unread".into()));
 }
 
-/// Loaded so many seconds ago; this alert was seen firing since.
+/// Builds an observation whose rules were loaded this number of seconds ago; the given alert has fired since.
 fn loaded(ago: i64, fired: Option<&str>) -> CanFire {
     let mut seen = looked(&[]);
     seen.loaded_at = seen.at.map(|at| at - SignedDuration::from_secs(ago));
@@ -295,7 +295,7 @@ fn an_alert_has_fired_if_it_alone_has_its_name_and_that_was_seen() {
     for (other, name, ago, wanted) in [
         ("A1", "A0", 600, true),
         ("A1", "A0", 7200, true),
-        // Which of the two it was is not known.
+        // It is unknown which of the two fired.
         ("A0", "A0", 600, false),
         ("A1", "A1", 600, false),
         // The rule was loaded just now.
@@ -309,8 +309,8 @@ fn an_alert_has_fired_if_it_alone_has_its_name_and_that_was_seen() {
     }
 }
 
-/// What a real Prometheus was asked about the alerts of `tests/can_fire.rs` and said, and what was judged of it then. That
-/// test makes it anew with `PROOFMARK_RECORD=1`.
+/// The queries and answers of a real Prometheus about the alerts of `tests/can_fire.rs`, and the judgement of that
+/// time. With `PROOFMARK_RECORD=1` that test records them again.
 const SEEN: &str = include_str!("../../../../../../fixtures/recordings/can-fire/observation.json");
 const JUDGED: &str = include_str!("../../../../../../fixtures/recordings/can-fire/findings.json");
 
@@ -325,7 +325,7 @@ fn what_was_recorded_is_judged_again_as_it_was_and_asked_again_as_it_was() {
     for (finding, judged) in findings.iter().zip(&judged) {
         assert_eq!(finding, judged);
     }
-    // From nothing, with the same answers: no question is left out, and none is new.
+    // Starting empty and given the same answers, the analysis asks every one of these queries and no other.
     let said = std::mem::take(&mut can_fire.answers);
     let (alerts, records, names) = (read(&seen.rules), can_fire.read_records(), can_fire.names());
     let mut open: Vec<&Read<'_>> = alerts.iter().collect();

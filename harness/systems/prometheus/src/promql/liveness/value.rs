@@ -1,5 +1,5 @@
-//! What an expression can come to: a sum of parts that are told apart by their text, so that what is taken from itself
-//! leaves nothing, and the range that it is in.
+//! Represents the values an expression can take: a sum of parts that are distinguished by their text, so that a part
+//! minus itself is zero, and a range that bounds it.
 
 use super::range::Range;
 use std::collections::BTreeMap;
@@ -9,36 +9,36 @@ use std::collections::BTreeMap;
 pub(super) struct Part {
     pub factor: f64,
     pub range: Range,
-    /// One number whatever the series, such as `time()`.
+    /// Whether it is one number whatever the series, such as `time()`.
     pub scalar: bool,
 }
 
-/// What an expression can come to.
+/// The values an expression can take.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Value {
-    /// A number, and the parts by their text: `2 * x - time()`.
+    /// The constant and the parts by their text: `2 * x - time()`.
     pub fixed: f64,
     pub parts: BTreeMap<String, Part>,
-    /// Tighter than the parts say, where a comparison has let through.
+    /// A range that may be tighter than that of the parts, after a comparison.
     pub bound: Range,
-    /// Can it be no number, or an infinity out of nowhere?
+    /// Whether the value can be NaN, or an infinity that the range does not show.
     pub nan: bool,
-    /// Does it give something whatever the server holds?
+    /// Whether the expression gives something whatever the server holds.
     pub always: bool,
-    /// The comparison that lets nothing through, whatever comes.
+    /// The comparison that never lets anything through.
     pub dead: Option<Box<Shut>>,
 }
 
 /// A comparison that lets nothing through.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shut {
-    /// The side that is not the threshold, as text that can be asked.
+    /// The side that is not the threshold, as text that can be queried.
     pub side: String,
-    /// The whole comparison, in words of `PromQL`.
+    /// The whole comparison as `PromQL`.
     pub comparison: String,
-    /// What the side can come to.
+    /// The values that the side can take.
     pub range: Range,
-    /// Is it a constant by its making, and not by what its series are?
+    /// Whether the side is constant by its expression, and not because of what its series hold.
     pub constant: bool,
 }
 
@@ -49,7 +49,7 @@ impl Value {
         Self { fixed, parts: BTreeMap::new(), bound, nan, always: false, dead: None }
     }
 
-    /// Something of which only the range is known. Twice the same text is twice the same.
+    /// A value of which only the range is known. Equal texts are equal values.
     pub(super) fn named(text: String, range: Range, nan: bool) -> Self {
         Self::part(text, Part { factor: 1.0, range, scalar: false }, nan)
     }
@@ -63,7 +63,7 @@ impl Value {
         Self { fixed: 0.0, parts: BTreeMap::from([(text, part)]), bound, nan, always: false, dead: None }
     }
 
-    /// Nothing is known of it but its text.
+    /// A value of which only the text is known.
     pub(super) fn unknown(text: String) -> Self {
         Self::named(text, Range::ALL, true)
     }
@@ -72,23 +72,23 @@ impl Value {
         Self { always: true, ..self }
     }
 
-    /// The range that it is in.
+    /// Returns the range of the value.
     pub(super) fn range(&self) -> Range {
         let of = |part: &Part| part.range.times(Range::only(part.factor));
         self.parts.values().map(of).fold(Range::only(self.fixed), Range::plus).meet(self.bound)
     }
 
-    /// The same sum?
+    /// Returns whether both are the same sum.
     pub(super) fn same(&self, other: &Self) -> bool {
         self.fixed.total_cmp(&other.fixed).is_eq() && self.parts == other.parts
     }
 
-    /// One number, by its making?
+    /// Returns whether the value is one number by its expression.
     pub(super) fn is_fixed(&self) -> bool {
         self.parts.is_empty() && self.range().single().is_some()
     }
 
-    /// Lets through only what is in this range.
+    /// Restricts the value to this range.
     pub(super) fn within(self, range: Range) -> Self {
         Self { bound: self.bound.meet(range), ..self }
     }
@@ -100,7 +100,7 @@ impl Value {
             sum.factor += part.factor;
         }
         parts.retain(|_, part| part.factor.abs() > 0.0);
-        // An infinity may be less an infinity, also within one part that has gone.
+        // Infinity minus infinity is NaN, even within a part that has cancelled out.
         let finite = |value: &Self| value.range().is_finite();
         let nan = self.nan || other.nan || !(finite(self) && finite(other));
         let bound = self.range().plus(other.range());
@@ -123,8 +123,8 @@ impl Value {
         self.plus(&other.scaled(-1.0))
     }
 
-    /// What is left when its series are mixed by a function that keeps between the smallest and the largest: parts
-    /// without series stay what they are.
+    /// The result of a function that stays between the smallest and the largest of its series: parts without series are
+    /// unchanged.
     pub(super) fn mixed(&self, text: &str) -> Self {
         let mut parts = self.parts.clone();
         parts.retain(|_, part| part.scalar);
@@ -137,7 +137,7 @@ impl Value {
         Self { parts, always: false, dead: None, ..self.clone() }
     }
 
-    /// Its series are no longer those of the same text elsewhere.
+    /// Marks its series as different from those of the same text elsewhere.
     pub(super) fn apart(&self, mark: &str) -> Self {
         let rename = |(text, part): (&String, &Part)| {
             let text = if part.scalar { text.clone() } else { format!("{mark}: {text}") };

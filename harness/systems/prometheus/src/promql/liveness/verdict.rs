@@ -1,4 +1,4 @@
-//! From what was seen to the class of an alert.
+//! Derives the class of an alert from what was observed.
 
 use super::class::{Class, Reason};
 use super::known::Stop;
@@ -9,7 +9,8 @@ use promql_parser::parser::token::T_LOR;
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr};
 
-/// Could this alert fire? `tree` is its expression, `fired` whether it was seen to. Only `Pending` is an error.
+/// Decides whether this alert can fire. `tree` is its expression, `fired` whether it was seen to fire. The only error
+/// is `Pending`.
 pub(super) fn class(
     rule: &Rule,
     tree: Result<&Expr, &str>,
@@ -37,7 +38,7 @@ pub(super) fn class(
     split(tree, &mut arms);
     let classes: Vec<Result<Class, Stop>> = arms.iter().map(|arm| of_arm(arm, ground)).collect();
     let mut classes = classes.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // It lives if one of its arms does; it is dead if all are.
+    // An alert is living if one of its arms is, and dead if all are.
     let rank = |class: &Class| match class {
         Class::Living(_) => 0,
         Class::Undecided(_) => 1,
@@ -59,7 +60,7 @@ pub(super) fn class(
     })
 }
 
-/// The parts of which one is enough.
+/// Splits an expression into parts of which one is enough for the alert to fire.
 fn split<'a>(expr: &'a Expr, arms: &mut Vec<&'a Expr>) {
     match expr {
         Expr::Paren(it) => split(&it.expr, arms),
@@ -71,7 +72,7 @@ fn split<'a>(expr: &'a Expr, arms: &mut Vec<&'a Expr>) {
     }
 }
 
-/// A rule that is not evaluated, or cannot be.
+/// Judges a rule that is not evaluated, or cannot be.
 fn unwell(rule: &Rule, loaded_long_ago: bool) -> Option<Class> {
     let help = "it is loaded and cannot be evaluated, so it never fires, whatever its state says";
     match rule.health.as_str() {
@@ -96,7 +97,7 @@ fn unwell(rule: &Rule, loaded_long_ago: bool) -> Option<Class> {
     }
 }
 
-/// An error where it has to be asked first; what cannot be seen is undecided.
+/// Judges one arm. It is an error if a query must be asked first; what cannot be queried is undecided.
 fn of_arm(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
     match looked_at(arm, ground) {
         Err(Stop::Unseen(why)) => {
@@ -121,7 +122,7 @@ fn looked_at(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
         (Ok(Life::Unknown(reason)), _) => Class::Undecided(reason),
         (Ok(Life::Quiet(why)), _) => Class::Living(Reason::good("quiet", why)),
         (Ok(Life::There), _) => {
-            // What stands beside an `or vector(0)` may come with its first event, or is misspelt.
+            // The series beside an `or vector(0)` may appear only with their first event, or be misspelt.
             if let Some((left, reason)) = ground.pruned(arm)?
                 && ground.bounds().of(&left).dead.is_some()
             {
@@ -140,7 +141,7 @@ fn looked_at(arm: &Expr, ground: &Ground<'_>) -> Result<Class, Stop> {
     Ok(class)
 }
 
-/// Why a comparison never holds; `seen` tells what was looked at besides.
+/// Returns why a comparison never holds; `seen` is what was observed besides.
 fn dead(Shut { side, comparison, range, constant }: &Shut, seen: &str) -> Reason {
     if range.is_none() {
         Reason::concluded(
@@ -161,7 +162,7 @@ fn dead(Shut { side, comparison, range, constant }: &Shut, seen: &str) -> Reason
     }
 }
 
-/// A number as people read it.
+/// Formats a number for people.
 fn short(number: f64) -> String {
     match number.abs() {
         size if number.fract().abs() <= 0.0 || !size.is_finite() => number.to_string(),
@@ -170,13 +171,13 @@ fn short(number: f64) -> String {
     }
 }
 
-/// A comparison that cannot hold, unless the server has seen it hold.
+/// Judges a comparison that cannot hold, unless the server has seen it hold.
 fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
     let Shut { side, comparison, range, .. } = shut;
     let (mut seen, mut held) = (String::new(), None);
     let is_series = parser::parse(side).is_ok_and(|side| side.value_type() == ValueType::Vector);
     if is_series && !range.is_none() {
-        // What cannot be seen here does not change what is true by construction.
+        // A failed query does not change what is true by construction.
         let known = |asked: Result<Option<f64>, Stop>| match asked {
             Err(Stop::Pending) => Err(Stop::Pending),
             other => Ok(other.ok().flatten()),
@@ -197,7 +198,7 @@ fn never_holds(shut: &Shut, ground: &Ground<'_>) -> Result<Class, Stop> {
         held = ask("count", "count_over_time", comparison)?;
         let (least, most) = (ask("min", "min_over_time", side)?, ask("max", "max_over_time", side)?);
         if let (Some(least), Some(most)) = (least, most) {
-            // What its name says of it is not so.
+            // The observed values contradict what the metric's name promises.
             let slack = 1e-9 * (1.0 + least.abs().max(most.abs()));
             if least < range.lo - slack || most > range.hi + slack {
                 let why = format!(

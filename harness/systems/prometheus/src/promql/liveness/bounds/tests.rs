@@ -1,11 +1,11 @@
-//! What expressions can come to, and which of them let nothing through.
+//! Tests which values expressions can take, and which expressions let nothing through.
 
 use super::super::known::Known;
 use super::super::range::Range;
 use super::super::tests::looked;
 use crate::client as prometheus;
 
-/// The range of an expression, and whether it lets nothing through.
+/// Returns the range of an expression, and whether it lets nothing through.
 fn comes_to(query: &str) -> (Range, bool) {
     let seen = looked(&[
         ("a:up", "up"),
@@ -51,7 +51,7 @@ fn what_an_expression_can_come_to() {
         ("sum by (a) (up) / count by (a) (up)", from(0.0, 1.0)),
         ("sum by (a) (up) / count by (b) (up)", (Range::FROM_ZERO, false)),
         ("up / 0", (Range::ALL, false)),
-        // Of what is recorded in two ways one cannot be read.
+        // One of the two rules that record this cannot be parsed.
         ("b:half", (Range::ALL, false)),
     ] {
         assert_eq!(comes_to(query), wanted, "{query}");
@@ -121,7 +121,7 @@ fn what_never_holds_stays_so_within_something_else() {
         "x == x + 1",
         "(clamp(x, 0, 1) > 0) * 0 != 0",
         "(up != 5) * 0 != 0",
-        // What is always there is never absent.
+        // What is always present is never absent.
         "absent(sum(vector(1)))",
         "absent(x or vector(1))",
         "absent(vector(1) or x)",
@@ -137,7 +137,7 @@ fn what_never_holds_stays_so_within_something_else() {
         "up == 1",
         "hour() - max_over_time((hour())[12h:] offset 1h) > 3",
         "absent(vector(1) + x)",
-        // No number is not equal to anything, not to itself either.
+        // NaN is not equal to anything, not even to itself.
         "up / up != 1",
         "1 != up / up",
         "(clamp(x, 0, 1) != 5) * 0 != 0",
@@ -161,7 +161,7 @@ fn nought_or_one_for_each_series_is_no_more_than_their_count() {
         ("sum(rate(x[5m]) > bool 1) / count(rate(x[5m]))", share),
         ("sum(x == bool 1) / count(x == bool 1)", share),
         ("100 * (sum(x == bool 1) / count(x))", (Range::new(0.0, 100.0), false)),
-        // Others are counted, other groups are made, or they are not nought and one.
+        // These count other series, form other groups, or have values other than 0 and 1.
         ("sum(x == bool 1) / count(x{a=\"b\"})", (Range::FROM_ZERO, false)),
         ("sum(x == bool 1) / count(x > 0)", (Range::FROM_ZERO, false)),
         ("sum(x == bool 1) / count(y)", (Range::FROM_ZERO, false)),
@@ -180,7 +180,7 @@ fn nought_or_one_for_each_series_is_no_more_than_their_count() {
         ("sum(x == bool 1) / sum(x)", (Range::ALL, false)),
         ("sum(x) / count(x)", (Range::ALL, false)),
         ("count(x == bool 1) / sum(x == bool 1)", (Range::FROM_ZERO, false)),
-        // What is paired by some labels comes out with these alone, and falls into other groups.
+        // Series paired by some labels keep only these, and fall into other groups.
         ("sum by (a) (x == bool on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
         ("count by (a) (x > on (b) y) / count by (a) (x)", (Range::FROM_ZERO, false)),
         ("count by (a) (x > y) / count by (a) (x)", share),

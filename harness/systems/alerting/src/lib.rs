@@ -1,11 +1,11 @@
-//! What alerts go through: Alertmanager, the rules of Prometheus and of Grafana, and the receiver.
+//! The systems that alerts pass through: Alertmanager, the rules of Prometheus and of Grafana, and the receiver.
 
 pub mod client;
 mod kinds;
 
 use proofmark_engine::{ActKind, CheckKind, System};
 
-/// Everything that a program knows of it.
+/// The kinds and connections of this system.
 pub const SYSTEM: System = System {
     name: "alerting",
     roles: &[&client::receiver::ROLE],

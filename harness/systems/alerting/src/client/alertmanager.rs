@@ -1,6 +1,7 @@
-//! The API v2 of Alertmanager 0.25 and later, as the same plain data whatever the version.
+//! Reads the API v2 of Alertmanager 0.25 and later into plain data that is the same for every version.
 //!
-//! No filter is sent: the server takes what it cannot read for `false` and hides alerts, with status 200.
+//! No filter is sent: the server reads a filter value that it cannot parse as `false` and hides alerts, with status
+//! 200.
 
 mod routes;
 mod silences;
@@ -16,44 +17,44 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What the API answers with, in words.
+/// What the API is expected to answer with, for error messages.
 const EXPECTED: &str = "the JSON of the Alertmanager API (v2)";
 
-/// What a route says that is muted at certain times.
+/// The keys of a route that is muted at certain times.
 const MUTES: [&str; 2] = ["mute_time_intervals", "active_time_intervals"];
 
-/// An alert that Alertmanager knows. Resolved ones are gone at once.
+/// An alert that Alertmanager holds. Resolved alerts disappear at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Alert {
-    /// Label `alertname`.
+    /// The label `alertname`.
     pub name: String,
-    /// Every label, `alertname` and the `external_labels` of the sender too.
+    /// All labels, including `alertname` and the `external_labels` of the sender.
     pub labels: BTreeMap<String, String>,
-    /// `active`, `suppressed` (by any of the three below), `unprocessed` (neither is known yet).
+    /// `active`, `suppressed` (by any of the three below), or `unprocessed` (not decided yet).
     pub state: String,
-    /// Ids of the silences that silence it.
+    /// The ids of the silences that silence the alert.
     pub silenced_by: Vec<String>,
-    /// Fingerprints of the alerts that inhibit it.
+    /// The fingerprints of the alerts that inhibit it.
     pub inhibited_by: Vec<String>,
-    /// Names of the time intervals that mute it; `null` where the server does not tell (before 0.28) although its
-    /// configuration has such intervals.
+    /// The names of the time intervals that mute the alert; `null` if the server does not report them (before 0.28)
+    /// although its configuration has such intervals.
     pub muted_by: Option<Vec<String>>,
-    /// Names of the receivers that it is routed to; sorted.
+    /// The names of the receivers that the alert is routed to; sorted.
     pub receivers: Vec<String>,
-    /// When it began to fire, as the sender says: RFC 3339 in UTC.
+    /// When the alert began to fire, according to the sender. RFC 3339 in UTC.
     #[schemars(with = "String")]
     pub starts_at: Timestamp,
 }
 
-/// What the server says of itself.
+/// What the server reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// As the server writes it: `0.25.0`.
+    /// The version as the server writes it: `0.25.0`.
     pub version: String,
-    /// When it started. The API calls this `uptime`.
+    /// When the server started. The API calls this `uptime`.
     pub started_at: Timestamp,
-    /// Its peers.
+    /// The peers of the server.
     pub cluster: Cluster,
 }
 
@@ -61,19 +62,19 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Cluster {
-    /// `ready`, `settling`, or `disabled`, which is how a single one is.
+    /// `ready`, `settling`, or `disabled`, which is the state of a single Alertmanager.
     pub status: String,
-    /// Every peer, itself too; sorted.
+    /// All peers, including the server itself; sorted.
     pub peers: Vec<Peer>,
 }
 
-/// One of several.
+/// One Alertmanager of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Peer {
-    /// Its name.
+    /// The name of the peer.
     pub name: String,
-    /// Its address, `host:port`.
+    /// The address of the peer, `host:port`.
     pub address: String,
 }
 
@@ -93,7 +94,7 @@ struct Held {
     state: String,
     silenced_by: Vec<String>,
     inhibited_by: Vec<String>,
-    /// From 0.28 on.
+    /// Sent from 0.28 on.
     muted_by: Option<Vec<String>>,
 }
 
@@ -122,18 +123,18 @@ struct Version {
     version: String,
 }
 
-/// Every alert of these, sorted by labels.
+/// Returns the alerts that are wanted, sorted by labels.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn alerts(wire: Wire<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
     alerts_of(wire, "", wanted).await
 }
 
-/// The same of an Alertmanager whose API stands below this path.
+/// Returns the same for an Alertmanager whose API is below this path.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn alerts_of(
     wire: Wire<'_>,
     below: &str,
@@ -152,7 +153,8 @@ pub async fn alerts_of(
     Ok(alerts)
 }
 
-/// An old server does not say what is muted. Where its configuration mutes nothing, nothing is.
+/// Fills in `muted_by` for an old server, which does not report it: if its configuration mutes nothing, no alert is
+/// muted.
 async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(), ClientError> {
     let mutes = match mutes(wire, below).await {
         Ok(mutes) => mutes,
@@ -167,8 +169,8 @@ async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(),
     Ok(())
 }
 
-/// Does the configuration mute routes at certain times? Grafana's own Alertmanager tells nothing else of itself, and gives
-/// it as JSON.
+/// Returns whether the configuration mutes routes at certain times. Grafana's own Alertmanager reports nothing else
+/// about itself, and gives its configuration as JSON.
 async fn mutes(wire: Wire<'_>, below: &str) -> Result<bool, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get(format!("{below}/api/v2/status")) }).await?;
     let body: serde_json::Value = read(&answer)?;
@@ -195,10 +197,10 @@ fn alert(entry: Entry<'_>) -> Result<Alert, String> {
     })
 }
 
-/// What the server says of itself; `aside` where that is no answer to the step's question.
+/// Returns what the server reports about itself. `aside` marks a query that does not answer the step's question.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn status(wire: Wire<'_>, aside: bool) -> Result<Status, ClientError> {
     let answer = fetch(wire, &Call { aside, ..Call::get("/api/v2/status") }).await?;
     let body: StatusBody = read(&answer)?;
@@ -211,10 +213,10 @@ pub async fn status(wire: Wire<'_>, aside: bool) -> Result<Status, ClientError> 
     })
 }
 
-/// Is it ready? 503 says that it is not yet.
+/// Returns whether the server is ready. Status 503 means that it is not ready yet.
 ///
 /// # Errors
-/// When the server cannot be reached, or answers something else.
+/// The server cannot be reached, or answers with another status.
 pub async fn ready(wire: Wire<'_>) -> Result<bool, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/-/ready") }).await?;
     match answer.status {
@@ -224,10 +226,10 @@ pub async fn ready(wire: Wire<'_>) -> Result<bool, ClientError> {
     }
 }
 
-/// The names of its receivers, sorted.
+/// Returns the names of the receivers, sorted.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn receivers(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v2/receivers") }).await?;
     let named: Vec<Named> = read(&answer)?;
@@ -236,7 +238,7 @@ pub async fn receivers(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
     Ok(names)
 }
 
-/// Reads a success. Errors come as a JSON string, a JSON object or plain text.
+/// Parses a successful answer. Errors are sent as a JSON string, a JSON object or plain text.
 fn read<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, ClientError> {
     if !answer.is_success() {
         return Err(answer.refused(EXPECTED));

@@ -1,8 +1,8 @@
-//! Grafana's own alerting, 9.4 to 13: a rule as its provisioning API gives it, the state of rules, and the alerts that its
-//! Alertmanager knows.
+//! Talks to Grafana's own alerting, 9.4 to 13: rules in its provisioning API, the state of rules, and the alerts in its
+//! Alertmanager.
 //!
-//! Filters are never sent: old versions ignore them and answer with everything. Errors are told by their words as well as
-//! by their status, for 9.4 answers 500 where newer ones answer 404 and 409.
+//! Filters are never sent, because old versions ignore them and return everything. Errors are recognised by their text
+//! as well as their status, because 9.4 answers 500 where later versions answer 404 and 409.
 
 use super::alertmanager::{self, Alert};
 use jiff::Timestamp;
@@ -14,47 +14,47 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// What the API answers with, in words.
+/// What the API is expected to answer with, for error messages.
 const EXPECTED: &str = "the JSON of Grafana's alerting API";
 
-/// A rule as the provisioning API gives it, key for key: what is sent back later has to be what was there.
+/// A rule as the provisioning API gives it, with every key, because what is sent back later must equal what was there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Rule(pub Map<String, Value>);
 
-/// Who made a rule, and so who may change it.
+/// How a rule was created, which decides how it may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provenance {
-    /// People, in Grafana's own pages: a change that does not say so locks them out for ever.
+    /// In Grafana's pages, by people. A change that does not keep this provenance locks them out permanently.
     Pages,
-    /// This API.
+    /// Through this API.
     Api,
-    /// A file on the server, or something newer: nothing changes it here.
+    /// From a file on the server, or by a newer mechanism: it cannot be changed here.
     Other,
 }
 
 impl Rule {
-    /// Its id.
+    /// Returns the id of the rule.
     pub fn uid(&self) -> &str {
         self.text("uid")
     }
 
-    /// Its name, which is the `alertname` of its alerts.
+    /// Returns the title of the rule, which is the `alertname` of its alerts.
     pub fn title(&self) -> &str {
         self.text("title")
     }
 
-    /// Its group, which is evaluated as one.
+    /// Returns the group of the rule, which is evaluated as one.
     pub fn group(&self) -> &str {
         self.text("ruleGroup")
     }
 
-    /// A value of it that is text; empty where there is none.
+    /// Returns the text at this key; empty if there is none.
     pub fn text(&self, key: &str) -> &str {
         self.0.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Who made it. Only the answer about one rule says so; the list leaves it out.
+    /// Returns how the rule was created. Only the answer for a single rule reports this; the list omits it.
     pub fn provenance(&self) -> Provenance {
         match self.0.get("provenance").and_then(Value::as_str) {
             None | Some("") => Provenance::Pages,
@@ -63,28 +63,28 @@ impl Rule {
         }
     }
 
-    /// When it was written last, by the server's clock.
+    /// Returns when the rule was last written, by the server's clock.
     pub fn updated(&self) -> Option<Timestamp> {
         self.text("updated").parse().ok()
     }
 
-    /// The rule but for when it was written last, which says nothing and cannot be put back.
+    /// Returns the rule without the time at which it was last written, which carries no meaning and cannot be restored.
     #[must_use]
     pub fn timeless(mut self) -> Self {
         self.0.remove("updated");
         self
     }
 
-    /// The same rule, but for when it was written?
+    /// Returns whether both rules are the same, apart from when they were written.
     pub fn same_as(&self, other: &Rule) -> bool {
         self.clone().timeless() == other.clone().timeless()
     }
 }
 
-/// One rule.
+/// Reads one rule.
 ///
 /// # Errors
-/// When the server cannot be reached or says no; none is no error.
+/// The server cannot be reached or refuses the request. A missing rule is not an error.
 pub async fn rule(wire: Wire<'_>, uid: &str) -> Result<Option<Rule>, ClientError> {
     let answer = fetch(wire, &Call::get(place(uid))).await?;
     if answer.status == 404 || said(&answer).contains("could not find alert rule") {
@@ -93,26 +93,26 @@ pub async fn rule(wire: Wire<'_>, uid: &str) -> Result<Option<Rule>, ClientError
     read(&answer).map(Some)
 }
 
-/// Writes a rule in the place of the one with its uid, as who made it.
+/// Replaces the rule that has the same uid, and keeps its provenance.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn replace(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<(), ClientError> {
     write(wire, Changing::PUT, &place(rule.uid()), rule, leave).await
 }
 
-/// Makes a new rule, as made by this API.
+/// Creates a new rule, whose provenance is this API.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn create(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<(), ClientError> {
     write(wire, Changing::POST, "/api/v1/provisioning/alert-rules", rule, leave).await
 }
 
-/// Deletes a rule that this API made; one that is not there is gone as well.
+/// Deletes a rule that this API created. A missing rule counts as deleted.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn delete(wire: Wire<'_>, uid: &str, leave: &impl Leave) -> Result<(), ClientError> {
     let answer = change(wire, &Call::change(Changing::DELETE, place(uid)), leave).await?;
     let gone = answer.status == 404 || said(&answer).contains("could not find alert rule");
@@ -143,27 +143,27 @@ fn place(uid: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RuleState {
-    /// Its name.
+    /// The name of the rule.
     pub name: String,
-    /// Its group.
+    /// The group of the rule.
     pub group: String,
-    /// Title of the folder that it stands in.
+    /// The title of the folder that contains the rule.
     pub folder: String,
-    /// Its id, which old versions do not tell.
+    /// The uid of the rule, which old versions do not report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// `inactive`, `pending`, `firing`, or a newer word.
+    /// `inactive`, `pending` or `firing`; newer versions may add others.
     pub state: String,
-    /// `ok`, `error`, `nodata`, or a newer word.
+    /// `ok`, `error` or `nodata`; newer versions may add others.
     pub health: String,
-    /// Why it cannot be evaluated.
+    /// Why the rule cannot be evaluated.
     pub last_error: String,
-    /// When it was evaluated last; `null`: never.
+    /// When the rule was last evaluated; `null` if never. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub last_evaluation: Option<Timestamp>,
-    /// Seconds between two evaluations of its group.
+    /// The time between two evaluations of the group, in seconds.
     pub interval: f64,
-    /// Its instances, one for each set of labels.
+    /// The instances of the rule, one for each set of labels.
     pub instances: Vec<Instance>,
 }
 
@@ -171,18 +171,18 @@ pub struct RuleState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Instance {
-    /// Its labels.
+    /// The labels of the instance.
     pub labels: BTreeMap<String, String>,
-    /// `Normal`, `Pending`, `Alerting`, `NoData`, `Error`, with a reason in brackets where it is not what it seems:
-    /// `Alerting (NoData)`.
+    /// `Normal`, `Pending`, `Alerting`, `NoData` or `Error`, followed by the cause in brackets if it has another cause
+    /// than the condition: `Alerting (NoData)`.
     pub state: String,
-    /// Since when it is so; `null` for a normal one.
+    /// Since when the instance has this state; `null` for `Normal`. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub active_at: Option<Timestamp>,
 }
 
 impl Instance {
-    /// Does it fire for what the rule asks, and not because nothing could be seen?
+    /// Returns whether the instance fires because of the rule's condition, and not because of missing data.
     pub fn fires(&self) -> bool {
         self.state == "Alerting"
     }
@@ -233,19 +233,19 @@ struct EntryAlert {
     active_at: Timestamp,
 }
 
-/// States of rules, and when the server said so.
+/// The states of rules, and the time at which the server reported them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct States {
-    /// In the order in which the server gives them.
+    /// The rules, in the server's order.
     pub rules: Vec<RuleState>,
-    /// The server's own time of the answer, to the second; `None` where it does not tell.
+    /// The server's own time of the answer, to the second; `None` if the server does not report it.
     pub server_time: Option<Timestamp>,
 }
 
-/// The states of the rules that are wanted. A rule that the login may not see is left out without a word.
+/// Returns the states of the rules that are wanted. Grafana silently omits rules that the login may not see.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn states(wire: Wire<'_>, wanted: impl Fn(&RuleState) -> bool) -> Result<States, ClientError> {
     let answer = fetch(wire, &Call::get("/api/prometheus/grafana/api/v1/rules")).await?;
     let envelope: Envelope = read(&answer)?;
@@ -277,20 +277,20 @@ fn state(entry: Entry, (group, folder): (&str, &str), interval: f64) -> RuleStat
     }
 }
 
-/// The year 1 is how Go writes no time.
+/// Go writes the year 1 for "no time".
 fn known(at: Timestamp) -> Option<Timestamp> {
     (at > Timestamp::UNIX_EPOCH).then_some(at)
 }
 
-/// The alerts that Grafana's own Alertmanager knows, of these, sorted by labels.
+/// Returns the wanted alerts of Grafana's own Alertmanager, sorted by labels.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn alerts(wire: Wire<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
     alertmanager::alerts_of(wire, "/api/alertmanager/grafana", wanted).await
 }
 
-/// The words of an error.
+/// Returns the message of an error.
 fn said(answer: &Answer) -> String {
     if answer.is_success() {
         return String::new();
@@ -299,7 +299,7 @@ fn said(answer: &Answer) -> String {
     body["message"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A path that Grafana does not know answers 200 with a page for people.
+/// Parses a successful answer. For an unknown path Grafana answers 200 with an HTML page.
 fn read<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, ClientError> {
     if !answer.is_success() {
         return Err(answer.refused(EXPECTED));

@@ -1,4 +1,4 @@
-//! How Alertmanager, Grafana's alerting and the receiver are talked to.
+//! The clients of Alertmanager, Grafana's alerting and the receiver.
 
 pub mod alertmanager;
 pub mod grafana;

@@ -1,5 +1,5 @@
-//! The receiver that alerting systems post to: it takes every POST down with its time and answers 200. It listens from
-//! the first call until the systems of the run are dropped, so that nobody has to send twice.
+//! The receiver that alerting systems post to: it records every POST with its time and answers 200. It listens from the
+//! first call until the systems of the run are dropped, so that no sender has to send twice.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -19,13 +19,13 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use url::Url;
 
-/// The largest body that is taken, in bytes.
+/// The largest body that is accepted, in bytes.
 const MAX_BODY: usize = 4 << 20;
 
-/// How many bodies are kept; later ones are answered and forgotten.
+/// How many bodies are kept; later ones are answered and discarded.
 const KEPT: usize = 10_000;
 
-/// The role that asks nobody: others post to it.
+/// A role that makes no requests: other systems post to it.
 pub const ROLE: Role = Role {
     name: "receiver",
     keys: &["listen"],
@@ -38,15 +38,15 @@ pub const ROLE: Role = Role {
     ..Role::HTTP
 };
 
-/// What others post to this program, by the address that it listens on.
+/// What other systems post to this program, by the address that it listens on.
 type Inboxes = Mutex<BTreeMap<String, Inbox>>;
 
-/// What was posted to one address. Nobody listens there any more once this is dropped.
+/// The messages posted to one address. Dropping this stops the listener.
 #[derive(Debug)]
 struct Inbox {
-    /// In the order in which they came.
+    /// The messages in order of arrival.
     posts: Arc<Mutex<Vec<Post>>>,
-    /// Ends the listening.
+    /// Stops the listener.
     listener: AbortHandle,
 }
 
@@ -59,9 +59,9 @@ impl Drop for Inbox {
 /// One body that was posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Post {
-    /// When it was here as a whole.
+    /// When the whole body had arrived.
     at: Timestamp,
-    /// As it came.
+    /// The body as it was received.
     body: Vec<u8>,
 }
 
@@ -69,21 +69,21 @@ struct Post {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Delivered {
-    /// When the message was here: RFC 3339 in UTC, by the clock of this machine.
+    /// When the message arrived, by the clock of this machine. RFC 3339 in UTC.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// The receiver that Alertmanager or Grafana sent it for, by the name in its configuration.
+    /// The receiver in the configuration of Alertmanager or Grafana that the message was sent for.
     pub receiver: String,
     /// `firing` or `resolved`.
     pub status: String,
-    /// Every label of the alert.
+    /// All labels of the alert.
     pub labels: BTreeMap<String, String>,
-    /// When it began to fire, as the sender says; `null` where it does not.
+    /// When the alert began to fire, according to the sender; `null` if the sender does not report it. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub starts_at: Option<Timestamp>,
 }
 
-/// What Alertmanager (version 4 of its message) and Grafana post alike.
+/// The part of a message that Alertmanager (message version 4) and Grafana have in common.
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
@@ -103,10 +103,10 @@ struct Entry {
 
 const LISTEN: &str = "is another program listening there, and is it an address of this machine? `listen: host:port` of the connection says where to listen when the `url` leads here by another way";
 
-/// Listens from now on, unless it does already.
+/// Starts to listen, unless the address is being listened on already.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// The address cannot be listened on.
 pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
     let address = address(wire.connection)?;
     let inboxes = wire.systems.shared::<Inboxes>();
@@ -127,11 +127,11 @@ pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// The alerts of these messages that came since `open`, in their order; a body that is none of the known messages has
-/// none.
+/// Returns the wanted alerts of the messages that arrived since `open`, in order. A body that is not a known message
+/// has no alerts.
 ///
 /// # Errors
-/// When nobody listens.
+/// The receiver does not listen.
 pub fn delivered(wire: Wire<'_>, wanted: impl Fn(&Delivered) -> bool) -> Result<Vec<Delivered>, ClientError> {
     let address = address(wire.connection)?;
     let posts = match opened(&wire.systems.shared::<Inboxes>()).get(&address) {
@@ -145,7 +145,7 @@ fn opened(inboxes: &Inboxes) -> MutexGuard<'_, BTreeMap<String, Inbox>> {
     inboxes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Answers every POST with 200, whatever its path, and anything else too: who looks whether it is there finds it.
+/// Answers every POST with 200, whatever its path, and every other method too, so that health checks succeed.
 fn taker(posts: Arc<Mutex<Vec<Post>>>, clock: Clock) -> Router {
     let take = async move |method: Method, body: Bytes| {
         let mut posts = posts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,7 +168,7 @@ fn alerts(post: &Post) -> Vec<Delivered> {
     alerts.into_iter().map(one).collect()
 }
 
-/// `host:port` to listen on.
+/// Returns the `host:port` to listen on.
 fn address(connection: Option<&Connection>) -> Result<String, ClientError> {
     let wrong = |why: &str| {
         let message = format!("the connection `receiver` {why}");

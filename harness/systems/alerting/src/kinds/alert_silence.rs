@@ -1,5 +1,6 @@
-//! `alert-silence`: a silence in Alertmanager for as long as a drill takes, so that it pages nobody. Its id is known only
-//! from the answer, so what is promised and looked for again is our mark in `createdBy`. It also ends by itself.
+//! `alert-silence`: silences alerts in Alertmanager during a drill, so that they do not page. The id is known only from
+//! the answer, so the promise records our mark in `createdBy`, by which the silence is found again. The silence also
+//! ends by itself.
 
 use crate::client::alertmanager::{self, Alert, Matcher, NewSilence, Silence, alerts, expire, silences};
 use jiff::Timestamp;
@@ -14,37 +15,37 @@ use std::collections::BTreeMap;
 
 const ROLE: &str = "alertmanager";
 
-/// For how long it silences if it is not said, and at most. Whoever forgets it is paged again the next day.
+/// How long a silence lasts by default, and at most. A forgotten silence ends within a day.
 const USUAL: Duration = Duration::secs(30 * 60);
 const LONGEST: Duration = Duration::secs(24 * 3600);
 
 /// Silences alerts in Alertmanager until the end of the scenario, or of the step with `until: step`.
 ///
-/// An alert is silenced when it has everything that `matchers`, `name` and `labels` ask for. Where several Alertmanagers
-/// are no cluster each has to be silenced. A silence says nothing of alerts that do not reach Alertmanager; the
-/// observation shows which alerts it holds back.
+/// An alert is silenced if it meets all of `matchers`, `name` and `labels`. If several Alertmanagers do not form a
+/// cluster, each must be silenced. A silence says nothing about alerts that do not reach Alertmanager; the observation
+/// shows which alerts it suppresses.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlertSilence {
-    /// Conditions as Alertmanager writes them: `alertname="Down"`, `team=~"a|b"`, `env!="prod"`. At least one has to ask for
-    /// a label that is there; one that asks for a label and also matches without it is a mistake.
+    /// Conditions in Alertmanager's notation: `alertname="Down"`, `team=~"a|b"`, `env!="prod"`. At least one must
+    /// require a label; a condition that requires a label and also matches without it is a mistake.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matchers: Vec<String>,
-    /// Alerts of exactly this name.
+    /// Only alerts of exactly this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Alerts with exactly these labels.
+    /// Only alerts with exactly these labels, among others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// When it ends by itself, should nobody end it; 30m if it is not said, at most 24h.
+    /// When the silence ends by itself if it is not ended before; at most 24h. Default: 30m.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Duration>,
-    /// Why, for the people who see it in Alertmanager.
+    /// The reason, for people who see the silence in Alertmanager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
 }
 
-/// The silence that was made.
+/// The silence that was created.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Made {
@@ -52,11 +53,11 @@ pub struct Made {
     mark: String,
 }
 
-/// Our silence, and what it holds back.
+/// Our silence, and the alerts that it suppresses.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// The silence; `null` when Alertmanager knows it no more.
+    /// The silence; `null` if Alertmanager no longer knows it.
     pub silence: Option<Silence>,
     /// The alerts that it silences, sorted by labels.
     pub alerts: Vec<Alert>,
@@ -69,7 +70,7 @@ pub struct Undo {
     created_by: String,
 }
 
-/// The silences of our making, those that are over too.
+/// The silences that this step created, including expired ones.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reverted {
@@ -105,7 +106,7 @@ impl Kind for AlertSilence {
                     "write how long it may silence alerts if nobody ends it, at most {LONGEST}"
                 )))
             }
-            // What waits for a capture is looked at once it is filled in, which is before anything is changed.
+            // Matchers that use a capture are checked after it is filled in, which is before anything is changed.
             _ if self.matchers.iter().any(|text| text.contains("{{")) => {
                 self.read(self.matchers.iter().filter(|text| !text.contains("{{"))).err()
             }
@@ -134,7 +135,7 @@ impl Act for AlertSilence {
         let matchers = self.wanted()?;
         let mark = format!("proofmark {}", promises.mark_of_step());
         let started = cx.clock.elapsed();
-        // It shows that the server answers before anything is promised, and what time it is there.
+        // This checks that the server answers before anything is promised, and reads the server's time.
         let (_, there) = silences(cx.wire(ROLE)?, |_| false).await?;
         let starts_at = there.unwrap_or_else(|| cx.clock.now());
         let ends_at = starts_at + self.lasts.unwrap_or(USUAL).0;
@@ -175,7 +176,7 @@ impl Act for AlertSilence {
 }
 
 impl AlertSilence {
-    /// Everything that an alert has to have, or what is wrong with that.
+    /// Returns the conditions that an alert must meet, or the mistake in them.
     fn wanted(&self) -> Result<Vec<Matcher>, SettingMistake> {
         let matchers = self.read(self.matchers.iter())?;
         if matchers.iter().all(Matcher::matches_empty) {

@@ -1,4 +1,4 @@
-//! `alertmanager-alerts`: what reached Alertmanager, and whether it would notify anyone.
+//! `alertmanager-alerts`: checks which alerts reached Alertmanager, and whether they would notify.
 
 use crate::client::alertmanager::{self, Alert};
 use jiff::Timestamp;
@@ -9,35 +9,36 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Looks at the alerts that Alertmanager holds.
+/// Lists the alerts that Alertmanager holds.
 ///
-/// To be there proves that an alert arrived. `notifying: true` asks for more: at least one that is `active` and neither
-/// silenced, inhibited nor muted. Even that does not say that a message was delivered, and a route may end at a receiver
-/// that tells nobody: `receivers` shows where it goes. A resolved alert is gone at once; one whose rule was removed
-/// stays for up to 4 minutes. Of several Alertmanagers each has to be asked.
+/// A listed alert has arrived. `notifying: true` requires more: at least one alert that is `active` and not silenced,
+/// inhibited or muted. Even that does not prove that a message was delivered, and a route may end at a receiver that
+/// does not notify: `receivers` shows the receivers of each alert. A resolved alert disappears at once; an alert whose
+/// rule was removed stays for up to 4 minutes. With several Alertmanagers, each must be checked.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlertmanagerAlerts {
-    /// Only alerts of exactly this name.
+    /// Only alerts of exactly this name. Default: all names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Only alerts with exactly these labels, among others. An empty value stands for a label that is absent.
+    /// Only alerts that have exactly these labels, among others. An empty value means that the label is absent.
+    /// Default: no condition.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Must at least one of them notify? It is not asked if this is not said.
+    /// Whether at least one of them must notify. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub notifying: bool,
 }
 
-/// The alerts that were asked for.
+/// The alerts that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Sorted by labels.
+    /// The alerts, sorted by labels.
     pub alerts: Vec<Alert>,
 }
 
-/// Would an alert notify?
+/// Whether an alert would notify.
 #[derive(PartialEq, Eq)]
 enum Notifies {
     Yes,

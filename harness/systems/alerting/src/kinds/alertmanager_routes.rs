@@ -1,5 +1,5 @@
-//! `alertmanager-routes`: to whom each loaded alert would go. An alert can fire and be delivered, and nobody hears of it:
-//! its route ends at a receiver that tells nobody.
+//! `alertmanager-routes`: checks where each loaded alert would be routed. An alert can fire and be routed without
+//! notifying, if its route ends at a receiver without integrations.
 
 use crate::client::alertmanager::{self, Lead, Receiver, Routing};
 use jiff::{SignedDuration, Timestamp};
@@ -14,43 +14,45 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Discovery settles within five seconds; the times are told in whole ones.
+/// Discovery settles within five seconds, and the times are reported in whole seconds.
 const SETTLES: SignedDuration = SignedDuration::from_secs(15);
 
-/// Looks to whom the routes of Alertmanager lead the alerts that Prometheus has loaded, whether they fire or not.
+/// Checks where the routes of Alertmanager lead the alerts that Prometheus has loaded, whether they fire or not.
 ///
-/// A receiver without an integration (`email_configs`, `webhook_configs`, …) takes alerts and tells nobody. What is known
-/// of an alert's labels is its name, what its rule adds, the `external_labels` of Prometheus, and that it has none that no
-/// series carries now. Where another label that its series bring decides between somebody and nobody, it is undecided. It is also undecided where Prometheus changes labels
-/// or drops alerts on the way (`alert_relabel_configs` with more than `labeldrop`).
+/// A receiver without an integration (`email_configs`, `webhook_configs`, …) accepts alerts and does not notify. Known
+/// of an alert's labels are its name, what its rule adds, the `external_labels` of Prometheus, and that it has no label
+/// that no series carries now. If another label from its series decides whether it notifies, the alert is undecided. It
+/// is also undecided if Prometheus changes labels or drops alerts before sending (`alert_relabel_configs` with more
+/// than `labeldrop`).
 ///
-/// It does not say that a notification arrives, nor whether something is silenced, inhibited or muted now.
+/// This does not prove that a notification arrives, nor that nothing is silenced, inhibited or muted now.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlertmanagerRoutes {
-    /// Names of the alerts to look at; else all.
+    /// The names of the alerts to check. Default: all alerts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
-    /// Alerts that may reach nobody, by name, and the reason.
+    /// Alerts that need not notify, by name, each with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub except: BTreeMap<String, String>,
 }
 
-/// Where alerts would go.
+/// Where alerts would be routed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// The alerts, sorted by name; those that are led the same way stand here once.
+    /// The alerts, sorted by name; alerts of one name with the same routes are listed once.
     pub alerts: Vec<Led>,
     /// The receivers, sorted by name.
     pub receivers: Vec<Receiver>,
-    /// The labels that routes look at, and whether any series (but of `ALERTS`) carries one now; `null` where the server
-    /// does not tell.
+    /// The labels that routes test, and whether any series (except `ALERTS`) carries the label now; `null` if the
+    /// server does not report it.
     pub labels: BTreeMap<String, Option<bool>>,
-    /// The Alertmanagers that Prometheus sends alerts to; `null` where it does not tell, or was given its configuration only
-    /// seconds ago and knows none yet.
+    /// The Alertmanagers that Prometheus sends alerts to; `null` if Prometheus does not report them, or loaded its
+    /// configuration only seconds ago and has not discovered any yet.
     pub sent_to: Option<Vec<String>>,
-    /// Does Prometheus change labels, other than by `labeldrop`, or drop alerts? `null` where it does not tell.
+    /// Whether Prometheus changes labels, other than by `labeldrop`, or drops alerts; `null` if it does not report
+    /// this.
     pub relabelled: Option<bool>,
 }
 
@@ -58,9 +60,9 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Led {
-    /// The alert's name.
+    /// The name of the alert.
     pub name: String,
-    /// The receivers that it may be led to, sorted by name.
+    /// The receivers that the alert may be routed to, sorted by name.
     pub receivers: Vec<Lead>,
 }
 
@@ -141,7 +143,7 @@ impl AlertmanagerRoutes {
     }
 }
 
-/// After a start or reload Prometheus looks for its Alertmanagers anew, which takes it some seconds.
+/// Returns the Alertmanagers that Prometheus has discovered. After a start or reload the discovery takes some seconds.
 async fn sent_to(wire: Wire<'_>) -> Result<Option<Vec<String>>, StepError> {
     let started = wire.clock.elapsed();
     let known = told(prometheus::notified(wire).await)?;
@@ -154,7 +156,8 @@ async fn sent_to(wire: Wire<'_>) -> Result<Option<Vec<String>>, StepError> {
     Ok(known.filter(|_| settled))
 }
 
-/// What a server may forbid; the rest is looked at all the same.
+/// Returns `None` for an error that another attempt would not fix, such as a forbidden query, so that the rest is
+/// checked nevertheless.
 fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -163,7 +166,8 @@ fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
     }
 }
 
-/// Does any series have this label? Those of alerts have what rules add. Where nothing was scraped yet, nobody knows.
+/// Returns whether any series has this label. Series of alerts are excluded, because they have what rules add. If
+/// nothing has been scraped yet, this is unknown.
 async fn carried(wire: Wire<'_>, label: &str) -> Result<Option<bool>, StepError> {
     let text = format!("count({{{label}!=\"\",__name__!~\"ALERTS|ALERTS_FOR_STATE\"}}) or 0 * count(up)");
     let asked = prometheus::query(wire, &Query { query: &text, at: None, range: None, aside: true }).await;
@@ -180,11 +184,11 @@ fn led(
     let mut own = rule.labels.clone();
     own.insert("alertname".into(), rule.name.clone());
     let labels = outgoing.map_or_else(|| own.clone(), |outgoing| outgoing.labels(&own));
-    // The value of a template is known when it fires.
+    // The value of a template is known only when the alert fires.
     let known = |value: String| (!value.contains("{{")).then_some(value);
     let makes_labels = ["label_replace", "label_join"].iter().any(|call| rule.query.contains(call));
     let without = carried.iter().filter(|(_, carried)| **carried == Some(false) && !makes_labels);
-    // An alert without a label is one on which it is empty.
+    // A missing label is the same as an empty one.
     let mut all: BTreeMap<_, _> = without.map(|(name, _)| (name.clone(), Some(String::new()))).collect();
     all.extend(labels.into_iter().map(|(name, value)| (name, known(value))));
     let labels = all;
@@ -192,7 +196,7 @@ fn led(
 }
 
 impl Led {
-    /// What is wrong with where it goes.
+    /// Returns the finding if the alert does not surely notify.
     fn judge(&self, telling: &BTreeSet<&str>) -> Option<Finding> {
         let (good, bad): (Vec<&Lead>, Vec<&Lead>) =
             self.receivers.iter().partition(|lead| telling.contains(lead.receiver.as_str()));

@@ -1,4 +1,4 @@
-//! `alertmanager-status`: whether Alertmanager is ready, with whom it shares its work, and whom it could tell.
+//! `alertmanager-status`: checks whether Alertmanager is ready, which peers it has, and which receivers it knows.
 
 use crate::client::alertmanager::{self, Cluster};
 use jiff::Timestamp;
@@ -7,28 +7,28 @@ use proofmark_model::Finding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Looks at Alertmanager itself: its readiness, version, peers and receivers.
+/// Checks Alertmanager itself: its readiness, version, peers and receivers.
 ///
-/// A cluster that is `disabled` is how a single Alertmanager runs. One that is `settling` is undecided: it may not know
-/// yet what its peers have sent. That there are receivers does not say that a route leads to them.
+/// A cluster that is `disabled` is normal for a single Alertmanager. A cluster that is `settling` is undecided: it may
+/// not know yet what its peers have sent. That a receiver exists does not mean that a route leads to it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlertmanagerStatus {}
 
-/// What the server says of itself.
+/// What the server reports about itself.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Does it say that it is ready?
+    /// Whether the server reports that it is ready.
     pub ready: bool,
-    /// As the server writes it: `0.25.0`.
+    /// The version as the server writes it: `0.25.0`.
     pub version: String,
-    /// When it started: RFC 3339 in UTC.
+    /// When the server started. RFC 3339 in UTC.
     #[schemars(with = "String")]
     pub started_at: Timestamp,
-    /// Its peers.
+    /// The peers of the server.
     pub cluster: Cluster,
-    /// The names of its receivers; sorted.
+    /// The names of the receivers; sorted.
     pub receivers: Vec<String>,
 }
 

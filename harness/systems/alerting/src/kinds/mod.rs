@@ -1,4 +1,4 @@
-//! One file per kind.
+//! The kinds of this system, one file per kind.
 
 pub mod alert_drill;
 pub mod alert_silence;

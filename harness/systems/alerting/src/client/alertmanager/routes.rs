@@ -1,4 +1,4 @@
-//! Routes: to whom the configuration of an Alertmanager leads an alert of which only some labels are known.
+//! Finds the receivers to which Alertmanager's configuration routes an alert of which only some labels are known.
 
 use super::{EXPECTED, Matcher, read};
 use proofmark_environment::document;
@@ -9,33 +9,34 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The configuration, as far as it says to whom alerts go.
+/// The part of the configuration that decides where alerts go.
 #[derive(Debug, Clone)]
 pub struct Routing {
     root: Route,
-    /// Sorted by name.
+    /// The receivers, sorted by name.
     pub receivers: Vec<Receiver>,
 }
 
-/// A receiver. One without integrations takes alerts and tells nobody.
+/// A receiver. A receiver without integrations accepts alerts and sends no notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Receiver {
-    /// Its name.
+    /// The name of the receiver.
     pub name: String,
-    /// How it tells: `email`, `webhook`, `slack`, … once for each.
+    /// The integrations that it notifies through: `email`, `webhook`, `slack`, …, one entry for each.
     pub integrations: Vec<String>,
 }
 
-/// A receiver that an alert is led to.
+/// A receiver that an alert is routed to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Lead {
-    /// The receiver's name.
+    /// The name of the receiver.
     pub receiver: String,
-    /// Whatever the labels are that are not known? Else only with some values of `by`.
+    /// Whether the alert is routed there whatever its unknown labels are. If not, only for some values of the labels in
+    /// `by`.
     pub certain: bool,
-    /// The labels that decide it and are not known; sorted.
+    /// The unknown labels that decide it; sorted.
     pub by: BTreeSet<String>,
 }
 
@@ -57,10 +58,10 @@ struct Config {
     original: String,
 }
 
-/// How the configuration that runs routes alerts.
+/// Returns how the configuration in use routes alerts.
 ///
 /// # Errors
-/// When the server cannot be reached or says no, or its configuration cannot be read.
+/// The server cannot be reached or refuses the request, or its configuration cannot be parsed.
 pub async fn routing(wire: Wire<'_>) -> Result<Routing, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v2/status")).await?;
     let body: Body = read(&answer)?;
@@ -71,10 +72,10 @@ pub async fn routing(wire: Wire<'_>) -> Result<Routing, ClientError> {
 }
 
 impl Routing {
-    /// Reads a configuration file as the server writes it.
+    /// Parses a configuration file as the server writes it.
     ///
     /// # Errors
-    /// What is not as it is known here.
+    /// The configuration is not of the known form.
     pub fn of(text: &str) -> Result<Self, String> {
         let values = document::values(text)?;
         let config = values.first().ok_or("it is empty")?;
@@ -83,18 +84,18 @@ impl Routing {
         Ok(Self { root: route(&config["route"], None)?, receivers })
     }
 
-    /// The labels that routes look at.
+    /// Returns the labels that the routes test.
     pub fn labels(&self) -> BTreeSet<&str> {
         let mut labels = BTreeSet::new();
         self.root.looks_at(&mut labels);
         labels
     }
 
-    /// The receivers that an alert may be led to, sorted. `labels` are those that are known; `None` where one is there and
-    /// its value is not known. Any label that is not listed may be there.
+    /// Returns the receivers that an alert may be routed to, sorted. `labels` holds the known labels; `None` is a label
+    /// that is present with an unknown value. Any label that is not listed may be present.
     pub fn leads(&self, labels: &BTreeMap<String, Option<String>>) -> Vec<Lead> {
         let mut leads = BTreeMap::new();
-        // The root takes every alert.
+        // The root route matches every alert.
         self.root.lead(labels, &BTreeSet::new(), &mut leads);
         leads
             .into_iter()
@@ -103,11 +104,11 @@ impl Routing {
     }
 }
 
-/// Whether a route takes an alert.
+/// Whether a route matches an alert.
 enum Takes {
     Yes,
     No,
-    /// These labels decide it.
+    /// It depends on these labels.
     Perhaps(BTreeSet<String>),
 }
 
@@ -129,14 +130,14 @@ impl Route {
         if open.is_empty() { Takes::Yes } else { Takes::Perhaps(open) }
     }
 
-    /// Where an alert goes that this route takes if the labels `by` have certain values.
+    /// Collects the receivers of an alert that this route matches if the labels `by` have certain values.
     fn lead(
         &self,
         labels: &BTreeMap<String, Option<String>>,
         by: &BTreeSet<String>,
         leads: &mut BTreeMap<String, BTreeSet<String>>,
     ) {
-        // What decides whether an alert comes past the routes so far.
+        // The labels that decide whether an alert gets past the routes so far.
         let mut passing = by.clone();
         let mut taken = false;
         for route in &self.below {
@@ -157,7 +158,7 @@ impl Route {
             }
         }
         if !taken {
-            // The surest way counts.
+            // The route that depends on the fewest labels counts.
             let known = leads.entry(self.receiver.clone()).or_insert_with(|| passing.clone());
             if passing.len() < known.len() {
                 *known = passing;
@@ -183,7 +184,7 @@ fn receiver(value: &Value) -> Result<Receiver, String> {
     Ok(Receiver { name, integrations })
 }
 
-/// A route takes the receiver of the one above where it has none.
+/// A route without a receiver inherits that of its parent.
 fn route(value: &Value, above: Option<&str>) -> Result<Route, String> {
     let receiver = text(&value["receiver"]).or_else(|| above.map(str::to_owned));
     let receiver = receiver.ok_or("the first route has no receiver")?;
@@ -261,7 +262,7 @@ receivers:
         assert_eq!(leads(&known), ["shop by namespace", "team by namespace"]);
         let templated = [("severity", None), ("team", Some(""))];
         assert_eq!(leads(&templated), ["audit by severity", "null by severity", "pager by severity"]);
-        // Both ways lead to the receiver above.
+        // Both routes end at the parent's receiver.
         let quiet = [("severity", Some("low")), ("team", Some("stock")), ("namespace", Some(""))];
         assert_eq!(leads(&quiet), ["team by quiet"]);
     }

@@ -1,5 +1,5 @@
-//! Silences: which there are, a new one, and the end of one. A silence is never deleted: it expires and stays listed for
-//! days, so only its state says whether it still holds anything back.
+//! Lists, creates and expires silences. A silence is never deleted: it expires and stays listed for days, so only its
+//! state says whether it still suppresses anything.
 
 use super::{EXPECTED, read};
 use jiff::Timestamp;
@@ -14,29 +14,29 @@ use serde_json::json;
 use std::fmt;
 use std::str::FromStr;
 
-/// A silence that Alertmanager knows, also one that is over.
+/// A silence that Alertmanager holds, including expired ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Silence {
-    /// The server's name for it.
+    /// The id that the server gave it.
     pub id: String,
     /// `active`, `pending` (begins later) or `expired`.
     pub state: String,
-    /// What an alert has to have, all of it: `alertname="Down"`, `team=~"a|b"`; sorted.
+    /// The conditions that an alert must all meet: `alertname="Down"`, `team=~"a|b"`; sorted.
     pub matchers: Vec<String>,
-    /// Who made it.
+    /// The author of the silence.
     pub created_by: String,
-    /// Why.
+    /// The reason for the silence.
     pub comment: String,
-    /// When it begins: RFC 3339 in UTC.
+    /// When the silence begins. RFC 3339 in UTC.
     #[schemars(with = "String")]
     pub starts_at: Timestamp,
-    /// When it ends by itself.
+    /// When the silence ends by itself. RFC 3339 in UTC.
     #[schemars(with = "String")]
     pub ends_at: Timestamp,
 }
 
-/// A condition on one label, as Alertmanager writes it: `alertname="Down"`, `team!~"a|b"`.
+/// A condition on one label, in Alertmanager's notation: `alertname="Down"`, `team!~"a|b"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matcher {
     name: String,
@@ -45,18 +45,18 @@ pub struct Matcher {
     equal: bool,
 }
 
-/// A silence to be made.
+/// A silence to create.
 #[derive(Debug)]
 pub struct NewSilence<'a> {
-    /// What an alert has to have, all of it.
+    /// The conditions that an alert must all meet.
     pub matchers: &'a [Matcher],
-    /// When it begins; a time that is past for the server is now.
+    /// When the silence begins. The server replaces a time in its past with its current time.
     pub starts_at: Timestamp,
-    /// When it ends by itself.
+    /// When the silence ends by itself.
     pub ends_at: Timestamp,
-    /// Who makes it; it is found again by this.
+    /// The author of the silence, by which it is found again.
     pub created_by: &'a str,
-    /// Why.
+    /// The reason for the silence.
     pub comment: &'a str,
 }
 
@@ -93,34 +93,34 @@ struct Made {
 }
 
 impl Silence {
-    /// Does it hold nothing back any more? A state that is not known does not say so.
+    /// Returns whether the silence has stopped suppressing alerts. An unknown state gives `false`.
     pub fn is_over(&self) -> bool {
         self.state == "expired"
     }
 }
 
 impl Matcher {
-    /// An alert has exactly this label.
+    /// Matches alerts whose label has exactly this value.
     pub fn equal(name: &str, value: &str) -> Self {
         Self { name: name.to_owned(), value: value.to_owned(), regex: false, equal: true }
     }
 
-    /// Does it ask for something, instead of ruling something out?
+    /// Returns whether the condition requires something, rather than excluding something.
     pub fn asks(&self) -> bool {
         self.equal
     }
 
-    /// Does an alert without this label match?
+    /// Returns whether an alert without this label matches.
     pub fn matches_empty(&self) -> bool {
         self.matches("")
     }
 
-    /// The label that it looks at.
+    /// Returns the label that the condition tests.
     pub fn label(&self) -> &str {
         &self.name
     }
 
-    /// Does an alert whose label has this value match? Empty where it has no such label.
+    /// Returns whether an alert whose label has this value matches. The value is empty for an alert without the label.
     pub fn matches(&self, value: &str) -> bool {
         let same = match self.pattern() {
             Some(pattern) => pattern.is_ok_and(|pattern| pattern.is_match(value)),
@@ -129,7 +129,7 @@ impl Matcher {
         same == self.equal
     }
 
-    /// Anchored, as the server reads it.
+    /// Returns the pattern, anchored as on the server.
     fn pattern(&self) -> Option<Result<Regex, regex::Error>> {
         self.regex.then(|| anchored(&self.value))
     }
@@ -179,10 +179,10 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// Every silence of these, those that are over too, sorted by id; and what time it is for the server, where it tells.
+/// Returns the silences that are wanted, including expired ones, sorted by id, and the server's time, if it reports it.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn silences(
     wire: Wire<'_>,
     wanted: impl Fn(&Silence) -> bool,
@@ -194,10 +194,11 @@ pub async fn silences(
     Ok((silences, answer.date()))
 }
 
-/// Makes a silence and gives back its id.
+/// Creates a silence and returns its id.
 ///
 /// # Errors
-/// When the server cannot be reached or says no. If there was no whole answer, it may have been made all the same.
+/// The server cannot be reached or refuses the request. If the answer was incomplete, the silence may have been created
+/// nevertheless.
 pub async fn silence(
     wire: Wire<'_>,
     new: &NewSilence<'_>,
@@ -215,10 +216,10 @@ pub async fn silence(
     Ok(made.id)
 }
 
-/// Ends a silence. One that is over, or not known any more, needs no end.
+/// Expires a silence. A silence that has ended, or that the server no longer knows, is not an error.
 ///
 /// # Errors
-/// When the server cannot be reached or says no.
+/// The server cannot be reached or refuses the request.
 pub async fn expire(wire: Wire<'_>, id: &str, leave: &impl Leave) -> Result<(), ClientError> {
     let call = Call::change(Changing::DELETE, format!("/api/v2/silence/{id}"));
     let answer = change(wire, &call, leave).await?;

@@ -1,5 +1,6 @@
-//! The way back, one move a round: the clone is made false, seen to resolve, and only then taken away, so that Alertmanager
-//! is told and keeps no ghost of it. Where Prometheus cannot be asked the file is put back at once.
+//! Restores the rules after a drill, one move a round. The clone is made false, observed to resolve, and only then
+//! removed, so that Alertmanager is informed and does not keep a stale alert. If Prometheus cannot be queried, the file
+//! is restored at once.
 
 use super::edit::NEVER;
 use super::file::{RuleFile, State, text};
@@ -13,45 +14,45 @@ use proofmark_prometheus::client::{self as prometheus, Reloaded, Rule};
 use serde::{Deserialize, Serialize};
 use std::time::Duration as Std;
 
-/// How long a clone that is false may take to be resolved, beside two evaluations; then it goes all the same.
+/// How long a false clone may take to resolve, in addition to two evaluations. After that it is removed anyway.
 pub(super) const RESOLVES: Std = Std::from_secs(10);
 
-/// How long a Prometheus that cannot be asked is waited for once the file is back.
+/// How long to wait for an unreachable Prometheus once the file is restored.
 const ANSWERS: Std = Std::from_secs(20);
 
-/// How long it is tried, beside the time for evaluations and a ghost.
+/// How long to keep trying, in addition to the time for evaluations and a stale alert.
 const PATIENCE: Std = Std::from_secs(20);
 
-/// How long what a program puts back may take to come to Prometheus: an operator needs some minutes for it.
+/// How long a change that a program reverts may take to reach Prometheus. An operator needs some minutes for it.
 const PIPELINE: Std = Std::from_secs(300);
 
-/// How the rules are put back.
+/// How the rules are restored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Way {
-    /// In their file.
+    /// In the rule file.
     RuleFile(RuleFile),
-    /// By this program, in this folder.
+    /// By the user's program, in this folder.
     Command { revert: Vec<String>, cwd: Option<String> },
     /// In Grafana.
     Grafana(grafana::Way),
 }
 
-/// What is seen once it was put back.
+/// What is observed after the rules were restored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reverted {
-    /// The rule file, where there is one.
+    /// The rule file, if the drill changed one.
     file: Option<FileSeen>,
-    /// Rules of the drill that Prometheus still has.
+    /// The rules of the drill that Prometheus still has.
     rules: Vec<String>,
-    /// The expression of the rule itself; `null` where it is not loaded.
+    /// The expression of the rule itself; `null` if the rule is not loaded.
     query: Option<String>,
-    /// Alerts of the drill in Prometheus, or in Grafana.
+    /// The alerts of the drill in Prometheus, or in Grafana.
     alerts: usize,
-    /// Alerts of the drill in Alertmanager, or in Grafana's own.
+    /// The alerts of the drill in Alertmanager, or in Grafana's own.
     held: usize,
-    /// The rule in Grafana, where it is one.
+    /// The rule in Grafana, for a drill through Grafana.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grafana: Option<grafana::Back>,
 }
@@ -59,9 +60,9 @@ pub struct Reverted {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct FileSeen {
-    /// SHA-256 in hex.
+    /// The SHA-256 of the file, in hex.
     sha256: String,
-    /// Does it hold anything of the drill?
+    /// Whether the file contains anything of the drill.
     ours: bool,
 }
 
@@ -117,7 +118,7 @@ async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &Owed) -> Result<(
     if let Some(text) = text {
         file.write(&text, by)?;
     }
-    // The file is back: that is what can be done without Prometheus, and nobody waits for it for long.
+    // The file is restored, which is all that can be done without Prometheus, so the wait for Prometheus is short.
     let gone = |error: StepError| StepError { transient: error.transient && file.age(cx) < ANSWERS, ..error };
     let (drilled, own) = loaded.map_err(gone)?;
     let runs = match (drilled, mark) {
@@ -139,7 +140,7 @@ async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &Owed) -> Result<(
     }
 }
 
-/// The drill's own rule, where it added one, and the rule that was there before.
+/// Returns the drill's own rule, if it added one, and the rule that was there before.
 async fn loaded(owed: &Undo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), StepError> {
     let rules = prometheus::rules(cx.wire("prometheus")?).await?.rules;
     let find = |mark: Mark<'_>, which: &dyn Fn(&Rule) -> bool| {
@@ -154,7 +155,8 @@ async fn loaded(owed: &Undo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), St
     })
 }
 
-/// Has the clone, which is false by now, still to be resolved? Whoever cannot tell waits, but not for ever.
+/// Returns whether the clone, which is false by now, has yet to resolve. If that is unknown it waits, but only for a
+/// limited time.
 async fn waits(owed: &Undo, file: &RuleFile, cx: &Cx, drilled: Option<&Rule>) -> bool {
     if file.age(cx) > owed.interval.0 * 2 + RESOLVES {
         return false;
@@ -166,7 +168,7 @@ async fn waits(owed: &Undo, file: &RuleFile, cx: &Cx, drilled: Option<&Rule>) ->
     }
 }
 
-/// How many alerts of the drill Prometheus and Alertmanager have.
+/// Returns how many alerts of the drill Prometheus and Alertmanager have.
 async fn left(owed: &Undo, cx: &Cx) -> Result<(usize, usize), StepError> {
     let active = alerts(cx, (&owed.alert, &owed.labels), owed.mark()).await?.len();
     let ours = |alert: &alertmanager::Alert| {
@@ -234,7 +236,7 @@ pub(super) fn judge(owed: &Undo, seen: &Reverted) -> Vec<Finding> {
     let rules = if seen.rules.is_empty() { "no rule".to_owned() } else { seen.rules.join("; ") };
     findings.extend([
         Finding::judged("nothing of the drill is loaded", "no rule", rules, seen.rules.is_empty()),
-        // Who changed the file may have changed the rule too.
+        // If someone else changed the file, they may have changed the rule too.
         Finding::judged("the rule itself is as it was", owed.query.clone(), query, back || foreign),
         none("alerts of the drill in Prometheus", seen.alerts),
         none("alerts of the drill in Alertmanager", seen.held).with_help(ghost),

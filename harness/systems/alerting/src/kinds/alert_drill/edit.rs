@@ -1,17 +1,17 @@
-//! How a rule file reads while a drill is on. Nothing is written anew: a piece is put in, or one expression is replaced,
-//! and the result is read again to see that it says what it should and nothing else.
+//! Edits the text of a rule file for a drill. The file is not reformatted: a piece is inserted or one expression is
+//! replaced, and the result is parsed again to check that it contains the change and nothing else.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The label that marks what a drill adds, with the run's id as its value.
+/// The label that marks what a drill adds. Its value is the run's id.
 pub(super) const MARK: &str = "proofmark";
 
-/// An expression that never gives anything, so that an alert of it is resolved.
+/// An expression that never gives anything, so that an alert with it resolves.
 pub(super) const NEVER: &str = "vector(0) > 1";
 
-/// Bytes of a text, and what stands in their place.
+/// A range of bytes of a text, and its replacement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Edit {
@@ -21,14 +21,14 @@ pub(super) struct Edit {
 }
 
 impl Edit {
-    /// The text with this edit.
+    /// Returns the text with this edit applied.
     pub(super) fn of(&self, original: &str) -> String {
         let (before, after) = (original.get(..self.from), original.get(self.to..));
         format!("{}{}{}", before.unwrap_or_default(), self.text, after.unwrap_or_default())
     }
 }
 
-/// A rule file as a tree, and the one rule in it that is meant.
+/// A rule file as a tree, and the one rule in it that the drill concerns.
 #[derive(Debug)]
 pub(super) struct Found {
     tree: Value,
@@ -57,7 +57,7 @@ pub(super) fn find(text: &str, alert: &str, labels: &BTreeMap<String, String>) -
 }
 
 impl Found {
-    /// The rule's expression, as the file has it.
+    /// Returns the rule's expression, as in the file.
     pub(super) fn expr(&self) -> String {
         match &self.rule()["expr"] {
             Value::String(text) => text.clone(),
@@ -69,8 +69,8 @@ impl Found {
         &self.tree["groups"][self.group]["rules"][self.rule]
     }
 
-    /// The file with one more group at its end: a clone of the rule, marked, with this expression; and the same where the
-    /// clone is never true.
+    /// Returns the file with one more group at its end, which holds a marked clone of the rule with this expression;
+    /// and the same with a clone that is never true.
     pub(super) fn cloned(
         &self,
         text: &str,
@@ -87,7 +87,7 @@ impl Found {
             rule["for"] = pending.into();
         }
         let armed = self.appended(text, mark, &rule)?;
-        // With it the alert would go on although its expression is false.
+        // With it the alert would keep firing although its expression is false.
         rule.as_object_mut().map(|rule| rule.remove("keep_firing_for"));
         rule["expr"] = NEVER.into();
         Ok((armed, self.appended(text, mark, &rule)?))
@@ -108,7 +108,7 @@ impl Found {
             let line = format!("{break_before}{}- {group}\n", " ".repeat(indent));
             Edit { from: text.len(), to: text.len(), text: line }
         });
-        // A list in brackets, as JSON has.
+        // The groups are a list in brackets, as in JSON.
         let bracket = text.rfind(']').map(|at| Edit { from: at, to: at, text: format!(", {group}") });
         let tried = blocks.chain(bracket);
         tried.into_iter().find(|edit| read(&edit.of(text)).is_ok_and(|tree| tree == wanted)).ok_or_else(|| {
@@ -116,7 +116,7 @@ impl Found {
         })
     }
 
-    /// The file where the rule itself has another expression.
+    /// Returns the file with another expression in the rule itself.
     pub(super) fn changed(&self, text: &str, expr: &str, pending: Option<&str>) -> Edit {
         let mut wanted = self.tree.clone();
         let rule = &mut wanted["groups"][self.group]["rules"][self.rule];
@@ -132,13 +132,13 @@ impl Found {
             (Some(pending), None) => added(text, place, (expr, pending)),
             (Some(pending), Some(old)) => both(text, place, (expr, pending), old),
         });
-        // JSON is YAML too; comments come back with the original.
+        // JSON is YAML too. The comments return when the original is restored.
         let whole = || Edit { from: 0, to: text.len(), text: format!("{wanted}\n") };
         tried.into_iter().find(fits).unwrap_or_else(whole)
     }
 }
 
-/// Another expression in its place, with `for` behind it: in braces, or on a line of its own below the key.
+/// Replaces the expression and adds `for` after it: within braces, or on a line of its own below the key.
 fn added(text: &str, (from, to): (usize, usize), (expr, pending): (&str, &str)) -> Vec<Edit> {
     let line = text[..from].rfind('\n').map_or(0, |at| at + 1);
     let indent = text[line..from].chars().take_while(|c| matches!(c, ' ' | '-')).count();
@@ -146,7 +146,7 @@ fn added(text: &str, (from, to): (usize, usize), (expr, pending): (&str, &str)) 
     [format!("{expr}, for: {pending}"), lines].map(|text| Edit { from, to, text }).into()
 }
 
-/// Another expression in its place and another `for`, which may stand before or behind it.
+/// Replaces the expression and `for`, which may be before or after the expression.
 fn both(text: &str, (from, to): (usize, usize), (expr, pending): (&str, &str), old: &str) -> Vec<Edit> {
     let behind = text[to..].match_indices(old).map(|(at, _)| Edit {
         from,
@@ -161,8 +161,8 @@ fn both(text: &str, (from, to): (usize, usize), (expr, pending): (&str, &str), o
     behind.chain(ahead).collect()
 }
 
-/// A text that someone else has changed meanwhile, without the one of these pieces that stands in it. `None` where it
-/// cannot be taken out without touching anything else.
+/// Returns a text that someone else has changed meanwhile, without the one of these pieces that it contains. `None` if
+/// the piece cannot be removed without touching anything else.
 pub(super) fn without(text: &str, pieces: &[&str], mark: &str) -> Option<String> {
     let tree = read(text).ok()?;
     let ours = |group: &Value| group["name"] == format!("{MARK}-{mark}");
@@ -176,12 +176,12 @@ pub(super) fn without(text: &str, pieces: &[&str], mark: &str) -> Option<String>
     (tree != wanted && read(&rest).ok()? == wanted).then_some(rest)
 }
 
-/// Does this text hold anything of the drill?
+/// Returns whether this text contains anything of the drill.
 pub(super) fn has_mark(text: &str, mark: &str) -> bool {
     text.contains(mark)
 }
 
-/// `yes` and `on` are texts, as Prometheus reads them where it wants one.
+/// Parses YAML so that `yes` and `on` are texts, as Prometheus reads them where it expects a text.
 fn read(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| format!("it cannot be read: {error}"))
@@ -242,7 +242,7 @@ mod tests {
             high(flow).changed(flow, "x > 0", Some("1s")).of(flow),
             flow.replace("> 85", "> 0, for: 1s")
         );
-        // What cannot be changed in place is written as a whole.
+        // What cannot be changed in place is rewritten as a whole.
         let odd = high(BLOCK).changed(BLOCK, "x{a=\": #\"} > 0", Some("1s")).of(BLOCK);
         let rules = &read(&odd).unwrap()["groups"][0]["rules"];
         assert_eq!((&rules[0]["expr"], &rules[0]["for"]), (&json!("x{a=\": #\"} > 0"), &json!("1s")));

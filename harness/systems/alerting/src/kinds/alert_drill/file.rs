@@ -1,4 +1,4 @@
-//! A rule file while a drill is on: as it was, as the drill makes it, and what stands in it now.
+//! Holds a rule file during a drill: its original text, the drill's text, and its current state.
 
 use super::edit::{Edit, has_mark, without};
 use proofmark_engine::{Cx, StepError};
@@ -8,36 +8,36 @@ use proofmark_net::files;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The largest rule file, in bytes.
+/// The largest rule file that is accepted, in bytes.
 const MAX_FILE: usize = 16 << 20;
 
-/// A rule file, as it was and as the drill makes it.
+/// A rule file, with its original text and the drill's change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RuleFile {
     pub(super) path: PathBuf,
-    /// Where it is written before it takes the file's place.
+    /// The temporary file that is written before it replaces the rule file.
     pub(super) beside: PathBuf,
     pub(super) original: String,
     pub(super) sha256: String,
     armed: Edit,
-    /// With a clone that is never true; none where the rule itself is changed.
+    /// The file with a clone that is never true; `None` if the rule itself is changed.
     pub(super) disarmed: Option<Edit>,
 }
 
-/// What stands in a rule file.
+/// The current content of a rule file.
 pub(super) enum State {
     Original,
     Armed,
     Disarmed,
-    /// Someone else has changed it.
+    /// Someone else has changed the file; holds its text.
     Foreign(String),
 }
 
 impl RuleFile {
-    /// The file that the path leads to, and what it holds.
+    /// Returns the file that the path leads to, and its content.
     pub(super) fn read(path: &str) -> Result<(PathBuf, String), StepError> {
-        // A link stays a link: what it leads to is replaced.
+        // A symbolic link is kept: the file that it points to is replaced.
         let path = Path::new(path).canonicalize().map_err(|error| {
             let code = ErrorCode::of_io(error.kind(), ErrorCode::FileUnreadable);
             let message = format!("expected a rule file at {path}, but: {error}");
@@ -55,12 +55,12 @@ impl RuleFile {
         disarmed: Option<Edit>,
     ) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        // It has no ending by which Prometheus would take it for rules.
+        // The name does not have a suffix that Prometheus would load as rules.
         let beside = path.with_file_name(format!(".{name}.proofmark-{run}"));
         Self { path, beside, sha256: sha256(&original), original, armed, disarmed }
     }
 
-    /// Makes the drill's change, unless someone else was faster.
+    /// Makes the drill's change, unless someone else changed the file first.
     pub(super) fn arm(&self, leave: &impl Leave) -> Result<(), StepError> {
         if matches!(self.state()?, State::Original) {
             return self.write(&self.armed.of(&self.original), leave);
@@ -85,7 +85,7 @@ impl RuleFile {
         })
     }
 
-    /// How long it has stood as it does, by the clock of this machine.
+    /// Returns how long the file has been in its current state, by the clock of this machine.
     pub(super) fn age(&self, cx: &Cx) -> std::time::Duration {
         let modified = files::look(&self.path).ok().and_then(|found| found.meta).map(|meta| meta.modified);
         modified
@@ -94,7 +94,7 @@ impl RuleFile {
             .unwrap_or_default()
     }
 
-    /// A file that someone else has changed, without what the drill put into it.
+    /// Returns the text of a file that someone else has changed, without what the drill put into it.
     pub(super) fn rest(&self, now: &str, mark: Option<&str>) -> Result<String, StepError> {
         let pieces: Vec<&str> = [Some(&self.armed), self.disarmed.as_ref()]
             .into_iter()
@@ -113,11 +113,11 @@ impl RuleFile {
         })
     }
 
-    /// Does this text hold anything of the drill?
+    /// Returns whether this text contains anything of the drill.
     pub(super) fn holds_ours(&self, now: &str, mark: Option<&str>) -> bool {
         match mark {
             Some(mark) => has_mark(now, mark),
-            // Where nothing is marked only the whole text tells.
+            // Without a mark, any difference from the original counts.
             None => now != self.original,
         }
     }

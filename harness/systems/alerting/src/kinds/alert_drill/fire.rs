@@ -1,4 +1,4 @@
-//! The change itself: what has to hold before it, the promise, the file, the reload.
+//! Makes the change: checks the preconditions, records the promise, writes the file, reloads.
 
 use super::back::Way;
 use super::file::RuleFile;
@@ -13,7 +13,8 @@ use proofmark_model::{Duration, ErrorCode};
 use proofmark_net::files;
 use proofmark_prometheus::client::{self as prometheus, Flags, Reloaded, Rule, Runtime};
 
-/// Prometheus tells Alertmanager until when an alert lasts: so many times the interval or the pause between two sends.
+/// Prometheus sends Alertmanager an end time for each alert: this factor times the longer of the evaluation interval
+/// and the resend delay.
 const LASTS: u32 = 4;
 
 /// What was found before the change.
@@ -32,7 +33,7 @@ pub(super) async fn fire(
         Ok(before) => before,
         Err(refused) => return Ok(Done::refused(refused)),
     };
-    // Whoever is told is there before there is anything to tell.
+    // The receiver must listen before there is anything to deliver.
     if drill.delivered == Delivered::Receiver {
         receiver::open(cx.wire("receiver")?).await?;
     }
@@ -90,7 +91,8 @@ impl Done {
     }
 }
 
-/// What has to hold, or why nothing is changed. What cannot be asked is an error: nothing is changed then either.
+/// Checks the preconditions; returns why nothing is changed if one does not hold. A failed query is an error, and
+/// nothing is changed then either.
 async fn before(drill: &AlertDrill, cx: &Cx) -> Result<Result<Before, Refused>, StepError> {
     let wire = cx.wire("prometheus")?;
     let runtime = prometheus::runtime(wire).await?;
@@ -108,7 +110,7 @@ async fn before(drill: &AlertDrill, cx: &Cx) -> Result<Result<Before, Refused>, 
         return Ok(Err(Refused::RuleBroken(rule.last_error.clone())));
     }
     let active = alerts(cx, (&drill.alert, &drill.labels), drill.before()).await?;
-    // A marked clone is known by its mark. Any other would be taken for what was there before.
+    // A marked clone can be recognised by its mark. Any other alert could be mistaken for one that was there before.
     let counts = |state: &str| state == "firing" || !drill.marks();
     if let Some(one) = active.iter().find(|one| counts(&one.state)) {
         return Ok(Err(Refused::ActiveBefore(one.state.clone())));
@@ -120,17 +122,17 @@ async fn before(drill: &AlertDrill, cx: &Cx) -> Result<Result<Before, Refused>, 
             "expected a Prometheus that reloads on request, but it was started without `--web.enable-lifecycle`; nothing was changed",
         ));
     }
-    // Nobody is to be told by a system that is not there.
+    // Nothing is changed if Alertmanager cannot be reached, because it could not notify.
     alertmanager::alerts(cx.wire("alertmanager")?, |_| false).await?;
     Ok(Ok(Before { rule: rule.clone(), runtime, flags }))
 }
 
-/// How the rules will be put back.
+/// Returns how the rules will be restored.
 fn way(drill: &AlertDrill, rule: &Rule, mark: &str) -> Result<Way, StepError> {
     Ok(match &drill.through {
         Through::RuleFile(path) => Way::RuleFile(planned(drill, path, rule, mark)?),
         Through::Command(Programs { revert, .. }) => {
-            // It has to be found again from wherever it is put back.
+            // The program must be found again from whichever folder the rules are restored.
             let cwd = std::env::current_dir().ok().map(|path| path.display().to_string());
             Way::Command { revert: revert.clone(), cwd }
         }
@@ -140,7 +142,7 @@ fn way(drill: &AlertDrill, rule: &Rule, mark: &str) -> Result<Way, StepError> {
     })
 }
 
-/// The expression that the drill asks for, where it says one.
+/// Returns the expression that the drill asks for, if it gives one.
 fn expression(drill: &AlertDrill, old: &str) -> Result<Option<String>, StepError> {
     let Some(threshold) = drill.threshold else { return Ok(drill.expr.clone()) };
     prometheus::with_threshold(old, threshold).map(Some).map_err(|why| {
@@ -150,18 +152,18 @@ fn expression(drill: &AlertDrill, old: &str) -> Result<Option<String>, StepError
 }
 
 impl AlertDrill {
-    /// Is what the drill adds marked?
+    /// Returns whether the drill marks what it adds.
     fn marks(&self) -> bool {
         self.how == How::TemporaryRule && matches!(self.through, Through::RuleFile(_))
     }
 
-    /// By what the rules and alerts that are there before are known.
+    /// Returns the mark that identifies rules and alerts from before the drill.
     fn before(&self) -> Mark<'static> {
         Mark::of(None, matches!(self.through, Through::Command(_)))
     }
 }
 
-/// The rule file as it is, and as it is to be.
+/// Returns the rule file as it is, and as it is to become.
 fn planned(drill: &AlertDrill, path: &str, rule: &Rule, mark: &str) -> Result<RuleFile, StepError> {
     let wrong = |why: String| {
         let message = format!("{}: {why}; nothing was changed", files::shown(path.as_ref()));

@@ -1,5 +1,5 @@
-//! How far the alert has come. The times are those of the server's own samples, of the receiver, and of Proofmark's looks
-//! where a system tells none.
+//! Observes how far the alert has come. The times are those of the server's own samples, of the receiver, and of
+//! Proofmark's observations if a system does not report a time.
 
 use super::{AlertDrill, Counter, Delivered, Done, Hops, Mark, Seen, alerts, has, is_meant};
 use crate::client::{alertmanager, receiver};
@@ -11,12 +11,12 @@ use proofmark_prometheus::client::{self as prometheus, Query, Rule, Sample};
 use proofmark_prometheus::exposition::{self, Format, NAME};
 use std::collections::BTreeMap;
 
-/// Alertmanager counts each try of an integration, and each that failed.
+/// Alertmanager counts the attempts of each integration, and those that failed.
 const TRIED: &str = "alertmanager_notification_requests_total";
 const FAILED: &str = "alertmanager_notification_requests_failed_total";
 
 impl Seen {
-    /// What is known before anybody looks.
+    /// Returns what is known before the first observation.
     pub(super) fn begun(done: &Done) -> Self {
         Self {
             refused: done.refused.clone(),
@@ -48,7 +48,7 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
     let is_it = |rule: &Rule| is_meant(rule, &drill.alert, &drill.labels, mark) && drilled(rule);
     seen.rule = loaded.rules.into_iter().find(is_it);
     if seen.rule.is_some() && seen.hops.loaded.is_none() {
-        // Whoever made Prometheus load it did so now or a little later.
+        // Prometheus was made to reload at this time or a little later.
         let reloaded = prometheus::runtime(cx.wire("prometheus")?).await?.reloaded_at;
         seen.hops.loaded = reloaded.filter(|at| *at >= changed);
     }
@@ -67,10 +67,10 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
             *hop = Some(hop.map_or(sample.at, |first| first.min(sample.at)));
         }
     }
-    // Last, for it is the answer that is kept: what fired.
+    // This is the last query, because its answer is the one that is kept.
     seen.alerts = alerts(cx, (&drill.alert, &drill.labels), mark).await?;
     if drill.delivered == Delivered::Receiver {
-        // What began before the change is not of the drill, whoever sends it late.
+        // Alerts that began before the change do not belong to the drill, even if they arrive late.
         let began = |at: Option<Timestamp>| matches!(mark, Mark::Is(_)) || at.is_some_and(|at| at >= changed);
         let wanted = |post: &receiver::Delivered| {
             post.status == "firing" && ours(&post.labels) && began(post.starts_at)
@@ -82,7 +82,7 @@ pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<See
     Ok(seen)
 }
 
-/// What Prometheus wrote down of its alerts since the change: each sample has the time of its evaluation.
+/// Returns the samples that Prometheus recorded of its alerts since the change. Each has the time of its evaluation.
 async fn samples(drill: &AlertDrill, cx: &Cx, seconds: i64) -> Result<Vec<Sample>, StepError> {
     let name = serde_json::Value::from(drill.alert.as_str());
     let query = format!("ALERTS{{alertname={name}}}[{}s]", seconds.max(0) + 2);
@@ -90,7 +90,7 @@ async fn samples(drill: &AlertDrill, cx: &Cx, seconds: i64) -> Result<Vec<Sample
     Ok(prometheus::query(cx.wire("prometheus")?, &asked).await?.samples)
 }
 
-/// Alertmanager's counters by integration, where the drill looks at them.
+/// Returns Alertmanager's counters by integration, if the drill uses them.
 pub(super) async fn counters(drill: &AlertDrill, cx: &Cx) -> Result<BTreeMap<String, Counter>, StepError> {
     let mut out = BTreeMap::<String, Counter>::new();
     if drill.delivered != Delivered::Counters {
@@ -119,7 +119,7 @@ pub(super) async fn counters(drill: &AlertDrill, cx: &Cx) -> Result<BTreeMap<Str
     Ok(out)
 }
 
-/// What was added. A counter that is smaller than before began anew.
+/// Returns the increase of the counters. A counter that is smaller than before was reset to zero.
 fn grown(before: &BTreeMap<String, Counter>, now: BTreeMap<String, Counter>) -> BTreeMap<String, Counter> {
     let added = |now: f64, before: f64| if now < before { now } else { now - before };
     let one = |(name, now): (String, Counter)| {

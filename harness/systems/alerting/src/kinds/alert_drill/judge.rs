@@ -1,4 +1,4 @@
-//! What is concluded from how far the alert has come: the first hop that it did not make fails, by its name.
+//! Judges how far the alert has come: the first hop that it did not reach fails, by its name.
 
 use super::{AlertDrill, Delivered, How, Refused, Seen, Through, grafana};
 use crate::client::alertmanager::Alert as Held;
@@ -87,7 +87,7 @@ fn taken(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
             )
             .with_help("its log says why (`promtool check rules`)"),
         ],
-        // Programs of the user's make it reload, at once or later.
+        // The user's programs trigger the reload, at once or later.
         None if matches!(drill.through, Through::Command(_)) => vec![],
         None => vec![Finding::judged(
             what,
@@ -270,7 +270,7 @@ pub(super) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string())
 }
 
-/// How long after the change, and when.
+/// Formats how long after the change something happened, and when.
 pub(super) fn after(seen: &Seen, at: Option<Timestamp>) -> String {
     match (seen.hops.changed, at) {
         (Some(changed), Some(at)) => {

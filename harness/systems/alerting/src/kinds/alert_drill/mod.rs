@@ -1,6 +1,6 @@
-//! `alert-drill`: proves that an alert works end to end, by making it fire on purpose and watching every hop. It changes
-//! rules that a live system evaluates, so the way back is written down first, and the alert is resolved before its rule
-//! goes: one whose rule is simply taken away stays in Alertmanager for minutes.
+//! `alert-drill`: proves that an alert works end to end, by making it fire on purpose and observing every hop. It
+//! changes rules that a live system evaluates, so the undo is recorded first, and the alert is resolved before its rule
+//! is removed: an alert whose rule is simply removed stays in Alertmanager for minutes.
 
 mod back;
 mod edit;
@@ -23,53 +23,55 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Makes an alert fire on purpose, watches it on its way to whoever is told, and puts everything back.
+/// Makes an alert fire on purpose, follows it until it is delivered, and restores everything.
 ///
-/// `temporary-rule` adds a group at the end of the rule file: a clone of the rule with another threshold. Its labels are
-/// those of the rule, so that it is routed, silenced and inhibited as the real one, and one more, `proofmark`, with the
-/// run's id; a route that groups by every label (`...`) is the one that notices. `change-threshold` changes the rule itself.
-/// Either way the file is byte for byte as before in the end. An alert is pending for as long as its rule says: where that
-/// is longer than the step looks (`within`, 5m if it is not said), give `for`. What it tells people is a real message: say
-/// so before, or silence the alert first and see that it is held back.
+/// `temporary-rule` adds a group at the end of the rule file, with a clone of the rule that has another threshold. The
+/// clone has the labels of the rule, so that it is routed, silenced and inhibited like the real one, and one more,
+/// `proofmark`, with the run's id; only a route that groups by every label (`...`) treats it differently.
+/// `change-threshold` changes the rule itself. In both cases the file is byte for byte as before at the end. An alert
+/// is pending for as long as its rule says: if that is longer than the step observes (`within`, default 5m), set `for`.
+/// The drill sends real notifications: announce it, or silence the alert first and check that it is suppressed.
 ///
-/// Proofmark writes the rule file where it stands, beside a temporary one in the same folder, and asks Prometheus to
-/// reload, which takes `--web.enable-lifecycle`. A file that someone else changes meanwhile is not overwritten.
+/// Proofmark writes a temporary file in the folder of the rule file, replaces the rule file with it, and asks
+/// Prometheus to reload, which requires `--web.enable-lifecycle`. A file that someone else changes meanwhile is not
+/// overwritten.
 ///
-/// A rule of Grafana's own alerting is drilled in Grafana, with its own Alertmanager; no Prometheus is asked. `alert` is its
-/// title. `threshold` is the number that its condition compares with; where the condition is a formula or a query, `expr`
-/// gives the whole of it. `change-threshold` writes the rule as whoever made it, so that it can be edited as before; a rule
-/// from a file cannot be changed. `temporary-rule` makes a clone in a group of its own, which Grafana evaluates once a
-/// minute; its title, and so its `alertname`, ends with the run's id, so that a route or a silence by `alertname` does not
-/// meet it. Only `Alerting` counts, not `Alerting (NoData)` or `Alerting (Error)`.
+/// A rule of Grafana's own alerting is drilled in Grafana, with its own Alertmanager; Prometheus is not queried.
+/// `alert` is the title of the rule. `threshold` is the number that its condition compares with; if the condition is a
+/// formula or a query, `expr` replaces it as a whole. `change-threshold` keeps the provenance of the rule, so that it
+/// can be edited as before; a rule from a file cannot be changed. `temporary-rule` creates a clone in a group of its
+/// own, which Grafana evaluates once a minute; its title, and therefore its `alertname`, ends with the run's id, so
+/// that a route or a silence by `alertname` does not match it. Only `Alerting` counts, not `Alerting (NoData)` or
+/// `Alerting (Error)`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlertDrill {
-    /// The alert's name.
+    /// The name of the alert.
     pub alert: String,
-    /// Labels of its rule, where several rules have that name.
+    /// Labels of the alert's rule, needed if several rules have that name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// `temporary-rule` or `change-threshold`.
     pub how: How,
-    /// The number on the right of the outermost comparison, for the drill; in Grafana the one that the condition compares
-    /// with.
+    /// The threshold during the drill. It replaces the number on the right of the outermost comparison; in Grafana the
+    /// number that the condition compares with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// The whole expression for the drill, where there is no such number or more than one.
+    /// The whole expression during the drill, for a rule that has no such number or more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expr: Option<String>,
-    /// How long the drilled rule is pending before it fires; as long as the rule says if it is not said here.
+    /// How long the drilled rule is pending before it fires. Default: as long as the rule says.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub pending: Option<Duration>,
     /// How the rules are changed. `rule-file: PATH`: in a rule file on this machine, which Prometheus reads.
-    /// `command: { apply: [PROGRAM, …], revert: [PROGRAM, …] }`: by programs of yours, which do all of it and may run more
-    /// than once; needs `exec` too. The drilled rule is then the one of this name and these labels that has another
-    /// expression than before: the one that `threshold` or `expr` says, or any where neither is given.
-    /// `grafana: { rule: UID }`: by Grafana's provisioning API, where the rule is one of Grafana's own.
+    /// `command: { apply: [PROGRAM, …], revert: [PROGRAM, …] }`: by your programs, which make and revert the whole
+    /// change and may run more than once; needs `exec` too. The drilled rule is then the one of this name and these
+    /// labels whose expression differs from before: the one that `threshold` or `expr` gives, or any if neither is set.
+    /// `grafana: { rule: UID }`: by Grafana's provisioning API, for a rule of Grafana's own alerting.
     pub through: Through,
-    /// How it is seen that a message was delivered: `receiver` (the alerting system posts to the connection `receiver`,
-    /// where Proofmark listens), `counters` (those of Alertmanager, which do not say whose message it was), `no` (not
-    /// looked at, as if it is not said).
+    /// How delivery is checked: `receiver` (the alerting system posts to the connection `receiver`, where Proofmark
+    /// listens), `counters` (Alertmanager's counters, which do not say which alert a message was for), `no` (not
+    /// checked). Default: `no`.
     #[serde(default)]
     pub delivered: Delivered,
 }
@@ -78,43 +80,43 @@ pub struct AlertDrill {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct OfGrafana {
-    /// Its uid, as it stands in the address of its page.
+    /// The uid of the rule, as in the address of its page.
     pub rule: String,
 }
 
-/// What becomes of the rule.
+/// What the drill does with the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// A marked clone is added; the rule itself is not touched.
+    /// Adds a marked clone; the rule itself is not touched.
     TemporaryRule,
-    /// The rule itself is changed for a while.
+    /// Changes the rule itself temporarily.
     ChangeThreshold,
 }
 
-/// The way to the rules.
+/// How the rules are changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Through {
     /// In a rule file on this machine, which Prometheus reads.
     RuleFile(String),
-    /// By programs of the user's.
+    /// By the user's programs.
     Command(Programs),
-    /// By the provisioning API of Grafana, where the rule is one of Grafana's own.
+    /// By the provisioning API of Grafana, for a rule of Grafana's own alerting.
     Grafana(OfGrafana),
 }
 
-/// Programs with their arguments, which no shell reads. They run in the folder that Proofmark runs in.
+/// Programs with their arguments, run without a shell in the folder that Proofmark runs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Programs {
-    /// Changes the rules.
+    /// The program that changes the rules.
     pub apply: Vec<String>,
-    /// Puts them back.
+    /// The program that restores the rules.
     pub revert: Vec<String>,
 }
 
-/// How delivery is seen.
+/// How delivery is checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivered {
@@ -127,67 +129,68 @@ pub enum Delivered {
     No,
 }
 
-/// What was seen of the drill.
+/// What was observed during the drill.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Why nothing was changed; `null` where something was.
+    /// Why nothing was changed; `null` if something was.
     pub refused: Option<Refused>,
-    /// The value of the label `proofmark` that marks what the drill added; `null` where it added nothing.
+    /// The value of the label `proofmark` that marks what the drill added; `null` if it added nothing.
     pub mark: Option<String>,
-    /// Why Prometheus did not take the changed rules, in its words; `null` where it took them.
+    /// Why Prometheus did not load the changed rules, in its words; `null` if it did.
     pub not_taken: Option<String>,
     /// The drilled rule as Prometheus has it; `null` in a drill through Grafana.
     pub rule: Option<Rule>,
-    /// The drilled rule as Grafana has it, in a drill through Grafana.
+    /// The drilled rule as Grafana has it. Present only in a drill through Grafana.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grafana: Option<grafana::InGrafana>,
-    /// Its alerts in Prometheus; in a drill through Grafana they stand in `grafana.state.instances`.
+    /// The rule's alerts in Prometheus. In a drill through Grafana they are in `grafana.state.instances`.
     pub alerts: Vec<Alert>,
-    /// Its alerts in Alertmanager, or in Grafana's own.
+    /// The rule's alerts in Alertmanager, or in Grafana's own.
     pub held: Vec<Held>,
-    /// The messages about it that came to the receiver.
+    /// The messages about the alert that the receiver got.
     pub posts: Vec<Post>,
-    /// How Alertmanager's counters grew since the change, by integration.
+    /// The increase of Alertmanager's counters since the change, by integration.
     pub counters: BTreeMap<String, Counter>,
-    /// When it came how far.
+    /// When the alert reached each hop.
     pub hops: Hops,
-    /// The server looks at the rule so often: its times may be late by as much.
+    /// The interval at which the server evaluates the rule. Its times may be late by up to this long.
     pub precision: Duration,
 }
 
-/// When it came how far: RFC 3339 in UTC, `null` where it did not.
+/// When the alert reached each hop: RFC 3339 in UTC, `null` if it did not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Hops {
-    /// The change was about to be made, by the server's clock to the second.
+    /// The time just before the change, by the server's clock, to the second.
     #[schemars(with = "Option<String>")]
     pub changed: Option<Timestamp>,
-    /// Prometheus had loaded it, or Grafana had written it down, by its own word.
+    /// When Prometheus had loaded the change, or Grafana had stored it, according to the server.
     #[schemars(with = "Option<String>")]
     pub loaded: Option<Timestamp>,
-    /// The first sample of `ALERTS` that is pending; in Grafana since when it was pending, if a look found it so. An alert
-    /// without `for` is never pending.
+    /// The first pending sample of `ALERTS`; in Grafana since when the alert was pending, if an observation found it
+    /// so. An alert without `for` is never pending.
     #[schemars(with = "Option<String>")]
     pub pending: Option<Timestamp>,
-    /// The first sample of `ALERTS` that is firing; in Grafana since when it is `Alerting`.
+    /// The first firing sample of `ALERTS`; in Grafana since when the alert is `Alerting`.
     #[schemars(with = "Option<String>")]
     pub firing: Option<Timestamp>,
-    /// Proofmark saw it in Alertmanager; it may have been there for as long as from one look to the next.
+    /// When Proofmark observed the alert in Alertmanager; it may have arrived at any time since the previous
+    /// observation.
     #[schemars(with = "Option<String>")]
     pub in_alertmanager: Option<Timestamp>,
-    /// The first message was here, by the clock of this machine.
+    /// When the first message arrived, by the clock of this machine.
     #[schemars(with = "Option<String>")]
     pub delivered: Option<Timestamp>,
 }
 
-/// Messages that an integration of Alertmanager sent.
+/// The messages that an integration of Alertmanager sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Counter {
-    /// Tries.
+    /// The number of attempts.
     pub tried: f64,
-    /// Tries that failed.
+    /// The number of attempts that failed.
     pub failed: f64,
 }
 
@@ -195,19 +198,19 @@ pub struct Counter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Refused {
-    /// Prometheus has not exactly one rule that is meant; these.
+    /// Not exactly one rule in Prometheus matches; holds those that do.
     NotOne(Vec<String>),
-    /// The rule cannot be evaluated, in the words of Prometheus.
+    /// The rule cannot be evaluated; holds the message of Prometheus.
     RuleBroken(String),
-    /// The alert was active already, in this state.
+    /// The alert was already active; holds its state.
     ActiveBefore(String),
-    /// It is no rule of Grafana's that can be drilled.
+    /// The rule in Grafana cannot be drilled.
     InGrafana(grafana::Refused),
-    /// The last reload had failed, and these rules are of that time.
+    /// The last reload had failed; holds the time from which the rules in use are.
     ReloadFailedBefore(#[schemars(with = "Option<String>")] Option<Timestamp>),
 }
 
-/// What the looks need to know of the change.
+/// What the observations need to know of the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Done {
@@ -218,25 +221,25 @@ pub struct Done {
     changed: Option<Timestamp>,
     interval: Duration,
     counters: BTreeMap<String, Counter>,
-    /// The rule's own expression, where the drilled rule is known by having another: the one that it should have, if that
-    /// was said.
+    /// The rule's own expression and, if the drill gives one, the expression during the drill. Set if the drilled rule
+    /// is identified by an expression that differs from its own.
     other_than: Option<(String, Option<String>)>,
     /// The drilled rule, in a drill through Grafana.
     grafana: Option<grafana::Drilled>,
 }
 
-/// The way back.
+/// How to undo the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Undo {
     alert: String,
     labels: BTreeMap<String, String>,
-    /// The mark, where something was added.
+    /// The mark, if something was added.
     mark: Option<String>,
-    /// The rule's own expression; empty in Grafana, which has more than one.
+    /// The rule's own expression; empty in Grafana, where a rule has several.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     query: String,
-    /// How often the server looks at it.
+    /// How often the server evaluates the rule.
     interval: Duration,
     /// How long Alertmanager may keep an alert that is not resolved.
     ghost: Duration,
@@ -352,11 +355,12 @@ impl Act for AlertDrill {
 /// What a drill remembers from one observation or attempt to the next.
 #[derive(Debug, Default)]
 pub struct DrillMemory {
-    /// The earliest time at which the alert was seen pending: Grafana forgets it as soon as the alert fires.
+    /// The earliest time at which the alert was observed pending: Grafana forgets it as soon as the alert fires.
     pending: Option<Timestamp>,
-    /// The command that reverts was run. Its effect may take a while, and it is not run again meanwhile.
+    /// Whether the revert command has run. Its effect may take a while, and it is not run again meanwhile.
     commanded: bool,
-    /// The temporary rule was made false. The server may write it in its own way, and to write it again would begin anew.
+    /// Whether the temporary rule was made false. The server may reformat it, and writing it again would restart the
+    /// evaluation.
     falsified: bool,
 }
 
@@ -365,7 +369,7 @@ impl AlertDrill {
         matches!(self.through, Through::Grafana(_))
     }
 
-    /// Who has the alerts that fire.
+    /// Returns the name of the system that holds the firing alerts.
     fn holder(&self) -> &'static str {
         if self.in_grafana() { "Grafana's Alertmanager" } else { "Alertmanager" }
     }
@@ -394,14 +398,14 @@ impl Through {
     }
 }
 
-/// By what an alert or a rule of the drill is told from others of its name.
+/// How an alert or a rule of the drill is distinguished from others of its name.
 #[derive(Debug, Clone, Copy)]
 enum Mark<'a> {
-    /// By this value of the mark.
+    /// It has this value of the mark.
     Is(&'a str),
     /// It has no mark: it is the real one.
     None,
-    /// Not by a mark: programs of the user's made it.
+    /// The mark is not considered: the user's programs made the rule.
     Any,
 }
 
@@ -415,12 +419,12 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// Is this an alert of this name with these labels and that mark?
+/// Returns whether this is an alert of this name with these labels and that mark.
 fn is_meant(rule: &Rule, alert: &str, labels: &BTreeMap<String, String>, mark: Mark<'_>) -> bool {
     rule.kind == "alerting" && rule.name == alert && has(&rule.labels, labels, mark)
 }
 
-/// Are these labels among those, and the mark as it should be?
+/// Returns whether all the wanted labels are present, and the mark is as required.
 fn has(all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, mark: Mark<'_>) -> bool {
     let own = all.get(edit::MARK);
     let marked = match mark {
@@ -431,7 +435,7 @@ fn has(all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, mark: 
     marked && wanted.iter().all(|(key, value)| all.get(key).is_some_and(|it| it == value))
 }
 
-/// The alerts of the drill, or of the real rule, in Prometheus.
+/// Returns the alerts of the drill, or of the real rule, in Prometheus.
 async fn alerts(
     cx: &Cx,
     (alert, labels): (&str, &BTreeMap<String, String>),
@@ -442,7 +446,7 @@ async fn alerts(
     Ok(alerts)
 }
 
-/// Runs a program of the user's to its end, which has to be a good one.
+/// Runs a program of the user, which must succeed.
 async fn run(argv: &[String], cwd: Option<&str>, cx: &Cx, leave: &impl Leave) -> Result<(), StepError> {
     let program = Program { argv, cwd, stdin: None, timeout: cx.timeout.0 };
     let ended = command::run(program, (&cx.clock, &cx.systems.redactor, &cx.log), leave).await?;

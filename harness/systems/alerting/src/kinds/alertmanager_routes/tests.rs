@@ -1,4 +1,4 @@
-//! `alertmanager-routes`.
+//! Tests `alertmanager-routes`.
 
 #![expect(clippy::needless_pass_by_value, reason = "settings are written where they are judged by")]
 
@@ -59,7 +59,7 @@ fn alerts_that_are_led_to_somebody_pass_together() {
         names[1..3],
         ["passed | alert B is loaded | loaded | loaded", "failed | alert X is loaded | loaded | not loaded"]
     );
-    // Nobody was looked at where all are excepted, and none where none is loaded.
+    // No alert is judged if all are excepted, or none is loaded.
     let excepted = routes(json!({"except": {"A": "a", "B": "b", "C": "c"}}), &well);
     assert_eq!(excepted, all[..2]);
     let one = routes(json!({"except": {"A": "a", "B": "b"}}), &well);

@@ -1,5 +1,5 @@
-//! The way back, one move a round. A rule that was changed gets back what the drill changed in it and nothing else. A clone
-//! is made false, seen to resolve, and only then deleted.
+//! Restores the rule after a drill, one move a round. A rule that was changed gets back only the values that the drill
+//! changed. A clone is made false, observed to resolve, and only then deleted.
 
 use super::super::back::RESOLVES;
 use super::super::edit::MARK;
@@ -14,19 +14,19 @@ use proofmark_evidence::undo::Owed;
 use proofmark_model::{ErrorCode, Finding};
 use serde::{Deserialize, Serialize};
 
-/// What a careless change does to a rule, and how to mend it.
+/// What a change of provenance does to a rule, and how to fix it.
 const LOCKED: &str = "people cannot edit in Grafana's pages what has one, and it cannot be taken away";
 const UNLOCK: &str = "delete the rule and make it anew by the API, with the same uid and the header `X-Disable-Provenance: true` (the promise in `journal.jsonl` holds the rule)";
 
-/// The rule of a drill, once it was put back.
+/// The rule of a drill, after it was restored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Back {
-    /// SHA-256 in hex, but for when it was written; `null` where there is no such rule.
+    /// The SHA-256 of the rule, in hex, without the time at which it was written; `null` if the rule does not exist.
     sha256: Option<String>,
-    /// What is not as it was: keys of the rule.
+    /// The keys of the rule that differ from before the drill.
     differs: Vec<String>,
-    /// What of it the drill has changed and is not as it was.
+    /// The values that the drill changed and that are not restored.
     left: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn revert(
     }
 }
 
-/// Takes out of the rule what the drill put into it. What someone else changes meanwhile stays.
+/// Removes from the rule what the drill put into it. Changes that someone else made meanwhile are kept.
 async fn itself(way: &Way, now: Rule, cx: &Cx, by: &Owed) -> Result<(), StepError> {
     let places = &way.drilled.places;
     let by_hand = |why: &str| {
@@ -79,7 +79,8 @@ async fn itself(way: &Way, now: Rule, cx: &Cx, by: &Owed) -> Result<(), StepErro
     Ok(grafana::replace(cx.wire("grafana")?, &back, by).await?)
 }
 
-/// What is made by this API now and was not before is locked in Grafana's pages, and nothing takes that back.
+/// Fails if this API became the rule's provenance through the drill: Grafana's pages then lock the rule, and that
+/// cannot be reverted.
 fn not_locked(way: &Way, now: &Rule) -> Result<(), StepError> {
     let before =
         way.original.as_ref().map_or_else(|| now.provenance(), |original| original.rule.provenance());
@@ -95,7 +96,7 @@ fn not_locked(way: &Way, now: &Rule) -> Result<(), StepError> {
     Err(StepError::new(ErrorCode::Conflict, message).help(help))
 }
 
-/// Makes the clone false; once nothing of it is left, or it has taken too long, deletes it.
+/// Makes the clone false, and deletes it once none of its alerts is left or it has taken too long.
 async fn clone(
     (owed, way): (&Undo, &Way),
     now: Rule,
@@ -121,10 +122,10 @@ async fn clone(
     Ok(())
 }
 
-/// How many alerts of the drill Grafana and its Alertmanager have, and when that was.
+/// Returns how many alerts of the drill Grafana and its Alertmanager have, and when that was.
 async fn left(way: &Way, cx: &Cx) -> Result<(usize, usize, Timestamp), StepError> {
     let (wire, drilled) = (cx.wire("grafana")?, &way.drilled);
-    // Other names have alerts that say that nothing could be seen; they are none of the drill's.
+    // Alerts for missing data have other names and do not belong to the drill.
     let ours = |alert: &Alert| alert.labels.get(UID) == Some(&drilled.uid) && alert.name == drilled.title;
     let held = grafana::alerts(wire, ours).await?.len();
     let states = grafana::states(wire, |state| drilled.is(state)).await?;
@@ -134,7 +135,7 @@ async fn left(way: &Way, cx: &Cx) -> Result<(usize, usize, Timestamp), StepError
     Ok((active, held, states.server_time.unwrap_or_else(|| cx.clock.now())))
 }
 
-/// What is there now, and how many alerts of the drill Grafana and its Alertmanager have.
+/// Returns the current rule, and how many alerts of the drill Grafana and its Alertmanager have.
 pub(crate) async fn look(way: &Way, cx: &Cx) -> Result<(Back, usize, usize), StepError> {
     let now = grafana::rule(cx.wire("grafana")?, &way.drilled.uid).await?;
     let (active, held, _) = left(way, cx).await?;
@@ -150,14 +151,14 @@ pub(crate) async fn look(way: &Way, cx: &Cx) -> Result<(Back, usize, usize), Ste
     Ok((back, active, held))
 }
 
-/// The keys in which two rules differ, but for when they were written.
+/// Returns the keys in which two rules differ, apart from when they were written.
 fn differing(one: &Rule, other: &Rule) -> Vec<String> {
     let (one, other) = (one.clone().timeless().0, other.clone().timeless().0);
     let keys: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     keys.into_iter().filter(|key| one.get(*key) != other.get(*key)).cloned().collect()
 }
 
-/// `counts`: alerts of the drill in Grafana and in its Alertmanager.
+/// Judges the restored rule. `counts` is the number of alerts of the drill in Grafana and in its Alertmanager.
 pub(crate) fn judge(owed: &Undo, way: &Way, back: &Back, counts: (usize, usize)) -> Vec<Finding> {
     let none = |what: &str, count: usize| Finding::judged(what, 0, count, count == 0);
     let ghost =

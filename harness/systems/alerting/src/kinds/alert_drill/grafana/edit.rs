@@ -1,4 +1,4 @@
-//! A rule of Grafana while a drill is on: the one number or expression that makes it fire, and a clone of it.
+//! Edits a rule of Grafana for a drill: the one number or expression that makes it fire, or a clone of the rule.
 
 use super::super::edit::MARK;
 use super::super::{AlertDrill, How};
@@ -9,24 +9,24 @@ use proofmark_model::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The longest title that Grafana takes.
+/// The longest title that Grafana accepts.
 const TITLE: usize = 190;
 
-/// What no metric is above.
+/// A number that no metric exceeds.
 const HIGHEST: f64 = 1e300;
 
-/// How long an alert is pending.
+/// The JSON pointer to how long an alert is pending.
 const PENDING: &str = "/for";
 
-/// A value in a rule, as it was and as the drill makes it.
+/// A value in a rule, before and during the drill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Place {
-    /// The query that it stands in; none where it stands beside the queries.
+    /// The query that contains the value; `None` if it is outside of the queries.
     ref_id: Option<String>,
-    /// JSON pointer below the query's model, or the rule.
+    /// The JSON pointer to the value, relative to the query's model or to the rule.
     at: String,
-    /// As it was; in a clone what makes it false.
+    /// The original value; in a clone the value that makes it false.
     before: Value,
     drilled: Value,
 }
@@ -44,7 +44,7 @@ impl Place {
         self.set(rule, &self.before);
     }
 
-    /// Where it stands, in words.
+    /// Returns the position of the value, in words.
     pub(super) fn shown(&self) -> String {
         match &self.ref_id {
             Some(query) => {
@@ -75,7 +75,7 @@ impl Place {
     }
 }
 
-/// The server writes 90s as 1m30s.
+/// Compares two lengths, because the server writes 90s as 1m30s.
 fn same_length(one: &Value, other: &Value) -> bool {
     let seconds = |value: &Value| {
         let span: Span = value.as_str()?.parse().ok()?;
@@ -88,7 +88,7 @@ fn node<'a>(rule: &'a Rule, query: &str) -> Option<&'a Value> {
     rule.0.get("data")?.as_array()?.iter().find(|node| node["refId"] == query)
 }
 
-/// The rule as it is to be written, and what the drill changes in it. `step` tells this step from every other.
+/// Returns the rule to write, and what the drill changes in it. `step` distinguishes this step from every other.
 pub(super) fn planned(
     drill: &AlertDrill,
     rule: &Rule,
@@ -122,13 +122,13 @@ pub(super) fn planned(
     Ok((armed, Drilled { uid, title, group, places }))
 }
 
-/// Makes it a rule of its own: another id, a title that stands once, a mark, and a group of its own, so that nothing of the
-/// rule itself is touched.
+/// Makes the rule independent of the original: another id, a unique title, a mark, and its own group, so that the
+/// original is not touched.
 fn clone(rule: &mut Rule, mark: &str, step: &str) {
     let tail = format!(" ({MARK} {mark})");
     let title: String = rule.title().chars().take(TITLE.saturating_sub(tail.chars().count())).collect();
     let uid = format!("{MARK}-{}", sha256(step).get(..24).unwrap_or_default());
-    // With it the alert would go on although its condition is false.
+    // With it the alert would keep firing although its condition is false.
     for key in ["id", "updated", "keep_firing_for"] {
         rule.0.remove(key);
     }
@@ -144,7 +144,7 @@ fn clone(rule: &mut Rule, mark: &str, step: &str) {
     rule.0.extend(values.map(|(key, value)| (key.to_owned(), value)));
 }
 
-/// The same place with what makes the clone false in the place of what was before.
+/// Returns the same place, with the value that makes the clone false instead of the original value.
 fn falsified(place: Place, clone: &mut Rule) -> Place {
     let Some(at) = place.at.strip_suffix("/params/0") else {
         let expr = place.drilled.as_str().unwrap_or_default();
@@ -155,7 +155,7 @@ fn falsified(place: Place, clone: &mut Rule) -> Place {
     let query = whole.ref_id.clone().unwrap_or_default();
     whole.drilled =
         node(clone, &query).and_then(|node| node["model"].pointer(at)).cloned().unwrap_or_default();
-    // Where it has a second threshold for its end, it would go on too.
+    // With a second threshold for recovery, the clone would keep firing too.
     let data = clone.0.get_mut("data").and_then(Value::as_array_mut).into_iter().flatten();
     for node in data.filter(|node| node["refId"] == *query) {
         if let Some(condition) = node["model"].pointer_mut("/conditions/0").and_then(Value::as_object_mut) {
@@ -165,7 +165,7 @@ fn falsified(place: Place, clone: &mut Rule) -> Place {
     whole
 }
 
-/// The place that says when the rule fires.
+/// Returns the place that decides when the rule fires.
 fn condition(drill: &AlertDrill, rule: &Rule) -> Result<Place, String> {
     let query = rule.text("condition");
     let node = node(rule, query).ok_or_else(|| format!("its condition `{query}` is none of its queries"))?;
@@ -204,12 +204,12 @@ fn condition(drill: &AlertDrill, rule: &Rule) -> Result<Place, String> {
     Ok(place(key, expr.as_str().into()))
 }
 
-/// Is it one of Grafana's own expressions? Before version 9 they were known by a number.
+/// Returns whether this is one of Grafana's own expressions. Before version 9 they were identified by a number.
 fn is_expression(node: &Value) -> bool {
     matches!(node["datasourceUid"].as_str(), Some("__expr__" | "-100"))
 }
 
-/// Does it compare once, and with one number?
+/// Checks that the expression has exactly one comparison, with one number.
 fn compares(model: &Value, query: &str) -> Result<(), String> {
     let count = model["conditions"].as_array().map_or(0, Vec::len);
     if count != 1 {
@@ -267,7 +267,7 @@ mod tests {
             json!([1_000_000_000, 0])
         );
         assert!(!armed.same_as(&before) && armed.0["data"][0] == before.0["data"][0]);
-        // The server writes lengths and numbers in its own way.
+        // The server formats lengths and numbers in its own way.
         let mut now = armed.clone();
         now.0.insert("for".into(), "1m30s".into());
         assert!(drilled.places.iter().all(|place| place.is_drilled(&now)), "{drilled:?}");

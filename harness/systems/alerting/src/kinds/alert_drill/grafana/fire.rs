@@ -1,4 +1,4 @@
-//! What has to hold before the change, the promise, and the change.
+//! Makes the change in Grafana: checks the preconditions, records the promise, writes the rule.
 
 use super::super::back::Way as WayBack;
 use super::super::{AlertDrill, Delivered, Done, How, Refused, Undo};
@@ -13,10 +13,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration as Std;
 
-/// Grafana tells its Alertmanager until when an alert lasts: so many times the interval or the pause between two sends.
+/// Grafana sends its Alertmanager an end time for each alert: this factor times the longer of the evaluation interval
+/// and the resend delay.
 const LASTS: u32 = 4;
 
-/// How often Grafana sends an alert that goes on.
+/// How often Grafana resends an alert that keeps firing.
 const RESEND: Std = Std::from_secs(30);
 
 /// What was found before the change.
@@ -36,7 +37,7 @@ pub(crate) async fn fire(
         Ok(before) => before,
         Err(refused) => return Ok(Done::refused(refused)),
     };
-    // Whoever is told is there before there is anything to tell.
+    // The receiver must listen before there is anything to deliver.
     if drill.delivered == Delivered::Receiver {
         receiver::open(cx.wire("receiver")?).await?;
     }
@@ -76,12 +77,13 @@ pub(crate) async fn fire(
     })
 }
 
-/// SHA-256 of a rule but for when it was written last. Its keys are sorted.
+/// Returns the SHA-256 of a rule without the time at which it was last written. Its keys are sorted.
 pub(super) fn digest(rule: &Rule) -> String {
     sha256(Value::Object(rule.clone().timeless().0).to_string())
 }
 
-/// What has to hold, or why nothing is changed. What cannot be asked is an error: nothing is changed then either.
+/// Checks the preconditions; returns why nothing is changed if one does not hold. A failed query is an error, and
+/// nothing is changed then either.
 async fn before(drill: &AlertDrill, uid: &str, cx: &Cx) -> Result<Result<Before, Refused>, StepError> {
     let wire = cx.wire("grafana")?;
     let refused = |why: Why| Ok(Err(Refused::InGrafana(why)));
@@ -111,9 +113,9 @@ async fn before(drill: &AlertDrill, uid: &str, cx: &Cx) -> Result<Result<Before,
     if let Some(active) = active(state, drill.how) {
         return Ok(Err(Refused::ActiveBefore(active)));
     }
-    // Nobody is to be told by a system that is not there.
+    // Nothing is changed if Grafana's Alertmanager cannot be reached, because it could not notify.
     grafana::alerts(wire, |_| false).await?;
-    // It is written as a whole, so what someone else writes meanwhile would be lost.
+    // The rule is written as a whole, so a concurrent change by someone else would be lost.
     if grafana::rule(wire, uid).await?.is_none_or(|now| !now.same_as(&rule)) {
         let message =
             format!("the rule `{uid}` was changed by someone else just now; nothing was changed here");
@@ -124,7 +126,7 @@ async fn before(drill: &AlertDrill, uid: &str, cx: &Cx) -> Result<Result<Before,
     Ok(Ok(Before { rule, interval, at }))
 }
 
-/// Why this rule is not the one that the drill means.
+/// Returns why this is not the rule that the drill asks for.
 fn not_meant(drill: &AlertDrill, rule: &Rule) -> Option<Why> {
     let has =
         |(key, value): (&String, &String)| rule.0.get("labels").is_some_and(|labels| labels[key] == **value);
@@ -139,7 +141,7 @@ fn not_meant(drill: &AlertDrill, rule: &Rule) -> Option<Why> {
     (rule.0.get("isPaused") == Some(&Value::Bool(true))).then(|| Why::Asleep("it is paused".into()))
 }
 
-/// A rule from a file is not to be changed by anybody.
+/// Refuses a rule that was provisioned from a file, because such a rule cannot be changed.
 fn changeable(drill: &AlertDrill, rule: &Rule) -> Result<(), StepError> {
     if drill.how == How::TemporaryRule || rule.provenance() != Provenance::Other {
         return Ok(());
@@ -164,7 +166,8 @@ fn unclear(rule: &Rule, states: &[RuleState]) -> StepError {
     StepError::new(ErrorCode::Ambiguous, message)
 }
 
-/// The state in which an alert of it is already. A clone's own alerts are known from the pending ones of the rule.
+/// Returns the state of an alert that is already active. Pending alerts count only if the rule itself is changed,
+/// because a clone's own alerts can be distinguished from them.
 fn active(state: &RuleState, how: How) -> Option<String> {
     let counts = |word: &str| {
         let first = word.split(" (").next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! How far the alert has come in Grafana. The times are the server's own, as precise as the rule is evaluated often.
+//! Observes how far the alert has come in Grafana. The times are the server's own, and as precise as the rule's
+//! evaluation interval.
 
 use super::super::{AlertDrill, Delivered, Done, DrillMemory, Seen};
 use super::{InGrafana, UID, plain};
@@ -22,7 +23,7 @@ pub(crate) async fn look(
     let rule = grafana::rule(wire, &drilled.uid).await?;
     let ours = |alert: &Alert| alert.labels.get(UID) == Some(&drilled.uid) && alert.starts_at >= changed;
     let mut held = grafana::alerts(wire, ours).await?;
-    // Last, for it is the answer that is kept: what fired.
+    // This is the last query, because its answer is the one that is kept.
     let states = grafana::states(wire, |state| drilled.is(state)).await?;
     let state = states.rules.into_iter().next();
     let instances = || state.iter().flat_map(|state| &state.instances);
@@ -32,7 +33,7 @@ pub(crate) async fn look(
     let pending = instances().filter(|it| it.state == "Pending").filter_map(since).min();
     memory.pending = memory.pending.into_iter().chain(pending).min();
     seen.hops.pending = memory.pending;
-    // One that fires because it cannot see has other labels.
+    // An alert that fires because of missing data has other labels.
     let fires: Vec<_> = firing().map(|it| plain(&it.labels)).collect();
     let is_one = |labels: &BTreeMap<String, String>| fires.contains(&plain(labels));
     held.retain(|alert| is_one(&alert.labels));

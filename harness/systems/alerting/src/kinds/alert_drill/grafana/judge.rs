@@ -1,11 +1,11 @@
-//! What is concluded from how far the alert has come in Grafana, up to that it fires; the rest is judged as elsewhere.
+//! Judges how far the alert has come in Grafana, up to its firing; the later hops are judged as without Grafana.
 
 use super::super::judge::{after, time};
 use super::super::{AlertDrill, Seen};
 use super::{InGrafana, Refused};
 use proofmark_model::Finding;
 
-/// What was expected, what was found instead, and how to mend it, where nothing was changed.
+/// Returns what was expected, what was found instead, and how to fix it, for a drill that changed nothing.
 pub(crate) fn refused(why: &Refused) -> (&'static str, &'static str, String, &'static str) {
     match why {
         Refused::NoRule(uid) => (

@@ -1,6 +1,6 @@
-//! A drill through Grafana: its own rule is changed, or a marked clone of it is made, by its provisioning API, and everything
-//! is seen in its states and in its own Alertmanager. Whoever made a rule stays the one who made it: a change that says
-//! otherwise locks people out for ever.
+//! Drills a rule of Grafana's own alerting: the provisioning API changes the rule or creates a marked clone, and
+//! Grafana's states and its own Alertmanager show the effect. The provenance of a rule is kept, because a change of
+//! provenance locks people out permanently.
 
 mod back;
 mod edit;
@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The label by which Grafana's Alertmanager knows the rule of an alert. What is delivered does not have it.
+/// The label that identifies an alert's rule in Grafana's Alertmanager. Delivered messages do not have it.
 const UID: &str = "__alert_rule_uid__";
 
 /// The rule that is made to fire, and what is changed in it.
@@ -32,20 +32,20 @@ pub(super) struct Drilled {
     places: Vec<Place>,
 }
 
-/// How it is put back.
+/// How the rule is restored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Way {
     drilled: Drilled,
-    /// The rule itself where that is what is changed; none where a clone is made.
+    /// The rule itself, if the drill changes it; `None` if it creates a clone.
     original: Option<Original>,
 }
 
-/// A rule as it was.
+/// A rule as it was before the drill.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Original {
-    /// SHA-256 of it, in hex.
+    /// The SHA-256 of the rule, in hex.
     sha256: String,
     rule: Rule,
 }
@@ -54,16 +54,16 @@ struct Original {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct InGrafana {
-    /// Its id: that of the rule, or of the clone.
+    /// The uid of the rule, or of the clone.
     pub uid: String,
-    /// Its title, which is the `alertname` of its alerts.
+    /// The title, which is the `alertname` of the rule's alerts.
     pub title: String,
-    /// How long it is pending before it fires, in Grafana's words; `null` where there is no such rule.
+    /// How long an alert is pending before it fires, in Grafana's notation; `null` if the rule does not exist.
     #[serde(rename = "for")]
     pub pending: Option<String>,
-    /// Does it say what the drill asks for?
+    /// Whether the rule contains what the drill asks for.
     pub as_drilled: bool,
-    /// How its last evaluation went, and its alerts; `null` where Grafana does not evaluate it.
+    /// The outcome of the last evaluation, and the rule's alerts; `null` if Grafana does not evaluate the rule.
     pub state: Option<RuleState>,
 }
 
@@ -71,23 +71,24 @@ pub struct InGrafana {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Refused {
-    /// There is no rule of this uid.
+    /// No rule has this uid.
     NoRule(String),
-    /// The rule is another than the one that is meant: its title and labels.
+    /// The rule has another title or other labels than the drill asks for; holds what it has.
     OtherRule(String),
-    /// It cannot fire whatever is seen, for this reason.
+    /// The rule cannot fire whatever its data, for this reason.
     Asleep(String),
 }
 
 impl Drilled {
-    /// Is this its state? Old versions do not tell the uid, so that title and group have to do.
+    /// Returns whether the state is that of this rule. Old versions do not report the uid, so title and group must
+    /// suffice.
     fn is(&self, state: &RuleState) -> bool {
         let named = || state.name == self.title && state.group == self.group;
         state.uid.as_ref().map_or_else(named, |uid| *uid == self.uid)
     }
 }
 
-/// Labels without those that are for Grafana alone, which not every place shows.
+/// Returns the labels without those that Grafana uses internally, which not every API shows.
 fn plain(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let shown = labels.iter().filter(|(key, _)| !key.starts_with("__"));
     shown.map(|(key, value)| (key.clone(), value.clone())).collect()

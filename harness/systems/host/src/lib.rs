@@ -1,11 +1,11 @@
-//! This machine: files, logs, programs, processes; and whatever answers over HTTP.
+//! The machine that Proofmark runs on: files, logs, programs and processes; and any server that speaks HTTP.
 
 pub mod processes;
 mod kinds;
 
 use proofmark_engine::{ActKind, CheckKind, System};
 
-/// Everything that a program knows of it.
+/// The kinds and connections of this system.
 pub const SYSTEM: System = System {
     name: "host",
     sources: &[&proofmark_net::command::SECRET],

@@ -1,5 +1,5 @@
-//! The processes of this machine: found by their command line or by a file with their number, stopped, and started so that
-//! they outlive us. Their command lines may hold passwords, so they are looked through and never handed out.
+//! Finds processes of this machine by their command line or a PID file, stops them, and starts them so that they
+//! outlive us. Command lines may contain passwords, so they are searched but never returned.
 
 use procfs::process::{Process, Stat, all_processes};
 use proofmark_evidence::undo::Leave;
@@ -19,55 +19,55 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The variable of the environment by which what was started is known again, by whomever.
+/// The environment variable that identifies a started process to any later run of Proofmark.
 const MARK: &str = "PROOFMARK_PROMISE";
 
-/// Starts a program in a session of its own; part of util-linux and of busybox.
+/// The program that starts another one in its own session; part of util-linux and of busybox.
 const SETSID: &str = "setsid";
 
-/// How long a program that was started is watched for a bad end.
+/// How long a started program is watched for failure.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// A process that lives. Number and beginning together are of no other one.
+/// A live process. The PID and the start time together identify it uniquely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Found {
-    /// Its number.
+    /// The PID.
     pub pid: i32,
-    /// When it began, in clock ticks since the machine did.
+    /// When the process started, in clock ticks since the machine booted.
     pub began: u64,
-    /// Its name, without arguments.
+    /// The name of the program, without arguments.
     pub program: String,
 }
 
-/// Which processes are meant.
+/// Which processes to select.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Those whose command line, its words joined by blanks, matches.
     pub matches: Option<Regex>,
-    /// The one whose number stands in this file.
+    /// The one whose PID is in this file.
     pub pid_file: Option<String>,
-    /// Those of this name. A number in an old file may be another one's by now.
+    /// Those of this program name. The PID in an old file may belong to another process by now.
     pub program: Option<String>,
 }
 
-/// A signal by which a process can be asked to end.
+/// A signal that asks a process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Signal {
-    /// The usual one.
+    /// SIGTERM, the usual signal.
     Term,
-    /// As Ctrl-C.
+    /// SIGINT, as Ctrl-C sends it.
     Int,
-    /// As Ctrl-\.
+    /// SIGQUIT, as Ctrl-\ sends it.
     Quit,
-    /// As the end of a terminal.
+    /// SIGHUP, as the end of a terminal sends it.
     Hup,
-    /// Cannot be heeded or ignored.
+    /// SIGKILL, which a process cannot catch or ignore.
     Kill,
 }
 
-/// A process held by a handle, which stays its own when its number is another one's.
+/// A process held by a handle, which keeps referring to it even if its PID is reused.
 #[derive(Debug)]
 pub struct Held {
     found: Found,
@@ -97,10 +97,11 @@ impl Signal {
     }
 }
 
-/// The processes that are meant, in order of their numbers; never this one, one above it, or the first of all.
+/// Returns the selected processes in order of PID; never this one, one of its parents, or the first process of the
+/// machine.
 ///
 /// # Errors
-/// When processes cannot be looked at, or the file with the number cannot be read.
+/// The processes or the PID file cannot be read, or the file names a process that is never selected.
 pub async fn find(wanted: Wanted) -> Result<Vec<Found>, ClientError> {
     looked(move || {
         let spared = spared();
@@ -121,10 +122,10 @@ pub async fn find(wanted: Wanted) -> Result<Vec<Found>, ClientError> {
     .await
 }
 
-/// The processes that were started under this mark, and what they have started.
+/// Returns the processes that were started with this mark, and their descendants.
 ///
 /// # Errors
-/// When processes cannot be looked at.
+/// The processes cannot be read.
 pub async fn marked(mark: String) -> Result<Vec<Found>, ClientError> {
     looked(move || {
         living(|_, _, process| {
@@ -135,10 +136,11 @@ pub async fn marked(mark: String) -> Result<Vec<Found>, ClientError> {
     .await
 }
 
-/// Lives this very process? If so: may it still end because of this signal, should it have got it?
+/// Returns whether the process is still running and, if so, whether the pending signal can still end it: `None` if it
+/// is not running.
 ///
 /// # Errors
-/// When processes cannot be looked at.
+/// The processes cannot be read.
 pub async fn lives(found: Found, signal: Signal) -> Result<Option<bool>, ClientError> {
     looked(move || {
         let Ok(process) = Process::new(found.pid) else { return Ok(None) };
@@ -146,17 +148,17 @@ pub async fn lives(found: Found, signal: Signal) -> Result<Option<bool>, ClientE
         let Ok(status) = process.status() else { return Ok(None) };
         let bit = |signal: Signal| 1_u64 << (signal.raw().as_raw() - 1);
         let (asked, killed) = (bit(signal), bit(Signal::Kill));
-        // One that is neither caught nor held up ends at once or is ignored for ever.
+        // A signal that is neither caught, blocked nor pending ends the process at once, or is ignored for good.
         let held = status.sigcgt | status.sigblk | status.sigpnd | status.shdpnd;
         Ok(Some(held & asked != 0 || (status.sigpnd | status.shdpnd) & killed != 0))
     })
     .await
 }
 
-/// Takes hold of a process.
+/// Opens a handle to a process.
 ///
 /// # Errors
-/// When it is gone, or the system has no such handles (Linux before 5.3).
+/// The process has ended, or the system has no such handles (Linux before 5.3).
 pub fn hold(found: Found) -> Result<Held, ClientError> {
     let gone = |why: String| {
         let message = format!("the process {} cannot be held: {why}", found.pid);
@@ -164,15 +166,15 @@ pub fn hold(found: Found) -> Result<Held, ClientError> {
     };
     let pid = Pid::from_raw(found.pid).ok_or_else(|| gone("this is no number of one".into()))?;
     let handle = pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| gone(error.to_string()))?;
-    // The handle is of whoever has the number now.
+    // The handle refers to the current owner of the PID.
     let same = Process::new(found.pid).and_then(|process| process.stat()).is_ok_and(|stat| is(&found, &stat));
     if same { Ok(Held { found, handle }) } else { Err(gone("it has ended".into())) }
 }
 
-/// Asks a process to end, and waits for that, at most so long; says whether it has ended.
+/// Sends the signal to a process and waits for its end, at most for the given time. Returns whether it has ended.
 ///
 /// # Errors
-/// When it may not be signalled.
+/// The process may not be signalled.
 pub async fn stop(
     held: Held,
     signal: Signal,
@@ -193,17 +195,17 @@ pub async fn stop(
     }
     let patience = Timespec::try_from(patience).map_err(|error| refused(error.to_string()))?;
     looked(move || {
-        // A handle can be read once its process has ended.
+        // A handle becomes readable when its process has ended.
         let ended = poll(&mut [PollFd::new(&held.handle, PollFlags::IN)], Some(&patience));
         Ok(ended.is_ok_and(|ready| ready > 0))
     })
     .await
 }
 
-/// Can this be started?
+/// Checks that this can be started.
 ///
 /// # Errors
-/// When its program, its folder, or what it is started with is not there.
+/// The program, its folder, or the program that starts it does not exist.
 pub fn startable(argv: &[String], cwd: &str) -> Result<(), ClientError> {
     let name = argv.first().map(String::as_str).unwrap_or_default();
     if !Path::new(cwd).is_dir() {
@@ -225,11 +227,11 @@ pub fn startable(argv: &[String], cwd: &str) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Starts a program in a session of its own, so that it lives on after us. It has our environment and the mark in it; its
-/// input is empty, and what it says goes nowhere.
+/// Starts a program in its own session, so that it outlives us. It inherits our environment plus the mark; its input is
+/// empty, and its output is discarded.
 ///
 /// # Errors
-/// When it cannot be started, or ends badly within a second.
+/// The program cannot be started, or fails within a second.
 pub async fn start(
     argv: &[String],
     cwd: &str,
@@ -249,7 +251,7 @@ pub async fn start(
             let message = format!("expected `{program}` to start, but it ended at once: {status}");
             Err(ClientError::new(ErrorCode::ProgramFailed, message))
         }
-        // It runs, or has started what runs.
+        // The program still runs, or has started what runs.
         _ => Ok(()),
     }
 }
@@ -268,7 +270,7 @@ fn unseen(why: &str) -> ClientError {
 
 fn living(meant: impl Fn(i32, &Stat, &Process) -> bool) -> Result<Vec<Found>, ClientError> {
     let all = all_processes().map_err(|error| unseen(&error.to_string()))?;
-    // One that ends while it is looked at is not there.
+    // A process that ends while it is being read is skipped.
     let seen = all.flatten().filter_map(|process| {
         let stat = process.stat().ok().filter(alive)?;
         let meant = meant(process.pid(), &stat, &process);
@@ -279,7 +281,7 @@ fn living(meant: impl Fn(i32, &Stat, &Process) -> bool) -> Result<Vec<Found>, Cl
     Ok(found)
 }
 
-/// One that has ended stays listed until somebody asks how.
+/// A process that has ended stays listed until its parent reads its exit status.
 fn alive(stat: &Stat) -> bool {
     !matches!(stat.state, 'Z' | 'X' | 'x')
 }
@@ -292,7 +294,7 @@ fn line(process: &Process) -> String {
     process.cmdline().unwrap_or_default().join(" ")
 }
 
-/// This process, those above it, and the first of all.
+/// Returns this process, its parents, and the first process of the machine.
 fn spared() -> BTreeSet<i32> {
     let mut out = BTreeSet::from([1]);
     let mut next = Process::myself().ok();
@@ -304,7 +306,7 @@ fn spared() -> BTreeSet<i32> {
     out
 }
 
-/// The number in a file, whatever stands in its further lines. A file that is gone, or is just being written, has none.
+/// Returns the PID in the first line of a file. A file that has been removed, or is just being written, gives `None`.
 fn number(file: &str) -> Result<Option<i32>, ClientError> {
     let path = Path::new(file);
     if proofmark_net::files::look(path)?.meta.is_none() {

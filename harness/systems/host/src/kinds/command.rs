@@ -1,4 +1,4 @@
-//! `command`: runs a program, and its `undo` when the change is put back.
+//! `command`: runs a program, and its `undo` program when the change is reverted.
 
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
@@ -13,31 +13,32 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Runs a program. Needs `exec`; with `undo` also `change`. Give either `argv` or `script`.
+/// Runs a program. Needs `exec`; with `undo` also `change`. Set either `argv` or `script`.
 ///
-/// With `undo` the change is promised to be put back: that program runs at the end of the step, whatever happens.
-/// Proofmark cannot look at what a program changed; a check of your own after it can.
+/// With `undo` the change is promised to be reverted: that program runs at the end of the step, whatever happens.
+/// Proofmark cannot observe what a program changed; add a check of your own after it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Command {
-    /// The program and its arguments; no shell reads them.
+    /// The program and its arguments, run without a shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub argv: Option<Vec<String>>,
     /// A script for `/bin/sh -eu -c`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// The program that puts the change back, with its arguments; no shell reads them. It may run more than once.
+    /// The program that reverts the change, and its arguments, run without a shell. It may run more than once. Default:
+    /// the change is not reverted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Vec<String>>,
-    /// The folder to run in; the one Proofmark runs in if it is not said.
+    /// The folder to run in. Default: the folder that Proofmark runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    /// Text for its standard input, which is empty otherwise.
+    /// The text for standard input. Default: empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
 }
 
-/// What puts it back.
+/// The program that reverts the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Undo {
@@ -45,13 +46,13 @@ pub struct Undo {
     cwd: Option<String>,
 }
 
-/// How the program ended that puts it back.
+/// How the program that reverts the change ended.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reverted {
-    /// Exit status; `null` when a signal ended it.
+    /// The exit status; `null` if a signal ended the program.
     exit: Option<i32>,
-    /// The last that it said on standard error, where it did not end well.
+    /// The last lines on standard error, if the program failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     said: Option<String>,
 }
@@ -69,7 +70,7 @@ impl Kind for Command {
         let help = format!("the last it said on standard error: {}", seen.last());
         let mut findings =
             vec![Finding::judged("exit status", "0", seen.how(), seen.exit == Some(0)).with_help(help)];
-        // An expectation that something is not in the output would pass on what was cut off.
+        // An expectation that something is absent from the output would pass because of the part that was cut off.
         if seen.stdout_bytes.max(seen.stderr_bytes) > KEPT as u64 {
             let bytes = format!("{} and {} bytes", seen.stdout_bytes, seen.stderr_bytes);
             let finding =
@@ -107,7 +108,7 @@ impl Act for Command {
 
     async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Ended, StepError> {
         let argv = self.line()?;
-        // It has to be found again from wherever it is put back.
+        // The path must be valid from whichever folder the change is reverted.
         let cwd = shown(Path::new(self.cwd.as_deref().unwrap_or(".")));
         let program = |cwd| Program { argv: &argv, cwd, stdin: self.stdin.as_deref(), timeout: cx.timeout.0 };
         match &self.undo {
@@ -131,7 +132,7 @@ impl Act for Command {
         let cwd = owed.cwd.as_deref();
         let program = Program { argv: &owed.argv, cwd, stdin: None, timeout: cx.timeout.0 };
         let ended = ended(program, cx, by).await?;
-        // Whoever has to put it back by hand needs to know why; a program that ended well was not asked.
+        // The reason is needed to revert the change by hand; it is empty if the program succeeded.
         let last = if ended.exit == Some(0) { "" } else { ended.last() };
         cx.log.keep(Arc::new(last.as_bytes().to_vec()));
         Ok(())
@@ -160,7 +161,7 @@ async fn ended(program: Program<'_>, cx: &Cx, leave: &impl Leave) -> Result<Ende
 }
 
 impl Command {
-    /// The command line, or what is wrong with the settings.
+    /// Returns the command line, or the mistake in the settings.
     fn line(&self) -> Result<Vec<String>, SettingMistake> {
         match (&self.argv, &self.script) {
             (Some(argv), None) if argv.first().is_some_and(|program| !program.is_empty()) => Ok(argv.clone()),

@@ -1,5 +1,5 @@
-//! `file`: looks at one path of the machine that Proofmark runs on. What is not there, or is no file, failed; what could
-//! not be looked at is unverified.
+//! `file`: checks one path on the machine that Proofmark runs on. A path that does not exist, or is not a file, fails;
+//! a path that cannot be examined is unverified.
 
 use jiff::Timestamp;
 use proofmark_engine::settings::present;
@@ -18,36 +18,37 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// So much of a file is read to search in it, in bytes.
+/// How much of a file is read to search it, in bytes.
 const SEARCHED: usize = 16 << 20;
 
-/// A file of at most so many bytes is parsed.
+/// The largest file that is parsed, in bytes.
 const PARSED: usize = 8 << 20;
 
-/// Looks at a file, symbolic links followed. A relative path starts at the folder that Proofmark runs in, as `cwd` of
-/// `command` does.
+/// Checks a file. Symbolic links are followed. A relative path starts at the folder that Proofmark runs in, like `cwd`
+/// of `command`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct File {
     /// The path. `~` and wildcards are ordinary characters.
     pub path: String,
-    /// Whether anyone may execute it.
+    /// Whether the file must be executable by anyone (`true`) or must not be (`false`). Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<bool>,
-    /// A regular expression, or a list of them, each of which must find something in the content: unanchored, `(?m)`
-    /// lets `^` and `$` mean lines. The first 16 MiB are searched.
+    /// A regular expression, or a list of them, each of which must match somewhere in the content. They are unanchored;
+    /// `(?m)` makes `^` and `$` match at lines. The first 16 MiB are searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<Patterns>,
-    /// It was changed no longer ago than this.
+    /// The greatest age of the last change of the content, such as `1h`. Default: any age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer_than: Option<Duration>,
-    /// It has at least one byte.
+    /// Whether the file must have at least one byte. Default: false.
     #[serde(default, skip_serializing_if = "is_false")]
     pub not_empty: bool,
-    /// It is JSON, whose value goes into the observation; at most 8 MiB.
+    /// Whether the content must be JSON, at most 8 MiB. Its value is part of the observation. Default: false.
     #[serde(default, skip_serializing_if = "is_false")]
     pub json: bool,
-    /// It is YAML, whose value goes into the observation, of several documents as a list; at most 8 MiB.
+    /// Whether the content must be YAML, at most 8 MiB. Its value is part of the observation; several documents become
+    /// a list. Default: false.
     #[serde(default, skip_serializing_if = "is_false")]
     pub yaml: bool,
 }
@@ -61,32 +62,32 @@ fn is_false(flag: &bool) -> bool {
 #[derive(Debug, Clone)]
 pub struct Patterns(pub Vec<Pattern>);
 
-/// What stands at the path. Where nothing does, only `exists` and perhaps `link-to` are there.
+/// What is at the path. If there is nothing, only `exists` and possibly `link-to` are present.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Is there anything at the path?
+    /// Whether anything exists at the path.
     pub exists: bool,
-    /// What it is, links followed.
+    /// The type of what is there, after following links.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<FileType>,
-    /// Where the path leads, when it is a symbolic link.
+    /// The target of the path, if the path is a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_to: Option<String>,
-    /// Bytes.
+    /// The size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Permission bits as four octal digits: `0755`.
+    /// The permission bits as four octal digits: `0755`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// May anyone execute it?
+    /// Whether anyone may execute the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<bool>,
-    /// When its content was last changed, RFC 3339 in UTC.
+    /// When the content was last changed. RFC 3339 in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub modified: Option<Timestamp>,
-    /// What each expression of `matches` found, in their order. The text itself is not kept.
+    /// The result of each expression of `matches`, in order. The matched text is not kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Matches>,
     /// The content as JSON.
@@ -95,23 +96,23 @@ pub struct Seen {
     /// The content as YAML.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub yaml: Option<Value>,
-    /// Why it is no JSON or YAML.
+    /// Why the content is not JSON or YAML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub malformed: Option<String>,
-    /// Why its content could not be read, or not all of it.
+    /// Why the content could not be read, or not completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
 }
 
-/// What one expression found.
+/// The result of one expression.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Matches {
     /// The expression.
     pub pattern: String,
-    /// How often it matches, without overlaps.
+    /// The number of matches, without overlaps.
     pub count: u64,
-    /// The line of the first match, from 1.
+    /// The line of the first match, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
 }
@@ -239,13 +240,13 @@ impl File {
         findings
     }
 
-    /// Searches and parses what was read.
+    /// Searches and parses the content.
     fn read(&self, mut seen: Seen, content: &Content) -> Result<Seen, StepError> {
         if !content.whole {
             seen.unread = Some(format!("only its first {} MiB were read", content.bytes.len() >> 20));
         }
         for Pattern(pattern) in self.matches.iter().flat_map(|list| &list.0) {
-            // Bytes and not text: a file need not be UTF-8 to be searched.
+            // The search works on bytes, so that the file need not be UTF-8.
             let bytes = Regex::new(pattern.as_str());
             let bytes = bytes.map_err(|error| StepError::new(ErrorCode::Internal, error.to_string()))?;
             seen.matches.push(search(&bytes, &content.bytes));
@@ -286,8 +287,8 @@ fn search(pattern: &Regex, bytes: &[u8]) -> Matches {
     Matches { pattern: pattern.as_str().to_owned(), count, line }
 }
 
-/// What `evidence:` keeps: text without the secrets that show by their shape, for a file is not an answer to a question
-/// that someone asked. Other bytes are kept as they are.
+/// Returns what `evidence:` keeps: text without the secrets that are recognised by their form, because a file may hold
+/// more than a query would have returned. Other bytes are kept unchanged.
 fn kept(content: &Content) -> Arc<Vec<u8>> {
     match std::str::from_utf8(&content.bytes) {
         Ok(text) if leak::suspicious(&content.bytes) => Arc::new(leak::concealed(text).into_bytes()),
@@ -295,7 +296,7 @@ fn kept(content: &Content) -> Arc<Vec<u8>> {
     }
 }
 
-/// The content as a value; `None` when it is too large to be parsed.
+/// Returns the content as a value; `None` if it is too large to be parsed.
 fn parsed(json: bool, content: &Content) -> Result<Option<Value>, String> {
     if !content.whole || content.bytes.len() > PARSED {
         return Ok(None);
@@ -359,7 +360,7 @@ impl<'de> Deserialize<'de> for Patterns {
                 d.deserialize_any(OneOrList)
             }
         }
-        // Named so that the document layer can offer a sample for a template that is not filled in yet.
+        // The name lets the document layer offer a sample for a template that is not filled in yet.
         d.deserialize_newtype_struct("$regex", OneOrList)
     }
 }

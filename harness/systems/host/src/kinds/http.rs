@@ -1,5 +1,5 @@
-//! `http` as a check: asks for a page and judges its status. Only methods that read: GET, HEAD, OPTIONS. The act of the
-//! same name, for all other methods, stands in `http/change.rs`.
+//! `http` as a check: requests a page and judges its status. Only methods that read: GET, HEAD, OPTIONS. The act of the
+//! same name, for all other methods, is in `http/change.rs`.
 
 pub mod change;
 
@@ -16,32 +16,33 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Asks for an absolute URL, or for a path below the connection that `via` names. Redirects are followed, at most ten.
+/// Requests an absolute URL, or a path below the connection that `via` names. At most ten redirects are followed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Http {
-    /// What to get: an absolute URL, or a path that begins with `/`. Instead of `method` and `url`.
+    /// What to get: an absolute URL, or a path that begins with `/`. Replaces `method` and `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub get: Option<String>,
-    /// `GET`, `HEAD` or `OPTIONS`.
+    /// The method: `GET`, `HEAD` or `OPTIONS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// Where to, as in `get`.
+    /// What to request, in the form of `get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Headers to send; they win over those of the connection.
+    /// The headers to send. They override those of the connection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Text to send.
+    /// The text to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// TLS settings in place of the connection's. A client certificate belongs into a connection, for it is secret.
+    /// TLS settings that replace those of the connection. A client certificate is secret and therefore belongs in a
+    /// connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// The status there should be: a number or a list of numbers. Any 2xx if it is not said.
+    /// The expected status: a number or a list of numbers. Default: any 2xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Statuses>,
-    /// The largest answer, in bytes after decompression; 134217728 (128 MiB) if it is not said.
+    /// The largest accepted answer, in bytes after decompression. Default: 134217728 (128 MiB).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
 }
@@ -50,13 +51,13 @@ pub struct Http {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tls {
-    /// Certificates to trust instead of the machine's, as PEM text.
+    /// The certificates to trust instead of those of the machine, as PEM text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
     /// The name to expect in the server's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-    /// Accept any certificate.
+    /// Whether to accept any certificate. Default: false.
     #[serde(default)]
     pub insecure: bool,
 }
@@ -73,7 +74,7 @@ impl Tls {
 pub struct Statuses(pub Vec<u16>);
 
 impl Statuses {
-    /// The statuses that are right, in words, and whether this one is: any 2xx where none is said.
+    /// Returns the accepted statuses in words, and whether this one is accepted. Without `wanted`, any 2xx is.
     fn holds(wanted: Option<&Self>, status: u16) -> (String, bool) {
         match wanted {
             None => ("2xx".to_owned(), (200..300).contains(&status)),
@@ -96,7 +97,7 @@ impl Serialize for Statuses {
 
 impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        // Named so that the document layer can offer a sample (200) for a template that is not filled in yet.
+        // The name lets the document layer offer a sample (200) for a template that is not filled in yet.
         d.deserialize_newtype_struct("$status", OneOrList)
     }
 }
@@ -153,25 +154,26 @@ impl JsonSchema for Statuses {
     }
 }
 
-/// What was answered. It has either `json` or `text`.
+/// The answer. It has either `json` or `text`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// The address that answered, after redirects.
+    /// The URL that answered, after redirects.
     pub url: String,
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// Headers with lower-case names; several of one name are joined with `, `.
+    /// The headers, with lower-case names. Several headers of one name are joined with `, `.
     pub headers: BTreeMap<String, String>,
-    /// The body, if it is JSON: by its content type, or as an object or array whatever the content type says.
+    /// The body, if it is JSON: according to its content type, or because it is an object or array whatever the content
+    /// type.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// The body, if it is not JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Whether the body is UTF-8. If not, `text` has U+FFFD in place of what is not.
+    /// Whether the body is UTF-8. If not, `text` has U+FFFD in place of invalid bytes.
     pub utf8: bool,
-    /// Seconds from the first request to the end of the answer.
+    /// The time from the first request to the end of the answer, in seconds.
     pub seconds: f64,
 }
 
@@ -180,8 +182,8 @@ impl Kind for Http {
     const EXAMPLE: &'static str = "http: { get: https://example.org/healthz, status: 200 }";
     const JUDGES: &'static str = "The status is 2xx, unless `status` says otherwise.";
     const RULES: u32 = 1;
-    /// Only where `via` names a connection for it: an absolute URL needs none.
-    // An absolute URL needs no connection; a path takes the one that `via` names.
+    /// Used only if `via` names a connection: an absolute URL needs none.
+    // An absolute URL needs no connection; a path uses the connection that `via` names.
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
 
@@ -229,7 +231,7 @@ fn nothing_allowed(max_bytes: Option<u64>) -> Option<SettingMistake> {
 }
 
 impl Http {
-    /// The method and where to, or what is wrong with them.
+    /// Returns the method and the target, or the mistake in them.
     fn request(&self) -> Result<(Reading, &str), SettingMistake> {
         let (method, target) = match (&self.get, &self.method, &self.url) {
             (Some(get), None, None) => ("GET", get),

@@ -1,5 +1,5 @@
-//! `log-lines`: goes through a log of any size once, and says which events it holds, whether its lines have what they
-//! must have, and where secrets stand in it. What a secret is, is settled while reading; its value is never kept.
+//! `log-lines`: reads a log of any size once, and reports which events it contains, whether its lines have the required
+//! fields, and where it contains secrets. Secrets are recognised while reading; their values are never kept.
 
 mod fields;
 mod line;
@@ -16,35 +16,37 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Reads a log file on the machine that Proofmark runs on. A relative path starts at the folder that Proofmark runs in.
+/// Checks a log file on the machine that Proofmark runs on. A relative path starts at the folder that Proofmark runs
+/// in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LogLines {
-    /// The path.
+    /// The path of the log file.
     pub path: String,
-    /// `jsonl` (one JSON object a line), or `text`. `jsonl` if it is not said.
+    /// `jsonl` (one JSON object per line) or `text`. Default: `jsonl`.
     #[serde(default)]
     pub format: Format,
-    /// Events that must be there: a list of names, or a map from name to the fields that every such event must have,
-    /// which are a list of names or a map from name to type. In `text`, names that stand in a line as a word.
+    /// Events that must occur: a list of names, or a map from name to the fields that every such event must have, which
+    /// are a list of names or a map from name to type. In `text`, the names must occur in a line as a word. Default:
+    /// none.
     #[serde(default)]
     pub require: Require,
     /// Fields that every line must have: a list of names, or a map from name to type. Types: `any`, `time` (RFC 3339 in
-    /// UTC; what `ts` is without a type), `string`, `number`, `integer`, `boolean`, `array`, `object`, `null`. A name with
-    /// dots looks into objects.
+    /// UTC; the type of `ts` if none is given), `string`, `number`, `integer`, `boolean`, `array`, `object`, `null`. A
+    /// name with dots refers to a field within objects. Default: none.
     #[serde(default)]
     pub envelope: Fields,
-    /// No line may hold a secret: a value under a key that is named like one and not masked, a token, a key, a password
-    /// within a URL, or a secret that this run itself uses.
+    /// Whether lines must not contain secrets: an unmasked value under a key named like a secret, a token, a key, a
+    /// password within a URL, or a secret that this run itself uses. Default: false.
     #[serde(default)]
     pub no_secrets: bool,
-    /// Keys that `no-secrets` passes over, with all below them: a name, or a path with dots.
+    /// Keys that `no-secrets` skips, including everything below them: a name, or a path with dots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<String>,
-    /// The key that holds the name of the event.
+    /// The key that holds the name of the event. Default: `event`.
     #[serde(default = "event_key")]
     pub event_key: String,
-    /// The key that holds the time of the event, as RFC 3339 or Unix seconds.
+    /// The key that holds the time of the event, as RFC 3339 or Unix seconds. Default: `ts`.
     #[serde(default = "time_key")]
     pub time_key: String,
 }
@@ -57,7 +59,7 @@ fn time_key() -> String {
     "ts".into()
 }
 
-/// What a line is.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
@@ -68,33 +70,34 @@ pub enum Format {
     Text,
 }
 
-/// What the log holds.
+/// What the log contains.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Lines that are not blank.
+    /// The number of lines that are not blank.
     pub lines: u64,
-    /// Bytes read.
+    /// The number of bytes read.
     pub bytes: u64,
-    /// By name; the required ones, and a thousand others.
+    /// The events, by name: the required ones, and at most a thousand others.
     pub events: Vec<Event>,
-    /// Lines whose event is beyond those thousand.
+    /// The number of lines whose event is beyond those thousand.
     pub other_events: u64,
-    /// Lines without an event.
+    /// The number of lines without an event.
     pub without_event: u64,
-    /// What is wrong with lines, whatever their event.
+    /// The problems of lines, whatever their event.
     pub problems: Vec<Problem>,
-    /// Lines of more than 1 MiB, which were not read.
+    /// The number of lines of more than 1 MiB, which were not read.
     pub too_long: u64,
-    /// The last line has no line feed and is no JSON object: someone may be writing it. It is not counted.
+    /// Whether the last line has no line feed and is not a JSON object: it may be still being written. It is not
+    /// counted.
     pub unfinished: bool,
     /// What happened to the file while it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,
-    /// Where secrets stand, the first hundred; only there where `no-secrets` asked for it.
+    /// The positions of the first hundred secrets. Present only with `no-secrets`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaks: Option<Vec<Leak>>,
-    /// How many secrets there are.
+    /// The number of secrets. Present only with `no-secrets`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak_count: Option<u64>,
 }
@@ -103,44 +106,45 @@ pub struct Seen {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Event {
-    /// Its name.
+    /// The name of the event.
     #[serde(rename = "event")]
     pub name: String,
-    /// How many there are.
+    /// The number of events.
     pub count: u64,
-    /// The earliest time of one, RFC 3339 in UTC; `null` if none says a time.
+    /// The time of the earliest event; `null` if none has a time. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub first: Option<Timestamp>,
-    /// The latest time of one.
+    /// The time of the latest event; `null` if none has a time. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub last: Option<Timestamp>,
-    /// What is wrong with the fields that it must have.
+    /// The problems of the required fields.
     pub problems: Vec<Problem>,
 }
 
-/// Something wrong, however often.
+/// A problem, however often it occurs.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Problem {
-    /// The field, or `the line`.
+    /// The field that the problem concerns, or `the line`.
     pub of: String,
     /// What is wrong with it.
     pub what: String,
-    /// In how many lines.
+    /// The number of lines with this problem.
     pub count: u64,
-    /// The first of them, from 1.
+    /// The first such line, counted from 1.
     pub line: u64,
 }
 
-/// Where a secret stands.
+/// The position of a secret.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Leak {
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: u64,
-    /// The path of keys to it; empty where there is none.
+    /// The path of keys to the secret; empty if there is none.
     pub key: String,
-    /// By which rule it is one: `key`, `learned`, `private-key`, `jwt`, `dsn-password`, `token`, `authorization`, `assignment`.
+    /// The rule that recognised it: `key`, `learned`, `private-key`, `jwt`, `dsn-password`, `token`, `authorization`,
+    /// `assignment`.
     pub rule: String,
 }
 
@@ -243,7 +247,7 @@ impl LogLines {
     }
 }
 
-/// Passes where there is no problem, and else says the first ones.
+/// Passes if there are no problems; otherwise lists the first ones.
 fn sound(what: &str, expected: &str, problems: &[&Problem]) -> Finding {
     let say = |problem: &&Problem| {
         let Problem { of, what, count, line } = problem;

@@ -1,9 +1,10 @@
-//! `process-stop`: stops a process of this machine for the drill, and starts it again by promise: once, also when the way
-//! back is gone twice, for what was started carries a mark. A naive drill believes the signal: a process may ignore it,
-//! take its time, or be started again by a supervisor before anyone has looked.
+//! `process-stop`: stops a process of this machine for the drill, and starts it again by promise. It is started once,
+//! even if the revert is interrupted and repeated, because the started process carries a mark. Sending the signal
+//! proves nothing by itself: a process may ignore it, take its time, or be restarted by a supervisor before it is
+//! observed.
 //!
-//! A container is another way to the same end: its settings would stand beside `pid-file` and `matches`, and its way back
-//! beside [`Undo::Process`], without changing what is here.
+//! Stopping a container could be added: its settings would go beside `pid-file` and `matches`, and its undo beside
+//! [`Undo::Process`], without changing what is here.
 
 use crate::processes::{Found, Signal, Wanted, find, hold, lives, marked, start, startable, stop};
 use jiff::{SignedDuration, Timestamp};
@@ -16,40 +17,40 @@ use proofmark_net::machine::host;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// For how long the act itself waits for the end; after that it is looked.
+/// How long the act itself waits for the process to end. After that the observations take over.
 const WAIT: Duration = Duration::secs(10);
 
-/// A supervisor starts a process again within this time. Seconds.
+/// The time within which a supervisor restarts a process, in seconds.
 const SETTLED: f64 = 3.0;
 
-/// Whoever was asked to end and lives on for so long does not end because of that any more.
+/// A process that has run for this long after the signal is not expected to end because of it any more.
 const GRACE: Duration = Duration::secs(90);
 
 /// Stops a process of this machine (Linux) until the end of the scenario, or of the step with `until: step`, and then
 /// starts it again. Needs `change` and `exec`.
 ///
-/// Exactly one process must be meant, else nothing is done; Proofmark and what has started it are never meant. Say how it is
-/// started again as a person would at a prompt: it gets Proofmark's environment and a session of its own, and what it
-/// writes goes nowhere. What a supervisor (systemd, a container's restart policy) starts again by itself fails; stop that
-/// with its own command, in a `command` with `undo`.
+/// The settings must select exactly one process, or nothing is done; Proofmark and its parent processes are never
+/// selected. Write `start` as you would start it at a prompt: it gets Proofmark's environment and its own session, and
+/// its output is discarded. A process that a supervisor (systemd, a container's restart policy) restarts by itself
+/// fails; stop it with the supervisor's own command, in a `command` with `undo`.
 ///
-/// When it is put back and a process that is meant runs already, nothing is started.
+/// If a selected process already runs when the change is reverted, nothing is started.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ProcessStop {
-    /// The process whose number stands in this file.
+    /// A file with the PID of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_file: Option<String>,
-    /// The process whose command line, its words joined by blanks, this regular expression matches. Beside `pid-file`: the
-    /// one in the file has to match too.
+    /// A regular expression that the command line of the process must match, with its words joined by blanks. With
+    /// `pid-file`, the process in the file must match too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<Pattern>,
-    /// How it is asked to end; `TERM` if it is not said.
+    /// The signal that asks it to end. Default: `TERM`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<Signal>,
-    /// The program that starts it again, with its arguments; no shell reads them.
+    /// The program that starts the process again, and its arguments, run without a shell.
     pub start: Vec<String>,
-    /// The folder to start it in; the one Proofmark runs in if it is not said.
+    /// The folder to start it in. Default: the folder that Proofmark runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
 }
@@ -59,25 +60,25 @@ pub struct ProcessStop {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Stopped {
     process: Found,
-    /// When it had ended, or was not waited for any longer.
+    /// When the process had ended, or when the wait for it was given up.
     since: Timestamp,
 }
 
-/// What became of it.
+/// The state of the process after the act.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
     /// The process that was stopped.
     pub process: Found,
-    /// Has it ended?
+    /// Whether the process has ended.
     pub gone: bool,
-    /// Seconds since it has ended, or was not waited for any longer.
+    /// The time since the process ended, or since the wait for it was given up, in seconds.
     pub seconds: f64,
-    /// Other processes that are meant by now.
+    /// Other processes that the settings select now.
     pub others: Vec<Found>,
 }
 
-/// What starts it again.
+/// How to undo the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Undo {
@@ -85,41 +86,41 @@ pub enum Undo {
     Process(Box<Way>),
 }
 
-/// What starts a process of a machine again.
+/// How a process of a machine is started again.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Way {
     host: String,
     process: Found,
     signal: Signal,
-    /// When it was promised.
+    /// When the restart was promised.
     at: Timestamp,
     pid_file: Option<String>,
     matches: Option<Pattern>,
     start: Vec<String>,
     cwd: String,
     mark: String,
-    /// Is it written down when it is asked to end?
+    /// Whether the journal also records that the signal is about to be sent.
     #[serde(default)]
     told: bool,
 }
 
-/// What runs once it was put back.
+/// The processes that run after the revert.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reverted {
-    /// The processes that are meant.
+    /// The processes that the settings select.
     processes: Vec<Found>,
-    /// Those that were started here, and what they have started.
+    /// The processes that were started here, and their descendants.
     started: Vec<Found>,
-    /// Whether the one that was asked to end lives, and may still end because of that.
+    /// Whether the signalled process may still end because of the signal; `null` if it has ended.
     ending: Option<bool>,
 }
 
-/// What putting it back remembers from one attempt to the next.
+/// What the revert remembers from one attempt to the next.
 #[derive(Debug, Default)]
 pub struct StopMemory {
-    /// The process was promised to be started again and was never asked to end.
+    /// Set if the restart was promised, but the process was never signalled.
     not_asked: bool,
 }
 
@@ -193,7 +194,7 @@ impl Act for ProcessStop {
             return Err(mistake.into());
         }
         let way = self.way(cx, promises.mark_of_step()).await?;
-        // What cannot be started again is not stopped.
+        // A process that cannot be started again is not stopped.
         startable(&way.start, &way.cwd)?;
         let held = hold(way.process.clone())?;
         let (process, signal) = (way.process.clone(), way.signal);
@@ -230,7 +231,7 @@ impl Act for ProcessStop {
         if seen.ending.is_some() || !seen.processes.is_empty() || !seen.started.is_empty() {
             return Ok(());
         }
-        // What it needs may not be free yet: it is tried again.
+        // A resource that it needs may not be free yet, so a failure is retried.
         let started = start(&way.start, &way.cwd, &way.mark, &cx.log, by).await;
         started.map_err(|error| StepError::from(error).transient())
     }
@@ -267,7 +268,7 @@ impl ProcessStop {
         self.signal.unwrap_or(Signal::Term)
     }
 
-    /// The one process that is meant, and how it is started again.
+    /// Returns the one process that the settings select, and how it is started again.
     async fn way(&self, cx: &Cx, mark: String) -> Result<Way, StepError> {
         let all = Wanted {
             matches: self.matches.as_ref().map(|pattern| pattern.0.clone()),
@@ -315,7 +316,7 @@ impl Way {
     }
 }
 
-/// The processes that are meant once this one was stopped.
+/// Returns which processes to look for after this one was stopped.
 fn wanted(pid_file: Option<&String>, matches: Option<&Pattern>, stopped: &Found) -> Wanted {
     Wanted {
         matches: matches.map(|pattern| pattern.0.clone()),
@@ -324,7 +325,7 @@ fn wanted(pid_file: Option<&String>, matches: Option<&Pattern>, stopped: &Found)
     }
 }
 
-/// Processes in words.
+/// Formats processes as text.
 fn told_of(found: &[Found]) -> String {
     const SHOWN: usize = 8;
     let mut words: Vec<String> =

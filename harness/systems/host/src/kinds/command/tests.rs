@@ -1,4 +1,4 @@
-//! Tests of the kind `command`: programs that end well, badly or never, and those that say too much.
+//! Tests the kind `command`: programs that succeed, fail or never end, and those that write too much.
 
 use super::*;
 use proofmark_environment::Systems;
@@ -24,7 +24,7 @@ fn command(settings: Value) -> Command {
     serde_json::from_value(settings).unwrap()
 }
 
-/// Acts with a ledger of its own.
+/// Acts with its own ledger.
 async fn act(command: &Command, cx: &Cx) -> Result<Ended, StepError> {
     let folder = tempfile::tempdir().unwrap();
     let recorder = Recorder::create(folder.path(), &cx.clock, Redactor::default(), Box::new(|_| {})).unwrap();
@@ -67,7 +67,7 @@ async fn it_runs_and_says_how_it_ended() {
     assert_eq!((seen.exit, seen.signal, verdict), (None, Some(9), Verdict::Failed));
     let (seen, _) = run(json!({"script": "pwd", "cwd": "/usr"})).await.unwrap();
     assert_eq!(seen.stdout, "/usr\n");
-    // A script stops at its first failure, and at a name that is not set.
+    // A script stops at its first failure, and at an unset variable.
     assert_eq!(run(json!({"script": "false; echo on"})).await.unwrap().0.stdout, "");
     assert_ne!(run(json!({"script": "echo $NOT_SET_ANYWHERE"})).await.unwrap().0.exit, Some(0));
 }
@@ -97,7 +97,7 @@ async fn what_cannot_run_says_why() {
 async fn when_the_time_is_over_the_whole_group_ends() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("pid");
-    // The grandchild does not listen to SIGTERM.
+    // The grandchild ignores SIGTERM.
     let script =
         format!("(trap '' TERM; sh -c 'echo $PPID' > {}; while :; do sleep 1; done) & wait", note.display());
     let command = command(json!({ "script": script }));

@@ -1,5 +1,6 @@
-//! `http` as an act: sends a request that changes something, once, and its `undo` when the change is put back. Whether the
-//! world is back is known from the answer to that: its status, and for DELETE also that there was nothing left to remove.
+//! `http` as an act: sends a request that changes something, once, and its `undo` request when the change is reverted.
+//! The answer to the latter shows whether the change is reverted: its status, which for DELETE may also say that there
+//! was nothing left to remove.
 
 use super::{Seen, Statuses, Tls, nothing_allowed, seen};
 use jiff::Timestamp;
@@ -13,62 +14,63 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Sends a request that changes something to an absolute URL, or to a path below the connection that `via` names. It is
-/// sent once. A redirect is followed only where it stays the same request to the same server (307, 308); any other is
-/// the answer.
+/// sent once. A redirect is followed only if it keeps the request and the server (307, 308); any other redirect is the
+/// answer.
 ///
-/// With `undo` the change is promised to be put back: that request is sent at the end of the step, whatever happens, and
-/// again if it is not known to have arrived. It has to be known before the change is made, so let the thing that you make
-/// have a name of your own, such as `{{ run.id }}`. Without `undo` the change is final.
+/// With `undo` the change is promised to be reverted: that request is sent at the end of the step, whatever happens,
+/// and again if it is not known to have arrived. The undo request must be known before the change is made, so give what
+/// you create a name of your own, such as `{{ run.id }}`. Without `undo` the change is final.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HttpChange {
-    /// `POST`, `PUT`, `PATCH`, `DELETE`, or another one in capitals; what only reads is a check.
+    /// The method: `POST`, `PUT`, `PATCH`, `DELETE`, or another one in capitals. Methods that only read belong in a
+    /// check.
     pub method: String,
-    /// Where to: an absolute URL, or a path that begins with `/`.
+    /// The target: an absolute URL, or a path that begins with `/`.
     pub url: String,
-    /// Headers to send; they win over those of the connection.
+    /// The headers to send. They override those of the connection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Text to send. What it is belongs into the header `content-type`.
+    /// The text to send. Its type belongs in the header `content-type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// TLS settings in place of the connection's, also for `undo`. A client certificate belongs into a connection, for it
-    /// is secret.
+    /// TLS settings that replace those of the connection, also for `undo`. A client certificate is secret and therefore
+    /// belongs in a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// The status there should be: a number or a list of numbers. Any 2xx if it is not said.
+    /// The expected status: a number or a list of numbers. Default: any 2xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Statuses>,
-    /// The largest answer, in bytes after decompression; 134217728 (128 MiB) if it is not said.
+    /// The largest accepted answer, in bytes after decompression. Default: 134217728 (128 MiB).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// The request that puts the change back. It may be sent more than once.
+    /// The request that reverts the change. It may be sent more than once. Default: the change is final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Back>,
 }
 
-/// The request that puts a change back.
+/// The request that reverts a change.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Back {
-    /// As above.
+    /// The method, in the form of the change's `method`.
     pub method: String,
-    /// As above; where the change itself went if it is not said.
+    /// The target, in the form of the change's `url`. Default: the target of the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Headers to send; those of the change itself are not sent again.
+    /// The headers to send. Those of the change are not sent again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Text to send.
+    /// The text to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// The status that says that it is back: a number or a list of numbers. If it is not said any 2xx; for `DELETE` also
-    /// 404 and 410, for then it is gone.
+    /// The status that means that the change is reverted: a number or a list of numbers. Default: any 2xx; for `DELETE`
+    /// also 404 and 410, because the target is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Statuses>,
 }
 
-/// One request, as it is written down where it puts a change back. The connection's login is no part of it.
+/// One request, as it is recorded in order to revert a change. It does not contain the connection's login.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Request {
@@ -80,11 +82,11 @@ pub struct Request {
     status: Option<Statuses>,
 }
 
-/// What was answered to the request that puts it back.
+/// The answer to the request that reverts the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reverted {
-    /// HTTP status; `null` when no answer is known.
+    /// The HTTP status; `null` if no answer is known.
     status: Option<u16>,
 }
 
@@ -94,7 +96,7 @@ impl Kind for HttpChange {
         "http: { method: PUT, url: https://example.org/flags/drill, body: 'on', undo: { method: DELETE } }";
     const JUDGES: &'static str = "The status is 2xx, unless `status` says otherwise. With `undo`, that the request which puts it back was answered with the status that its `status` says, or 2xx; for `DELETE` also 404 or 410.";
     const RULES: u32 = 1;
-    // As of the check: an absolute URL needs no connection; a path takes the one that `via` names.
+    // As in the check: an absolute URL needs no connection; a path uses the connection that `via` names.
     const ROLES: &'static [&'static str] = &[];
     type Seen = Seen;
 
@@ -149,7 +151,7 @@ impl Act for HttpChange {
             return Err(mistake.into());
         }
         let (request, most) = (self.request(), self.max_bytes.unwrap_or(MAX_BYTES));
-        // What cannot be sent is known before anything is promised.
+        // A request that cannot be sent fails before anything is promised.
         target::wire(cx, Self::NAME, &self.url)?;
         let answer = match self.back() {
             Some(undo) => request.send(cx, most, &promises.promise(&undo)?).await?,
@@ -174,7 +176,7 @@ impl Act for HttpChange {
             answer.status,
             answer.excerpt()
         );
-        // A conflict or a lock may be gone soon; what is wrong with the request itself stays wrong.
+        // A conflict or a lock may pass; a mistake in the request itself does not.
         let passing = matches!(answer.status, 408 | 409 | 423 | 425 | 429 | 500..);
         let error = StepError::new(ErrorCode::of_status(answer.status), message);
         Err(StepError { transient: passing, ..error })
@@ -213,7 +215,7 @@ impl Request {
         Ok(change(wire, &call, leave).await?)
     }
 
-    /// The statuses that say that it is back, in words, and whether this one does.
+    /// Returns the statuses that mean that the change is reverted, in words, and whether this one does.
     fn holds(&self, status: u16) -> (String, bool) {
         let (expected, ok) = Statuses::holds(self.status.as_ref(), status);
         let removes = changing(&self.method).is_ok_and(|method| method.removes());
@@ -224,7 +226,7 @@ impl Request {
     }
 }
 
-/// A method for an act.
+/// Parses the method of an act.
 fn changing(name: &str) -> Result<Changing, SettingMistake> {
     Changing::named(name).ok_or_else(|| match name.to_ascii_uppercase().as_str() {
         reads @ ("GET" | "HEAD" | "OPTIONS") => {

@@ -1,4 +1,4 @@
-//! Fields and their types, as people write them: a list of names, or a map from name to type.
+//! Parses fields and their types from settings: a list of names, or a map from name to type.
 
 use jiff::Timestamp;
 use proofmark_model::expect::Type;
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a field should be. Every type but `null` wants something to be there, and text that is not empty.
+/// The required type of a field. Every type but `null` requires a value, and text that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
     /// Anything but `null` and empty text.
@@ -21,7 +21,7 @@ pub enum FieldType {
     Time,
     /// A type of JSON.
     Json(Type),
-    /// What stood here was masked when the settings were recorded. It was judged before that.
+    /// A type that was masked when the settings were recorded. It was judged before that.
     Masked,
 }
 
@@ -33,7 +33,7 @@ pub struct Fields(pub BTreeMap<String, FieldType>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Require(pub BTreeMap<String, Fields>);
 
-/// The value of a field, as far as its type asks.
+/// The value of a field, in as much detail as the types need.
 #[derive(Debug)]
 pub enum Shape<'a> {
     /// `null`.
@@ -84,7 +84,7 @@ impl FieldType {
         }
     }
 
-    /// What is wrong with a value; `None` when nothing is.
+    /// Returns what is wrong with a value; `None` if nothing is.
     pub fn problem(self, shape: Option<&Shape<'_>>) -> Option<&'static str> {
         let Some(shape) = shape else { return Some("it is missing") };
         match (self, shape) {
@@ -112,7 +112,7 @@ impl FieldType {
 }
 
 impl<'a> Shape<'a> {
-    /// Of a value.
+    /// Returns the shape of a value.
     pub fn of(value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Null,
@@ -127,7 +127,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// The same, lent.
+    /// Returns the same shape, borrowed.
     pub fn borrowed(&self) -> Shape<'_> {
         match self {
             Self::Null => Shape::Null,
@@ -140,7 +140,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// The time that it says: RFC 3339 text with any offset, or Unix seconds.
+    /// Returns the time that the value denotes: RFC 3339 text with any offset, or Unix seconds.
     pub fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Text(text) => text.parse().ok(),
@@ -156,12 +156,12 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// A time that says itself that it is in UTC.
+/// Parses a time that is explicitly in UTC.
 fn utc(text: &str) -> Option<Timestamp> {
     text.parse().ok().filter(|_| says_utc(text))
 }
 
-/// Does a time that can be read say that it is in UTC?
+/// Returns whether the text of a valid time is explicitly in UTC.
 pub fn says_utc(text: &str) -> bool {
     ["Z", "z", "+00:00", "-00:00"].iter().any(|end| text.ends_with(end))
 }
@@ -194,7 +194,7 @@ impl Serialize for Require {
     }
 }
 
-/// Reads a list of names, to each of which `plain` gives its value, or a map.
+/// Deserialises a map, or a list of names, each of which gets its value from the function.
 struct Named<T>(fn(&str) -> T, &'static str);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Named<T> {
@@ -223,7 +223,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Named<T> {
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        // A field called `ts` is a time even where no type is given: that is what the name says.
+        // A field called `ts` is a time even without a type, as its name implies.
         let plain = |name: &str| if name == "ts" { FieldType::Time } else { FieldType::Any };
         d.deserialize_any(Named(plain, "a list of names, or a map from name to type")).map(Fields)
     }

@@ -1,5 +1,5 @@
-//! One line of JSON, read once and borrowed from its bytes: the fields that are asked for, and whether a closer look for
-//! secrets is needed.
+//! Parses one line of JSON in a single pass that borrows from its bytes: the requested fields, and whether the line
+//! must be searched for secrets.
 
 use super::fields::Shape;
 use foldhash::fast::RandomState;
@@ -9,17 +9,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-/// So many names of keys are remembered.
+/// At most this number of key names is remembered.
 const REMEMBERED: usize = 10_000;
 
-/// What is known of a key's name.
+/// What is known about the name of a key.
 #[derive(Clone, Copy, Default)]
 struct Known {
     slot: Option<usize>,
     secret: bool,
 }
 
-/// The keys that were seen, and the slots of those that are asked for.
+/// The keys seen so far, and the slots of the requested keys.
 pub struct Keys {
     known: HashMap<Box<str>, Known, RandomState>,
     slots: usize,
@@ -27,7 +27,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Asks for the values of these keys. With `secrets`, it is also looked whether there may be some.
+    /// Requests the values of these keys. With `secrets`, it also detects lines that may contain secrets.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, secrets: bool) -> Self {
         let mut keys = Self { known: HashMap::default(), slots: 0, secrets };
         for name in names {
@@ -40,7 +40,7 @@ impl Keys {
         keys
     }
 
-    /// Where the value of a key is found.
+    /// Returns the slot that holds the value of a key.
     pub fn slot(&self, name: &str) -> Option<usize> {
         self.known.get(name).and_then(|known| known.slot)
     }
@@ -57,18 +57,18 @@ impl Keys {
     }
 }
 
-/// What one line holds.
+/// The content of one line.
 #[derive(Default)]
 pub struct Read<'a> {
-    /// By slot. The first where a key stands twice.
+    /// The values, by slot. If a key occurs twice, the first value.
     pub shapes: Vec<Option<Shape<'a>>>,
-    /// A slot whose key stands twice: readers differ on what it means.
+    /// A slot whose key occurs twice, which parsers interpret differently.
     pub twice: Option<usize>,
-    /// A key is named like a secret, or text that was written with escapes looks like one.
+    /// Whether a key is named like a secret, or text that was written with escapes looks like a secret.
     pub suspicious: bool,
 }
 
-/// Reads a line; `None` when it is no JSON object.
+/// Parses a line; `None` if it is not a JSON object.
 pub fn read<'a>(text: &'a str, keys: &mut Keys) -> Option<Read<'a>> {
     let mut out = Read { shapes: Vec::new(), ..Read::default() };
     out.shapes.resize_with(keys.slots, || None);
@@ -159,7 +159,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
         Ok(if number.fract() == 0.0 { Shape::Integer(number) } else { Shape::Number(number) })
     }
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Shape<'de>, E> {
-        // Without escapes it stands in the line as it is, and the line is searched as a whole.
+        // Text without escapes appears literally in the line, and the whole line is searched.
         Ok(Shape::Text(Cow::Borrowed(text)))
     }
     fn visit_str<E>(self, text: &str) -> Result<Shape<'de>, E> {

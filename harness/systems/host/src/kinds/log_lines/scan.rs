@@ -1,5 +1,5 @@
-//! Goes once through the file, in bounded memory whatever it holds: so many events, problems and leaks are kept, the rest
-//! is counted.
+//! Scans the file once, in bounded memory whatever it contains: a limited number of events, problems and leaks is kept,
+//! the rest is counted.
 
 use super::fields::{FieldType, Fields, Shape, says_utc};
 use super::line::{self, Keys, Read};
@@ -17,20 +17,20 @@ use std::path::Path;
 /// The longest line that is read, in bytes.
 pub const LONGEST: usize = 1 << 20;
 
-/// So many names of events are told apart, besides the required ones.
+/// How many event names are counted separately, besides the required ones.
 const EVENTS: usize = 1_000;
 
-/// So many leaks are named.
+/// How many leaks are listed.
 const LEAKS: usize = 100;
 
-/// A name is kept up to so many bytes.
+/// The longest part of a name that is kept, in bytes.
 const NAME: usize = 200;
 
 pub struct Scan<'a> {
     settings: &'a LogLines,
     seeker: Seeker,
     keys: Keys,
-    /// Names that are found as words in lines of text.
+    /// The names to find as words in lines of text.
     words: Vec<(String, Regex)>,
     nested: bool,
     events: HashMap<Box<str>, Event, RandomState>,
@@ -102,7 +102,7 @@ impl<'a> Scan<'a> {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return self.unreadable(number, bytes, ended, "it is not UTF-8");
         };
-        // Taken out, because the line borrows from neither while it is tallied.
+        // The keys are taken out of `self`, so that the line does not borrow from it while it is tallied.
         let mut keys = std::mem::replace(&mut self.keys, Keys::new([], false));
         let read = line::read(text, &mut keys);
         self.keys = keys;
@@ -118,14 +118,14 @@ impl<'a> Scan<'a> {
             if let Some(whole) = &whole {
                 self.search(number, "", whole);
             }
-            // It stands in no single text, but in the line it does: in a key, or in a number.
+            // The secret is not in a single text value, but elsewhere in the line: in a key or a number.
             if self.seen.leak_count == before && self.seeker.finds(bytes) {
                 self.leaked(number, "", leak::LEARNED);
             }
         }
     }
 
-    /// A line that is no JSON object. The last one may still be in the writing, so it is none yet.
+    /// Handles a line that is not a JSON object. The last line may be still being written, so it does not count yet.
     fn unreadable(&mut self, number: u64, bytes: &[u8], ended: bool, why: &'static str) {
         self.search_text(number, bytes);
         if ended {
@@ -149,7 +149,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Counts a line's event and checks the fields that it must have.
+    /// Counts a line's event and checks its required fields.
     fn tally(&mut self, number: u64, read: &Read<'_>, whole: Option<&Value>) {
         let shape = |name: &str| -> Option<Shape<'_>> {
             let flat = self.keys.slot(name).and_then(|slot| read.shapes[slot].as_ref());
@@ -160,7 +160,7 @@ impl<'a> Scan<'a> {
             }
         };
         let time = shape(&self.settings.time_key).and_then(|shape| shape.time());
-        // The time of the event is read once, for reading it is the dearest part of a line.
+        // The time of the event is parsed only once, because it is the most expensive part of a line.
         let known = |name: &str, shape: Option<&Shape<'_>>| {
             let text = matches!(shape, Some(Shape::Text(text)) if says_utc(text));
             text && time.is_some() && name == self.settings.time_key
@@ -202,7 +202,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Searches a value and all below it. `key` is the path of keys that leads to it.
+    /// Searches a value and everything below it. `key` is the path of keys that leads to it.
     fn search(&mut self, number: u64, key: &str, value: &Value) {
         match value {
             Value::String(text) if self.seeker.finds(text.as_bytes()) => {
@@ -273,7 +273,7 @@ impl Event {
     }
 }
 
-/// Checks the fields of a line. `known` says of which it is known already that they are times in UTC.
+/// Checks the fields of a line. `known` returns which of them are already known to be times in UTC.
 fn check<'a>(
     problems: &mut Vec<Problem>,
     fields: &Fields,
@@ -292,7 +292,8 @@ fn check<'a>(
     }
 }
 
-/// Counts a problem. There are as many as fields and ways to be wrong, however long the file is.
+/// Counts a problem. The number of distinct problems depends on the fields and kinds of mistakes, not on the length of
+/// the file.
 fn tally(problems: &mut Vec<Problem>, of: &str, what: &str, line: u64) {
     match problems.iter_mut().find(|problem| problem.of == of && problem.what == what) {
         Some(problem) => problem.count += 1,
@@ -300,7 +301,7 @@ fn tally(problems: &mut Vec<Problem>, of: &str, what: &str, line: u64) {
     }
 }
 
-/// The value at `a.b`.
+/// Returns the value at `a.b`.
 fn deep<'v>(whole: &'v Value, name: &str) -> Option<&'v Value> {
     name.split('.').try_fold(whole, |value, key| value.get(key))
 }

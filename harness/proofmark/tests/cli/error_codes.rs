@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test reads its own files")]
 
-use crate::ground::house::crates;
+use crate::ground::house::{crates, top};
 use fixtures::{Answer, Desk, Ended, Fault, Server};
 use proofmark_model::ErrorCode;
 use proofmark_model::diag::CODES;
@@ -118,7 +118,7 @@ fn sources() -> Vec<(String, String)> {
     let all = crates()
         .into_iter()
         .flat_map(|of| of.sources())
-        .map(|(path, text)| (path.display().to_string(), text));
+        .map(|(path, text)| (path.strip_prefix(top()).unwrap().display().to_string(), text));
     let product =
         all.filter(|(name, _)| !["test", "judgements", "features"].iter().any(|word| name.contains(word)));
     product

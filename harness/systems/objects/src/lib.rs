@@ -1,11 +1,11 @@
-//! Buckets of S3 servers, and folders that are used like one.
+//! Buckets of S3 servers, and folders that are used like buckets.
 
 pub mod client;
 mod kinds;
 
 use proofmark_engine::{CheckKind, System};
 
-/// Everything that a program knows of it.
+/// The kinds and connections of this system.
 pub const SYSTEM: System = System {
     name: "objects",
     roles: &[&client::ROLE],

@@ -31,7 +31,7 @@ pub struct AlertSilence {
     /// require a label; a condition that requires a label and also matches without it is a mistake.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matchers: Vec<String>,
-    /// Only alerts of exactly this name. Default: all names.
+    /// Only alerts of exactly this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Only alerts with exactly these labels, among others.

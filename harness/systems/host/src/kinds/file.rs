@@ -31,7 +31,7 @@ const PARSED: usize = 8 << 20;
 pub struct File {
     /// The path. `~` and wildcards are ordinary characters.
     pub path: String,
-    /// Whether anyone may execute the file. Default: not checked.
+    /// Whether the file must be executable by anyone (`true`) or must not be (`false`). Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<bool>,
     /// A regular expression, or a list of them, each of which must match somewhere in the content. They are unanchored;

@@ -1,5 +1,5 @@
-//! One bucket: signed requests, and what its server says about it. Whoever is refused learns which of the many reasons
-//! for a 403 it was.
+//! Sends signed requests to one bucket, and reads what its server reports about it. A refusal is explained, because a
+//! 403 has many possible causes.
 
 use super::xml;
 use super::{StorePlace, list, place};
@@ -15,36 +15,36 @@ use reqwest::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a server answers with, in words.
+/// What a server is expected to answer with, for error messages.
 pub(super) const EXPECTED: &str = "the XML of an S3 server";
 
-/// What a signature leaves as it is.
+/// The characters that a signature does not escape.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The same in a path.
+/// The characters that a signature does not escape in a path.
 const PATH: &AsciiSet = &STRICT.remove(b'/');
 
-/// Most servers do not look at it.
+/// The region if none is given. Most servers ignore it.
 const REGION: &str = "us-east-1";
 
-/// A bucket and how to ask for it.
+/// A bucket and how to send requests to it.
 pub(super) struct Bucket {
-    /// The bucket's name.
+    /// The name of the bucket.
     pub(super) name: String,
-    /// What stands before every object of the store: empty, or with a slash at its end.
+    /// The prefix of every object of the store: empty, or with a slash at its end.
     pub(super) prefix: String,
-    /// The server, without a slash at its end.
+    /// The URL of the server, without a slash at its end.
     pub(super) endpoint: String,
-    /// What requests are signed for.
+    /// The region that requests are signed for.
     pub(super) region: String,
-    /// With what they are signed.
+    /// The credential that signs requests.
     pub(super) credential: AwsCredential,
-    /// How the server is trusted.
+    /// How the server's certificate is verified.
     pub(super) tls: Tls,
 }
 
 impl Bucket {
-    /// The bucket of this connection.
+    /// Returns the bucket of this connection.
     pub(super) fn of(wire: Wire<'_>) -> Result<Self, ClientError> {
         let StorePlace::Bucket { bucket, prefix } = place(wire.connection)? else {
             let why = "the store is a folder, and only a bucket can be asked for this";
@@ -58,7 +58,8 @@ impl Bucket {
         let connection = wire.connection.ok_or_else(|| missing("connection"))?;
         let (access, secret) =
             connection.keys.as_ref().ok_or_else(|| missing("`access-key` and `secret-key`"))?;
-        // By path, not by host name: a server that was not told its own name reads the latter as another question.
+        // Buckets are addressed by path, not by host name: a server that does not know its own name misreads the
+        // latter.
         let endpoint = match (&connection.endpoint, &connection.region) {
             (Some(endpoint), _) => endpoint.clone(),
             (None, Some(region)) => format!("https://s3.{region}.amazonaws.com"),
@@ -76,7 +77,7 @@ impl Bucket {
         })
     }
 
-    /// Asks about the bucket, with the login or without. Any status is an answer.
+    /// Sends a query about the bucket, with the login or without. Any status is an answer, not an error.
     pub(super) async fn ask(
         &self,
         wire: Wire<'_>,
@@ -87,7 +88,7 @@ impl Bucket {
         self.get(wire, target, signed).await
     }
 
-    /// Asks about an object, by its whole key. Any status is an answer.
+    /// Sends a query about an object, by its whole key. Any status is an answer, not an error.
     pub(super) async fn ask_of(
         &self,
         wire: Wire<'_>,
@@ -105,7 +106,8 @@ impl Bucket {
         fetch(Wire { connection: None, ..wire }, &call).await
     }
 
-    /// Deletes an object, a version or an upload, by its whole key. That there was none is no error to most servers.
+    /// Deletes an object, a version or an upload, by its whole key. Most servers do not report an error if it does not
+    /// exist.
     pub(super) async fn remove(
         &self,
         wire: Wire<'_>,
@@ -121,7 +123,7 @@ impl Bucket {
         if answer.is_success() { Ok(()) } else { Err(refusal(&answer)) }
     }
 
-    /// Where an object is, by its whole key.
+    /// Returns the URL of an object, by its whole key.
     pub(super) fn address(&self, key: &str) -> String {
         format!("{}/{}/{}", self.endpoint, self.name, utf8_percent_encode(key, PATH))
     }
@@ -134,7 +136,7 @@ impl Bucket {
         *request.method_mut() = method;
         *request.uri_mut() = call.target.parse().map_err(|_| wrong("its address is no URL".into()))?;
         let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
-        // An access key with a line break in it would not come back as an error.
+        // An access key with a line break would not be reported as an error.
         if self.credential.key_id.chars().any(char::is_control) {
             return Err(wrong("the access key holds a line break or control character".into()));
         }
@@ -147,26 +149,26 @@ impl Bucket {
     }
 }
 
-/// A query as it stands in a target, with its question mark.
+/// Formats a query for the request target, including the question mark.
 fn asked(query: &[(&str, &str)]) -> String {
     let pairs = query.iter().map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, STRICT)));
     let pairs = pairs.collect::<Vec<_>>().join("&");
     if pairs.is_empty() { pairs } else { format!("?{pairs}") }
 }
 
-/// Can the bucket be listed with this login?
+/// Checks that the bucket can be listed with this login.
 ///
 /// # Errors
-/// When it cannot be reached, refuses, is not there, or is no bucket.
+/// The bucket cannot be reached, refuses the request, does not exist, or is not a bucket.
 pub async fn probe(wire: Wire<'_>) -> Result<(), ClientError> {
     let bucket = Bucket::of(wire)?;
     list::first(wire, &bucket, &bucket.prefix, true).await.map(drop)
 }
 
-/// Can everyone list the bucket, without any login? Then a list says nothing about a login.
+/// Returns whether everyone can list the bucket without a login. If so, a successful list proves nothing about a login.
 ///
 /// # Errors
-/// When that cannot be said.
+/// The server does not give a clear answer.
 pub async fn needs_no_login(wire: Wire<'_>) -> Result<bool, ClientError> {
     let bucket = Bucket::of(wire)?;
     match list::first(wire, &bucket, &bucket.prefix, false).await {
@@ -182,21 +184,22 @@ pub async fn needs_no_login(wire: Wire<'_>) -> Result<bool, ClientError> {
 pub enum Versioning {
     /// Every version is kept.
     Enabled,
-    /// Versions of before are kept, new ones replace each other.
+    /// Existing versions are kept, new versions replace each other.
     Suspended,
-    /// It was never switched on.
+    /// Versioning was never switched on.
     Never,
 }
 
-/// How the bucket protects versions from being deleted.
+/// How the bucket protects versions from deletion.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Lock {
-    /// Can versions be locked? By itself this locks nothing.
+    /// Whether versions can be locked. By itself this does not lock anything.
     pub enabled: bool,
-    /// How new objects are locked unless who writes them says otherwise: `GOVERNANCE`, `COMPLIANCE`; `null`: not at all.
+    /// How new objects are locked by default: `GOVERNANCE` or `COMPLIANCE`; `null` if they are not. A writer can
+    /// override it.
     pub mode: Option<String>,
-    /// For how many days; a year has 365.
+    /// The length of the default lock, in days; a year counts 365.
     pub days: Option<u32>,
 }
 
@@ -207,10 +210,10 @@ struct VersioningXml {
     status: Option<String>,
 }
 
-/// Whether the bucket keeps versions.
+/// Returns whether the bucket keeps versions.
 ///
 /// # Errors
-/// When it cannot be reached, refuses, or answers something else.
+/// The bucket cannot be reached, refuses the request, or gives an unexpected answer.
 pub async fn versioning(wire: Wire<'_>) -> Result<Versioning, ClientError> {
     let answer = Bucket::of(wire)?.ask(wire, &[("versioning", "")], true).await?;
     let read: VersioningXml = open(&answer, "VersioningConfiguration")?;
@@ -249,10 +252,10 @@ struct RetentionXml {
     years: Option<u32>,
 }
 
-/// How the bucket protects versions.
+/// Returns how the bucket protects versions.
 ///
 /// # Errors
-/// When it cannot be reached, refuses, or answers something else. That there is no lock is no error.
+/// The bucket cannot be reached, refuses the request, or gives an unexpected answer. A missing lock is not an error.
 pub async fn lock(wire: Wire<'_>) -> Result<Lock, ClientError> {
     let answer = Bucket::of(wire)?.ask(wire, &[("object-lock", "")], true).await?;
     let read: LockXml = match open(&answer, "ObjectLockConfiguration") {
@@ -279,7 +282,7 @@ struct RefusalXml {
     message: String,
 }
 
-/// Reads the XML of a success, or the error that the server names.
+/// Parses the XML of a successful answer, or returns the error that the server names.
 pub(super) fn open<T: for<'de> Deserialize<'de>>(answer: &Answer, root: &str) -> Result<T, ClientError> {
     if answer.is_success() {
         return xml::read(&answer.body, root).map_err(|why| ClientError::of_shape(answer, EXPECTED, &why));
@@ -287,10 +290,10 @@ pub(super) fn open<T: for<'de> Deserialize<'de>>(answer: &Answer, root: &str) ->
     Err(refusal(answer))
 }
 
-/// What the server says why it refuses.
+/// Returns the server's reason for a refusal.
 pub(super) fn refusal(answer: &Answer) -> ClientError {
     let named = error_in(answer).or_else(|| {
-        // An answer to `HEAD` has no body. Only MinIO says it all the same.
+        // An answer to `HEAD` does not have a body. Only MinIO gives the reason nevertheless, in headers.
         let said = |name: &str| Some(answer.headers.get(name)?.to_str().ok()?.trim_matches('"').to_owned());
         let code = said("x-minio-error-code")?;
         Some(refused(answer, code, said("x-minio-error-desc").unwrap_or_default()))
@@ -298,7 +301,7 @@ pub(super) fn refusal(answer: &Answer) -> ClientError {
     named.unwrap_or_else(|| answer.refused(EXPECTED))
 }
 
-/// The error that an answer is, whatever its status says: some servers say 200 before they know.
+/// Returns the error in an answer, whatever its status: some servers send status 200 before they know the outcome.
 pub(super) fn error_in(answer: &Answer) -> Option<ClientError> {
     let read = xml::read::<RefusalXml>(&answer.body, "Error").ok()?;
     Some(refused(answer, read.code, read.message))
@@ -306,12 +309,12 @@ pub(super) fn error_in(answer: &Answer) -> Option<ClientError> {
 
 fn refused(answer: &Answer, kind: String, message: String) -> ClientError {
     let (at, status, hint) = (answer.url.clone(), answer.status, hint(&kind, &message));
-    // The hint goes on where it ends.
+    // The hint continues the sentence.
     let message = if hint.is_empty() { message } else { message.trim_end_matches('.').to_owned() };
     ClientError::Api { at, status, kind, message, hint }
 }
 
-/// Has the store no room for what is written?
+/// Returns whether the store has no space left.
 pub(super) fn is_full(code: &str, message: &str) -> bool {
     code == "XMinioStorageFull" || code.contains("QuotaExceeded") || message.contains("no space left")
 }

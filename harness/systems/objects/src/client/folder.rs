@@ -1,5 +1,6 @@
-//! A folder of this machine as a store: every file below it is an object, links followed. What is being written stands
-//! beside its name, hidden, and takes it when it is whole and on the disk; nothing is ever written over.
+//! Uses a folder of this machine as a store: every file below it is an object, and links are followed. An unfinished
+//! file is hidden beside its final name, which it gets when it is complete and on the disk; existing files are never
+//! overwritten.
 
 use super::store::{Finished, Head, Stream};
 use super::{Listing, Object};
@@ -19,16 +20,16 @@ use tempfile::TempPath;
 use tokio::io::AsyncReadExt as _;
 use walkdir::WalkDir;
 
-/// Between a name and the id of its upload.
+/// The separator between a name and the id of its upload.
 const PARTIAL: &str = ".partial-";
 
-/// Hexadecimal digits of an id.
+/// The number of hexadecimal digits of an id.
 const DIGITS: usize = 16;
 
-/// So much is read at once.
+/// The number of bytes that are read at once.
 const CHUNK: usize = 256 << 10;
 
-/// Is this the name of an unfinished upload, as none of ours is?
+/// Returns whether this is the name of an unfinished upload. No object has such a name.
 pub(super) fn is_partial(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or_default();
     let id = name.strip_prefix('.').and_then(|rest| Some(rest.rsplit_once(PARTIAL)?.1));
@@ -40,14 +41,14 @@ fn is_id(id: &str) -> bool {
 }
 
 fn partial(path: &Path, id: &str) -> Result<PathBuf, ClientError> {
-    // It comes out of a journal: what it names is deleted.
+    // The id comes from a journal, and the file that it names is deleted.
     let name = path.file_name().filter(|_| is_id(id));
     let name = name
         .ok_or_else(|| ClientError::new(ErrorCode::WrongTarget, format!("`{id}` is the id of no upload")))?;
     Ok(path.with_file_name(format!(".{}{PARTIAL}{id}", name.to_string_lossy())))
 }
 
-/// Does work on a file, within the time there is, and takes it down.
+/// Works on a file within the remaining time, and logs it.
 async fn done<T: Send + 'static>(
     wire: Wire<'_>,
     method: &str,
@@ -59,7 +60,7 @@ async fn done<T: Send + 'static>(
     result
 }
 
-/// Does work on a file, within the time there is.
+/// Works on a file within the remaining time.
 async fn timed<T: Send + 'static>(
     wire: Wire<'_>,
     method: &str,
@@ -77,7 +78,7 @@ async fn timed<T: Send + 'static>(
     (result, Exchange { method: method.into(), target: shown, seconds, ..Exchange::default() })
 }
 
-/// All files whose path below the folder begins with `prefix`.
+/// Lists all files whose path below the folder begins with `prefix`.
 pub(super) async fn list(wire: Wire<'_>, folder: &Path, prefix: &str) -> Result<Listing, ClientError> {
     let wanted = prefix.to_owned();
     let objects = done(wire, "list", folder, move |folder, given_up| walk(folder, &wanted, given_up)).await?;
@@ -85,7 +86,7 @@ pub(super) async fn list(wire: Wire<'_>, folder: &Path, prefix: &str) -> Result<
 }
 
 fn walk(folder: &Path, prefix: &str, given_up: &GivenUp) -> Result<Vec<Object>, ClientError> {
-    // A link to nowhere and a file that went meanwhile are errors too: what is not looked at is not left out quietly.
+    // A dangling link or a file that has just been removed is an error too, because nothing may be omitted silently.
     let mut objects = vec![];
     for entry in WalkDir::new(folder).follow_links(true) {
         given_up.check(folder)?;
@@ -116,12 +117,12 @@ fn walk(folder: &Path, prefix: &str, given_up: &GivenUp) -> Result<Vec<Object>, 
     Ok(objects)
 }
 
-/// As exact as a bucket says it.
+/// Rounds a time to milliseconds, the precision of a bucket.
 fn to_millis(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
-/// Is the folder there? It is never made: where a disk is not mounted something else would be written to.
+/// Checks that the folder exists. It is never created, because on an unmounted disk the data would go elsewhere.
 pub(super) fn stands(root: &Path) -> Result<(), ClientError> {
     let wrong = |kind: ErrorKind| Err(unread(root, &kind.into()));
     match files::look(root)?.meta {
@@ -131,7 +132,7 @@ pub(super) fn stands(root: &Path) -> Result<(), ClientError> {
     }
 }
 
-/// What stands under a key.
+/// Returns what is stored under a key.
 pub(super) async fn head(wire: Wire<'_>, path: PathBuf) -> Result<Option<Head>, ClientError> {
     done(wire, "look", &path, |path, _| {
         let Some(meta) = files::look(path)?.meta else { return Ok(None) };
@@ -144,7 +145,7 @@ pub(super) async fn head(wire: Wire<'_>, path: PathBuf) -> Result<Option<Head>, 
     .await
 }
 
-/// A file's size and bytes; `None` where there is none.
+/// Returns a file's size and bytes; `None` if it does not exist.
 pub(super) async fn read(wire: Wire<'_>, path: PathBuf) -> Result<Option<(u64, Stream)>, ClientError> {
     let opened = done(wire, "read", &path, |path, _| {
         if files::look(path)?.meta.is_none_or(|meta| meta.kind != files::FileType::File) {
@@ -163,7 +164,7 @@ pub(super) async fn read(wire: Wire<'_>, path: PathBuf) -> Result<Option<(u64, S
     Ok(Some((size, stream.boxed())))
 }
 
-/// Writes a new file as a whole. `false`: there is one already.
+/// Writes a new file as a whole. Returns `false` if it exists already.
 pub(super) async fn create(
     wire: Wire<'_>,
     (root, path): (&Path, PathBuf),
@@ -175,7 +176,7 @@ pub(super) async fn create(
         let beside = partial(path, &id)?;
         let work = || {
             folders(&root, path)?;
-            // Gone when it is dropped, also where it could only be begun.
+            // The file is removed when this is dropped, even if it was only begun.
             let file = TempPath::try_from_path(&beside)?;
             let mut open = fresh(&beside)?;
             open.write_all(&bytes)?;
@@ -187,7 +188,7 @@ pub(super) async fn create(
     .await
 }
 
-/// Begins a file that is not there yet, and gives the id of its partial one.
+/// Begins a file that does not exist yet, and returns the id of its partial file.
 pub(super) async fn begin(
     wire: Wire<'_>,
     (root, path): (&Path, PathBuf),
@@ -202,11 +203,11 @@ pub(super) async fn begin(
     .await
 }
 
-/// Writes on.
+/// Appends to a partial file.
 pub(super) async fn write(wire: Wire<'_>, path: PathBuf, id: &str, bytes: Bytes) -> Result<(), ClientError> {
     let (carried, beside) = (bytes.len() as u64, partial(&path, id)?);
     let written = timed(wire, "write", &beside, move |beside, _| {
-        // Not made anew: what was aborted stays so.
+        // The file is not created here, so that an aborted upload stays aborted.
         let open = OpenOptions::new().append(true).open(beside);
         open.and_then(|mut file| file.write_all(&bytes)).map_err(|error| unwritten(beside, &error))
     });
@@ -218,7 +219,7 @@ pub(super) async fn write(wire: Wire<'_>, path: PathBuf, id: &str, bytes: Bytes)
     result
 }
 
-/// Brings what was written to the disk and gives it its name, which must be new still.
+/// Syncs what was written to the disk and gives it its final name, which must still be free.
 pub(super) async fn finish(
     wire: Wire<'_>,
     (root, path): (&Path, PathBuf),
@@ -247,7 +248,7 @@ pub(super) async fn finish(
     Ok(Finished { bytes, etag: None, version: None })
 }
 
-/// Deletes one partial file, or all of a key.
+/// Deletes one partial file, or all those of a key.
 pub(super) async fn abort(
     wire: Wire<'_>,
     path: PathBuf,
@@ -277,7 +278,7 @@ pub(super) async fn abort(
     .await
 }
 
-/// Deletes a file; its folders stay.
+/// Deletes a file; its folders are kept.
 pub(super) async fn delete(wire: Wire<'_>, path: PathBuf, _leave: &impl Leave) -> Result<(), ClientError> {
     done(wire, "delete", &path, |path, _| unlink(path)).await
 }
@@ -293,12 +294,12 @@ fn new_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-/// A file that only its owner reads: backups hold what their databases hide.
+/// Creates a file that only its owner can read, because backups contain what their databases protect.
 fn fresh(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Gives a file its name, if that is new, on the disk too.
+/// Gives a file its final name if that is free, and syncs the rename to the disk.
 fn settle(file: TempPath, path: &Path) -> io::Result<bool> {
     match file.persist_noclobber(path) {
         Ok(()) => sync_folder_of(path).map(|()| true),
@@ -307,7 +308,7 @@ fn settle(file: TempPath, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes the folders between the root, which is there, and a file.
+/// Creates the folders between the root, which exists, and a file.
 fn folders(root: &Path, path: &Path) -> io::Result<()> {
     let below = path.strip_prefix(root).ok().and_then(Path::parent).unwrap_or(Path::new(""));
     let mut folder = root.to_owned();

@@ -1,4 +1,4 @@
-//! The list of a bucket's objects, page by page to its end; each page has to be about what was asked.
+//! Lists the objects of a bucket, page by page to the end, and checks that each page answers the query.
 
 use super::bucket::{Bucket, open};
 use super::page::{Head, Page};
@@ -33,7 +33,7 @@ struct ContentXml {
     last_modified: String,
 }
 
-/// All objects below the store's own prefix whose name begins with `prefix`.
+/// Lists all objects below the store's own prefix whose name begins with `prefix`.
 pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Listing, ClientError> {
     let started = wire.clock.elapsed();
     let whole = format!("{}{prefix}", bucket.prefix);
@@ -50,7 +50,7 @@ pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Resul
             break;
         }
     }
-    // What `evidence:` asks for: every page as it came.
+    // Every page is kept as it was received, for `evidence:`.
     wire.log.keep(Arc::new(kept));
     let hidden_by =
         if objects.is_empty() { hidden_by(wire.since(started), bucket, &whole).await? } else { None };
@@ -61,7 +61,7 @@ pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Resul
     Ok(Listing { objects, hidden_by })
 }
 
-/// The first object, if any, whose whole name begins with `prefix`.
+/// Returns the first object, if any, whose whole name begins with `prefix`.
 pub(super) async fn first(
     wire: Wire<'_>,
     bucket: &Bucket,
@@ -73,7 +73,8 @@ pub(super) async fn first(
     Ok(objects.into_iter().next().map(|object| object.key))
 }
 
-/// An object with the name of one of the folders of `prefix`: MinIO then lists nothing of the folder, and says so nowhere.
+/// Returns an object that has the name of one of the folders of `prefix`. MinIO then does not list the folder's
+/// content, and does not report that.
 async fn hidden_by(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Option<String>, ClientError> {
     let started = wire.clock.elapsed();
     for (slash, _) in prefix.match_indices('/') {
@@ -94,7 +95,7 @@ async fn ask(
     max: &str,
     signed: bool,
 ) -> Result<Answer, ClientError> {
-    // Without the encoding a control character in one name makes the whole list unreadable.
+    // Without the encoding, a control character in one name makes the whole list unreadable.
     let mut query = vec![("list-type", "2"), ("encoding-type", "url"), ("max-keys", max), ("prefix", prefix)];
     query.extend(token.map(|token| ("continuation-token", token)));
     bucket.ask(wire, &query, signed).await

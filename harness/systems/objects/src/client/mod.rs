@@ -1,11 +1,12 @@
 //! A store of objects: a bucket of an S3 server, or a folder of this machine.
 //!
-//! Lists are asked for and read here, not by `object_store`, which takes any XML with status 200 for an empty list,
-//! stops where a server says that there is more and not how to go on, and refuses a whole list for one odd name.
-//! Such requests are signed by it, and travel as all others do: one attempt, within the step's time, taken down.
+//! Lists are requested and parsed here and not by `object_store`, which takes any XML with status 200 for an empty
+//! list, stops if a server reports that there is more but not how to continue, and rejects a whole list because of one
+//! unusual name. These requests are signed by `object_store`, and sent like all others: one attempt, within the step's
+//! time, logged.
 //!
-//! Whole objects are read and written through a [`Store`], by `object_store` over our own HTTP client, with many tries.
-//! Nothing that stands there is written over, and what is read is whole or an error.
+//! Whole objects are read and written through a [`Store`], by `object_store` over our own HTTP client, with many
+//! retries. Existing objects are never overwritten, and what is read is complete or an error.
 
 mod bucket;
 mod folder;
@@ -41,11 +42,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Object {
-    /// Its name below the store's `url`.
+    /// The name of the object below the store's `url`.
     pub key: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When it was written last, RFC 3339 in UTC.
+    /// When the object was last written. RFC 3339 in UTC.
     #[schemars(with = "String")]
     pub modified: Timestamp,
 }
@@ -53,16 +54,17 @@ pub struct Object {
 /// A list that was read to its end.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// In order of key, by its bytes.
+    /// The objects, sorted by the bytes of their keys.
     pub objects: Vec<Object>,
-    /// Where nothing is listed: an object whose name is that of the folder. Some servers then hide all that is in it.
+    /// An object that has the name of the folder, if nothing is listed. Some servers then hide everything in the
+    /// folder.
     pub hidden_by: Option<String>,
 }
 
-/// All objects whose name below the store's `url` begins with `prefix`.
+/// Lists all objects whose name below the store's `url` begins with `prefix`.
 ///
 /// # Errors
-/// When the store cannot be reached, refuses, is not there, or answers what is no list of it.
+/// The store cannot be reached, refuses the request, does not exist, or answers with something other than its list.
 pub async fn list(wire: Wire<'_>, prefix: &str) -> Result<Listing, ClientError> {
     match place(wire.connection)? {
         StorePlace::Folder(folder) => folder::list(wire, &folder, prefix).await,
@@ -70,10 +72,10 @@ pub async fn list(wire: Wire<'_>, prefix: &str) -> Result<Listing, ClientError> 
     }
 }
 
-/// The store in words: `s3://bucket/prefix`, or the folder's path.
+/// Returns the name of the store: `s3://bucket/prefix`, or the folder's path.
 ///
 /// # Errors
-/// When the connection is no store.
+/// The connection is not a store.
 pub fn name(wire: Wire<'_>) -> Result<String, ClientError> {
     Ok(match place(wire.connection)? {
         StorePlace::Folder(folder) => folder.display().to_string(),

@@ -1,5 +1,5 @@
-//! One page of a list of a bucket: whose it is, and what it says, in the words of the bucket. A page that is about
-//! anything else than what was asked for is an error, never an empty list.
+//! Checks one page of a list of a bucket and decodes it. A page about anything other than the query is an error, never
+//! an empty list.
 
 use super::bucket::{Bucket, EXPECTED};
 use jiff::Timestamp;
@@ -7,17 +7,17 @@ use percent_encoding::percent_decode_str;
 use proofmark_net::ClientError;
 use proofmark_net::http::Answer;
 
-/// What a page says of itself, as it travels.
+/// What a page says about itself, as it was received.
 pub(super) struct Head<'a> {
-    /// The bucket's name.
+    /// The name of the bucket.
     pub name: &'a str,
-    /// The whole names in it begin with this.
+    /// The prefix of the whole names in the page.
     pub prefix: &'a str,
-    /// `url` where names are encoded.
+    /// `url` if names are encoded.
     pub encoding: Option<&'a str>,
 }
 
-/// A page that is about what was asked for.
+/// A page that answers the query.
 #[derive(Clone, Copy)]
 pub(super) struct Page<'a> {
     answer: &'a Answer,
@@ -26,7 +26,7 @@ pub(super) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Holds what a page says of itself against the bucket and the prefix that were asked for.
+    /// Compares what a page says about itself with the bucket and the prefix of the query.
     pub(super) fn of(
         answer: &'a Answer,
         (bucket, prefix): (&Bucket, &'a str),
@@ -42,17 +42,17 @@ impl<'a> Page<'a> {
         Ok(page)
     }
 
-    /// What is wrong with it.
+    /// Returns the error for a page that is wrong.
     pub(super) fn wrong(&self, why: &str) -> ClientError {
         ClientError::of_shape(self.answer, EXPECTED, why)
     }
 
-    /// Text as it is in the bucket; `None` where it is encoded and no UTF-8.
+    /// Decodes text as it is in the bucket; `None` if it is encoded and not UTF-8.
     pub(super) fn plain(&self, text: &str) -> Option<String> {
         if self.encoded { decoded(text) } else { Some(text.to_owned()) }
     }
 
-    /// Where the list goes on, which is never where this page `began`; a page that is the last does not say it.
+    /// Returns where the list continues, which must differ from where this page `began`; `None` for the last page.
     pub(super) fn next<T: PartialEq>(
         &self,
         is_truncated: bool,
@@ -69,19 +69,19 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// A whole name that was asked for.
+    /// Returns a whole name, which must belong to the query.
     pub(super) fn key(&self, text: &str) -> Result<String, ClientError> {
         let key = self.plain(text).filter(|key| key.starts_with(self.prefix));
         key.ok_or_else(|| self.wrong(&format!("the key `{text}` does not belong there")))
     }
 
-    /// When something was changed.
+    /// Parses when something was changed.
     pub(super) fn modified(&self, text: &str) -> Result<Timestamp, ClientError> {
         text.parse().map_err(|_| self.wrong(&format!("`{text}` is no time of change")))
     }
 }
 
-/// As forms are encoded: a plus is a space.
+/// Decodes form encoding, in which a plus is a space.
 fn decoded(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)

@@ -1,4 +1,4 @@
-//! What a store's `url` leads to, and where its server is.
+//! Parses the `url` of a store and the address of its server.
 
 use std::path::PathBuf;
 use url::Url;
@@ -8,9 +8,9 @@ use url::Url;
 pub enum StorePlace {
     /// `s3://bucket/prefix`.
     Bucket {
-        /// The bucket's name.
+        /// The name of the bucket.
         bucket: String,
-        /// What stands before the name of every object of this store: empty, or with a slash at its end.
+        /// The prefix of every object of this store: empty, or with a slash at its end.
         prefix: String,
     },
     /// `file:///folder`: a folder of this machine.
@@ -18,10 +18,10 @@ pub enum StorePlace {
 }
 
 impl StorePlace {
-    /// Reads the `url` of a store.
+    /// Parses the `url` of a store.
     ///
     /// # Errors
-    /// What is wrong with it, without the text itself: it may hold what was meant for another key.
+    /// What is wrong with it, without the text itself, which may contain a value that was meant for another key.
     pub fn of(url: &str) -> Result<Self, &'static str> {
         if let Some(rest) = url.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -51,7 +51,7 @@ impl StorePlace {
     }
 }
 
-/// An endpoint as requests are built on it, without a slash at its end.
+/// Returns an endpoint in the form that requests are built on, without a slash at its end.
 ///
 /// # Errors
 /// What is wrong with it, without the text itself.

@@ -1,5 +1,5 @@
-//! The objects of a bucket, read and written with `object_store`. It sends again what was lost, for as long as an outage
-//! of minutes lasts; what it says then is not always what happened, and that is settled here.
+//! Reads and writes the objects of a bucket with `object_store`, which retries lost requests through an outage of
+//! minutes. What it reports then is not always what happened; this module finds out.
 
 use super::bucket::{Bucket, EXPECTED};
 use super::list;
@@ -17,10 +17,10 @@ use proofmark_net::http::Wire;
 use proofmark_net::{ClientError, error, tls};
 use std::time::Duration;
 
-/// How often a request is sent again: with the waits between, about as many minutes as a server takes to start anew.
+/// How often a request is retried. Including the waits, that takes about as long as a server needs to restart.
 const TRIES: usize = 60;
 
-/// The waits between two tries.
+/// The waits between two attempts.
 const BACKOFF: BackoffConfig = BackoffConfig {
     init_backoff: Duration::from_millis(100),
     max_backoff: Duration::from_secs(5),
@@ -39,7 +39,7 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// The bucket of this connection. Nothing is asked yet.
+    /// Returns the bucket of this connection. No request is sent yet.
     pub(super) fn of(wire: Wire<'_>, bucket: &Bucket) -> Result<Self, ClientError> {
         let (time, last) = (Time::of(wire), Last::default());
         let https = bucket.endpoint.starts_with("https:");
@@ -68,7 +68,7 @@ impl Remote {
         whole(&self.prefix, key)
     }
 
-    /// Does something within the time that is left.
+    /// Runs an operation within the remaining time.
     async fn within<T>(
         &self,
         path: &Path,
@@ -94,7 +94,7 @@ impl Remote {
         })
     }
 
-    /// What stands under a key.
+    /// Returns what is stored under a key.
     pub(super) async fn head(
         &self,
         (wire, bucket): (Wire<'_>, &Bucket),
@@ -109,7 +109,7 @@ impl Remote {
                 Ok(Some(Head { size: meta.size, version: meta.version, etag: meta.e_tag }))
             }
             Err(error) if is_absent(&error) => Ok(None),
-            // No body says what is missing: the object, or all that should be around it.
+            // Without a body the answer does not say what is missing: the object, or its bucket.
             Err(ClientError::Status { status: 404, .. }) => {
                 list::first(wire, bucket, &bucket.prefix, true).await.map(|_| None)
             }
@@ -117,7 +117,7 @@ impl Remote {
         }
     }
 
-    /// An object's size and bytes; `None` where there is none.
+    /// Returns an object's size and bytes; `None` if it does not exist.
     pub(super) async fn read(&self, key: &str) -> Result<Option<(u64, Stream)>, ClientError> {
         let path = self.path(key)?;
         let found = match self.within(&path, self.s3.get_opts(&path, GetOptions::default())).await {
@@ -138,20 +138,20 @@ impl Remote {
         Ok(Some((size, stream.boxed())))
     }
 
-    /// Puts an object under a new key. Whether it is there is not known after an error.
+    /// Writes an object under a new key. After an error it is unknown whether the object exists.
     pub(super) async fn create(&self, key: &str, bytes: Bytes) -> Result<(), ClientError> {
         let path = self.path(key)?;
         let put = self.s3.put_opts(&path, PutPayload::from(bytes), PutMode::Create.into());
         self.within(&path, put).await.map(drop)
     }
 
-    /// Begins an upload, and gives its id.
+    /// Begins an upload, and returns its id.
     pub(super) async fn begin(&self, key: &str) -> Result<String, ClientError> {
         let path = self.path(key)?;
         self.within(&path, self.s3.create_multipart(&path)).await
     }
 
-    /// Sends one part; the first is 0.
+    /// Sends one part; the first is number 0.
     pub(super) async fn part(
         self,
         key: String,
@@ -164,8 +164,8 @@ impl Remote {
         self.within(&path, sent).await.map(|part| (number, part))
     }
 
-    /// Puts the parts together under a new key, and looks at what stands there then: the answer to this may be lost, or
-    /// be that of a second try.
+    /// Completes the upload under a new key, and checks the resulting object, because the answer may be lost or belong
+    /// to a retry.
     pub(super) async fn complete(
         &self,
         on: (Wire<'_>, &Bucket),
@@ -203,15 +203,15 @@ impl Remote {
     }
 }
 
-/// Is the object that stands there the one that was put together, though the answer was an error?
+/// Returns whether the existing object is the one that was uploaded, although the answer was an error.
 fn is_ours(head: &Head, etag: Option<&str>, count: usize, error: &ClientError) -> bool {
     let Some(seen) = head.etag.as_deref().map(|etag| etag.trim_matches('"')) else { return false };
-    // The upload is gone, so it was put together; a server that encrypts what it keeps gives other tags.
+    // A missing upload means that it was completed; a server that encrypts its data has other tags.
     let gone = matches!(error, ClientError::Api { kind, .. } if kind == "NoSuchUpload");
     etag == Some(seen) || gone && seen.ends_with(&format!("-{count}"))
 }
 
-/// The tag of an object of these parts, where tags are MD5 sums.
+/// Returns the tag of an object made of these parts, for servers whose tags are MD5 sums.
 fn etag_of(parts: &[PartId]) -> Option<String> {
     let mut sums = Md5::new();
     for part in parts {
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_tag_of_parts_is_that_of_the_server() {
-        // As a MinIO gave them for three parts and for the object that it made of them.
+        // A MinIO server returned these tags for three parts and for the object made of them.
         let sums = [
             "9c039d8c37164becc0ea6256d6b7336f",
             "be8796ac4a77a4cf4b789f2aee8699d8",

@@ -1,17 +1,17 @@
-//! What an environment says of a store: a bucket with its server and login, or a folder.
+//! Checks what an environment gives for a store: a bucket with its server and login, or a folder.
 
 use super::place::{StorePlace, endpoint_of};
 use super::variables;
 use proofmark_environment::{ConnectionBuilder, ConnectionFile, Misfit, MisfitPlace, Reference, Role};
 use proofmark_model::diag::Diag;
 
-/// The keys that only a store reads.
+/// The keys that only a store uses.
 const OWN: [&str; 4] = ["endpoint", "region", "access-key", "secret-key"];
 
-/// How an endpoint is written.
+/// How to write an endpoint.
 const ENDPOINT: &str = "write where the server listens, whole: `http://minio:9000`";
 
-/// The store of objects, such as backups.
+/// The role of a store of objects, such as backups.
 pub const ROLE: Role = Role {
     name: "store",
     keys: &["endpoint", "region", "access-key", "secret-key", "tls"],
@@ -32,7 +32,7 @@ pub const ROLE: Role = Role {
     ..Role::HTTP
 };
 
-/// What is wrong with a connection that serves as a store, once its `url` is known.
+/// Returns what is wrong with a connection that serves as a store, once its `url` is known.
 fn check(name: &str, written: &ConnectionFile, url: &str) -> Vec<Misfit> {
     match StorePlace::of(url) {
         Err(why) => {
@@ -59,7 +59,7 @@ fn check_bucket(name: &str, written: &ConnectionFile) -> Vec<Misfit> {
         Misfit { at: MisfitPlace::Name, diag }
     };
     let mut out = vec![];
-    // Without them a bucket that is open to everyone would be looked at, and nothing said about the login.
+    // Without a login, a bucket that is open to everyone would be used, which proves nothing about the login.
     for key in ["access-key", "secret-key"].into_iter().filter(|key| !written.has(key)) {
         let message = format!("the store `{name}` is a bucket and has no `{key}`");
         out.push(lacks(message, format!("add `{key}: {{ env: NAME }}`")));
@@ -80,12 +80,12 @@ fn check_bucket(name: &str, written: &ConnectionFile) -> Vec<Misfit> {
     out
 }
 
-/// Reads where the server is, as requests are built on it.
+/// Brings the endpoint into the form that requests are built on.
 fn complete(builder: &mut ConnectionBuilder<'_>) {
     let Some(text) = builder.connection.endpoint.take() else { return };
     match endpoint_of(&text) {
         Ok(endpoint) => builder.connection.endpoint = Some(endpoint),
-        // One that is written out was looked at before.
+        // A literal endpoint was checked before.
         Err(_) if matches!(builder.written.endpoint, Some(Reference::Text(_))) => {}
         Err(why) => {
             let message = format!("the `endpoint` of the connection `{}` {why}", builder.connection.name);

@@ -1,5 +1,5 @@
-//! Whole objects, read and written: small ones at once, large ones as streams. What is written is new or it is not written;
-//! what is read is whole or an error.
+//! Reads and writes whole objects: small ones at once, large ones as streams. A write creates a new object or fails; a
+//! read is complete or an error.
 
 use super::bucket::Bucket;
 use super::remote::Remote;
@@ -17,47 +17,47 @@ use proofmark_net::{ClientError, Log};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The largest object that is read back to see whose it is, in bytes.
+/// The largest object that is read back to find out who wrote it, in bytes.
 const BACK: usize = 64 << 20;
 
-/// The bytes of an object, in order. The last item is an error where they are not all that was announced.
+/// The bytes of an object, in order. The last item is an error if the bytes are fewer or more than announced.
 pub type Stream = BoxStream<'static, Result<Bytes, ClientError>>;
 
-/// What stands under a key.
+/// What is stored under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Which version it is, where the bucket keeps them.
+    /// The id of the version, if the bucket keeps versions.
     pub version: Option<String>,
-    /// The server's tag of its content; a folder has none.
+    /// The server's tag of the content; `None` in a folder.
     pub etag: Option<String>,
 }
 
-/// What became of an object that was to be new.
+/// The outcome of writing a new object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// It was written.
+    /// The object was written.
     Now,
-    /// These very bytes stand there already: an answer was lost, or this is a second try.
+    /// The same bytes exist already: an answer was lost, or this is a retry.
     AlreadyOurs,
-    /// Something else stands there, and is left as it is: its bytes.
+    /// Another object exists and is kept; holds its bytes.
     TakenBy(Vec<u8>),
 }
 
-/// An upload that became an object.
+/// A finished upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Bytes, as they were written and as the store shows them.
+    /// The size in bytes, as written and as reported by the store.
     pub bytes: u64,
-    /// The server's tag of its content; a folder has none.
+    /// The server's tag of the content; `None` in a folder.
     pub etag: Option<String>,
-    /// Which version it is, where the bucket keeps them.
+    /// The id of the version, if the bucket keeps versions.
     pub version: Option<String>,
 }
 
-/// A store that is read and written: a bucket below its prefix, or a folder of this machine. All that is done with it has
-/// the time of its wire.
+/// A store that is read and written: a bucket below its prefix, or a folder of this machine. The time of its wire
+/// limits all operations together.
 pub struct Store<'a> {
     wire: Wire<'a>,
     started: Duration,
@@ -73,11 +73,11 @@ pub(super) enum Place {
 }
 
 impl<'a> Store<'a> {
-    /// Opens the store of this connection: its folder is there, or its server knows the bucket and the login. A server
-    /// that cannot be reached is told at once; later outages are waited for.
+    /// Opens the store of this connection, after checking that its folder exists, or that its server knows the bucket
+    /// and the login. An unreachable server is an error at once; later outages are waited out.
     ///
     /// # Errors
-    /// When it cannot be reached, refuses, is not there, or is no store.
+    /// The store cannot be reached, refuses the request, does not exist, or is not a store.
     pub async fn open(wire: Wire<'a>) -> Result<Self, ClientError> {
         let started = wire.clock.elapsed();
         let place = match place(wire.connection)? {
@@ -89,7 +89,7 @@ impl<'a> Store<'a> {
                 let bucket = Bucket::of(wire)?;
                 let remote = Remote::of(wire, &bucket)?;
                 match list::first(wire, &bucket, &bucket.prefix, true).await {
-                    // A login may write and not list: what it may do shows when it is done.
+                    // A login may be allowed to write and not to list; other permissions show when they are needed.
                     Err(ClientError::Api { kind, .. }) if kind == "AccessDenied" => {}
                     other => drop(other?),
                 }
@@ -99,15 +99,15 @@ impl<'a> Store<'a> {
         Ok(Self { wire, started, place })
     }
 
-    /// The wire with the time that is left of it.
+    /// Returns the wire with its remaining time.
     pub(super) fn wire(&self) -> Wire<'a> {
         self.wire.since(self.started)
     }
 
-    /// What stands under a key; `None` for nothing.
+    /// Returns what is stored under a key; `None` if nothing is.
     ///
     /// # Errors
-    /// When that cannot be said: a missing bucket is no missing object.
+    /// The store does not give a clear answer. A missing bucket is an error, not a missing object.
     pub async fn head(&self, key: &str) -> Result<Option<Head>, ClientError> {
         match &self.place {
             Place::Folder(root) => folder::head(self.wire(), file(root, key)?).await,
@@ -115,11 +115,11 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// An object's size and its bytes; `None` where there is none. A bucket's are read on where an answer broke off, as
-    /// long as the object is the same.
+    /// Returns an object's size and bytes; `None` if it does not exist. If an answer from a bucket breaks off, reading
+    /// resumes as long as the object is the same.
     ///
     /// # Errors
-    /// When it cannot be read. What breaks off later is the stream's last item.
+    /// The object cannot be read. A later failure is the stream's last item.
     pub async fn read(&self, key: &str) -> Result<Option<(u64, Stream)>, ClientError> {
         let Some((size, stream)) = self.opened(key).await? else { return Ok(None) };
         let (log, mut seen) = (self.log().clone(), 0);
@@ -139,15 +139,15 @@ impl<'a> Store<'a> {
         Ok(found.map(|(size, stream)| (size, counted(key, size, stream))))
     }
 
-    /// What is taken down of it.
+    /// Returns the log of the store's operations.
     pub fn log(&self) -> &'a Log {
         self.wire.log
     }
 
-    /// A small object as a whole; `None` where there is none.
+    /// Returns a small object as a whole; `None` if it does not exist.
     ///
     /// # Errors
-    /// As of [`Store::read`], and when it has more bytes than `limit`.
+    /// As for [`Store::read`], and if the object has more bytes than `limit`.
     pub async fn get(&self, key: &str, limit: usize) -> Result<Option<Vec<u8>>, ClientError> {
         let Some((size, mut stream)) = self.opened(key).await? else { return Ok(None) };
         if size > limit as u64 {
@@ -160,10 +160,10 @@ impl<'a> Store<'a> {
         Ok(Some(bytes))
     }
 
-    /// Writes a small object under a key that must be new. Of several that do so at once, one does.
+    /// Writes a small object under a key that must be new. If several writers do so at once, one succeeds.
     ///
     /// # Errors
-    /// When it cannot be written. Whether it is there is not known then.
+    /// The object cannot be written. It is unknown then whether it exists.
     pub async fn create(&self, key: &str, bytes: Bytes, leave: &impl Leave) -> Result<Created, ClientError> {
         let taken = match &self.place {
             Place::Folder(root) => {
@@ -179,17 +179,17 @@ impl<'a> Store<'a> {
                 Err(error) => return Err(error),
             },
         };
-        // The first answer may have been lost, and the second says that it is there.
+        // The first answer may have been lost, and the retry reports that the object exists.
         let there = self.get(key, BACK).await?.ok_or(taken)?;
         Ok(if there == bytes { Created::AlreadyOurs } else { Created::TakenBy(there) })
     }
 
-    /// Begins to write a large object under a key that must be new. Nothing stands there before it is finished; what was
-    /// sent until then stays in the store until it is aborted, also when this process ends.
+    /// Begins to write a large object under a key that must be new. The object does not exist before the upload is
+    /// finished; the parts stay in the store until the upload is aborted, even if this process ends.
     ///
     /// # Errors
-    /// When something stands there, or the store refuses. After a lost answer there may be an upload whose id nobody knows:
-    /// abort it by its key.
+    /// The key is taken, or the store refuses. After a lost answer there may be an upload with an unknown id: abort it
+    /// by its key.
     pub async fn begin(&self, key: &str, leave: &impl Leave) -> Result<Upload<'_>, ClientError> {
         if self.head(key).await?.is_some() {
             let message = format!(
@@ -207,11 +207,11 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Makes an unfinished upload and all that was sent for it go away: the one with this id, or every one of this key. One
-    /// that is not there is no error, and an object under the key stays.
+    /// Removes an unfinished upload and its parts: the one with this id, or all those of this key. A missing upload is
+    /// not an error, and an object under the key is kept.
     ///
     /// # Errors
-    /// When it cannot be aborted.
+    /// The upload cannot be aborted.
     pub async fn abort(&self, key: &str, id: Option<&str>, leave: &impl Leave) -> Result<(), ClientError> {
         match &self.place {
             Place::Folder(root) => {
@@ -221,11 +221,11 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Makes what is left of every [`Store::create`] of this key that did not come to its end go away. A bucket has an object
-    /// as a whole or not at all.
+    /// Removes what interrupted calls of [`Store::create`] for this key have left. In a bucket there is nothing to
+    /// remove, because an object exists as a whole or not at all.
     ///
     /// # Errors
-    /// When it cannot be deleted.
+    /// A partial file cannot be deleted.
     pub async fn abort_create(&self, key: &str, leave: &impl Leave) -> Result<(), ClientError> {
         match &self.place {
             Place::Folder(root) => folder::abort(self.wire(), file(root, key)?, None, leave).await,
@@ -233,10 +233,11 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Deletes an object; none is no error. In a bucket that keeps versions it is only hidden by a delete marker.
+    /// Deletes an object. A missing object is not an error. A bucket that keeps versions only hides it with a delete
+    /// marker.
     ///
     /// # Errors
-    /// When it cannot be deleted.
+    /// The object cannot be deleted.
     pub async fn delete(&self, key: &str, leave: &impl Leave) -> Result<(), ClientError> {
         match &self.place {
             Place::Folder(root) => folder::delete(self.wire(), file(root, key)?, leave).await,
@@ -244,11 +245,11 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Every version and delete marker of the objects whose names begin with `prefix`, in order of key. A folder has one
-    /// version of each, with the id that a bucket without versions gives.
+    /// Returns every version and delete marker of the objects whose names begin with `prefix`, sorted by key. A folder
+    /// has one version of each, with the id that a bucket without versions uses.
     ///
     /// # Errors
-    /// When they cannot be listed.
+    /// The versions cannot be listed.
     pub async fn versions(&self, prefix: &str) -> Result<Vec<Version>, ClientError> {
         match &self.place {
             Place::Folder(root) => {
@@ -259,10 +260,10 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Can versions be locked here? Where the login may not ask, it is taken for a yes. A folder locks nothing.
+    /// Returns whether versions can be locked here. If the login may not ask, the answer is yes. A folder has no locks.
     ///
     /// # Errors
-    /// When that cannot be said.
+    /// The server does not give a clear answer.
     pub async fn can_lock(&self) -> Result<bool, ClientError> {
         match &self.place {
             Place::Folder(_) => Ok(false),
@@ -270,11 +271,11 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// What keeps a version from being deleted, in words: `GOVERNANCE until 2026-11-22T11:02:21Z`; `None` for nothing. No
-    /// delete marker is ever locked.
+    /// Returns what protects a version from deletion, as text: `GOVERNANCE until 2026-11-22T11:02:21Z`; `None` if
+    /// nothing does. Delete markers are never locked.
     ///
     /// # Errors
-    /// When that cannot be said: a login that may not ask does not know that there is none.
+    /// The server does not give a clear answer, or the login may not ask.
     pub async fn lock_of(&self, version: &Version) -> Result<Option<String>, ClientError> {
         match &self.place {
             Place::Bucket(on) if !version.marker => versions::lock_of((self.wire(), &on.0), version).await,
@@ -282,10 +283,10 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Deletes one version or delete marker for good; none is no error.
+    /// Deletes one version or delete marker permanently. A missing version is not an error.
     ///
     /// # Errors
-    /// When it cannot be deleted, for any other reason than a lock.
+    /// The version cannot be deleted for a reason other than a lock.
     pub async fn delete_version(
         &self,
         key: &str,
@@ -304,7 +305,7 @@ impl<'a> Store<'a> {
     }
 }
 
-/// The whole name of an object. One that a URL or a server would read as another's is none.
+/// Returns the whole name of an object. A name that a URL or a server would read as a different one is refused.
 pub(super) fn whole(prefix: &str, key: &str) -> Result<Path, ClientError> {
     let whole = format!("{prefix}{key}");
     let path = Path::parse(&whole).ok().filter(|path| !key.is_empty() && path.as_ref() == whole);
@@ -316,7 +317,7 @@ pub(super) fn whole(prefix: &str, key: &str) -> Result<Path, ClientError> {
     })
 }
 
-/// The file of a key.
+/// Returns the file of a key.
 pub(super) fn file(root: &std::path::Path, key: &str) -> Result<PathBuf, ClientError> {
     let path = whole("", key)?;
     if folder::is_partial(key) {
@@ -326,7 +327,7 @@ pub(super) fn file(root: &std::path::Path, key: &str) -> Result<PathBuf, ClientE
     Ok(root.join(path.as_ref()))
 }
 
-/// The same bytes, and an error at their end where they are not as many as announced.
+/// Passes the bytes on, and adds an error at the end if their number differs from the announced size.
 fn counted(key: String, size: u64, inner: Stream) -> Stream {
     let counted = stream::try_unfold((inner, 0), move |(mut inner, seen)| {
         let cut = |bytes, why: String| ClientError::CutOff { at: key.clone(), bytes, why };

@@ -1,5 +1,5 @@
-//! How the requests of `object_store` travel: through our own HTTP client, each within limits and taken down. What a server
-//! says in refusing is read here, where its answer is still whole, and decides whether the request is sent again.
+//! Sends the requests of `object_store` through our own HTTP client, each with a time limit and logged. A refusal is
+//! parsed here, where the answer is still complete, and decides whether the request is retried.
 
 use super::bucket::{error_in, is_full, refusal};
 use bytes::Bytes;
@@ -25,49 +25,49 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Timeout;
 
-/// How long one request may take, besides what it carries.
+/// How long one request may take, in addition to the time for its body.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// How long a server may put an upload together.
+/// How long a server may take to complete an upload.
 const COMPLETION: Duration = Duration::from_secs(120);
 
-/// A line that carries less than this is taken for dead, in bytes per second.
+/// A connection that is slower than this counts as dead, in bytes per second.
 const SLOWEST: u64 = 128 << 10;
 
-/// How long nothing may come of an object that is read.
+/// How long no bytes may arrive while an object is read.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The largest answer that is no object, in bytes.
+/// The largest answer that is not an object, in bytes.
 const LARGEST: usize = 4 << 20;
 
-/// The time that there is for all that is done with a store.
+/// The time for all operations on a store.
 #[derive(Debug, Clone)]
 pub(super) struct Time {
     clock: Clock,
     until: Duration,
-    /// All of it.
+    /// The whole time.
     pub(super) whole: Duration,
 }
 
 impl Time {
-    /// What this wire gives, from now on.
+    /// Returns the time that this wire gives, starting now.
     pub(super) fn of(wire: Wire<'_>) -> Self {
         let until = wire.clock.elapsed().saturating_add(wire.timeout);
         Self { clock: wire.clock.clone(), until, whole: wire.timeout }
     }
 
-    /// What is left.
+    /// Returns the remaining time.
     pub(super) fn left(&self) -> Duration {
         self.until.saturating_sub(self.clock.elapsed())
     }
 }
 
-/// Why the last request was not answered as it should be: where the time runs out between two tries, that is the reason.
+/// The failure of the last request: if the time runs out between two attempts, that is the reason.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Last(Arc<Mutex<Option<ClientError>>>);
 
 impl Last {
-    /// The reason, if the last request failed.
+    /// Returns the failure of the last request, if it failed.
     pub(super) fn get(&self) -> Option<ClientError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -77,7 +77,7 @@ impl Last {
     }
 }
 
-/// Carries requests.
+/// Sends requests.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     client: reqwest::Client,
@@ -92,11 +92,11 @@ struct Trip {
     method: Method,
     at: String,
     carries: u64,
-    /// It asks for the id of a new upload: sent twice it makes two, and nobody knows of the first.
+    /// Whether it requests the id of a new upload. Sent twice, it begins two uploads, and the id of the first is lost.
     begins: bool,
-    /// It puts an upload together.
+    /// Whether it completes an upload.
     completes: bool,
-    /// It is one part of many.
+    /// Whether it is one part of an upload.
     part: bool,
 }
 
@@ -121,7 +121,7 @@ impl Trip {
 }
 
 impl Transport {
-    /// Takes what is exchanged down where this wire says.
+    /// Returns a transport that logs its exchanges where this wire does.
     pub(super) fn new(wire: Wire<'_>, client: reqwest::Client, time: Time, last: Last) -> Self {
         let (redactor, log) = (wire.systems.redactor.clone(), wire.log.clone());
         Self { client, redactor, log, time, last }
@@ -130,7 +130,8 @@ impl Transport {
     async fn carry(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let trip = Trip::of(&request);
         if trip.completes {
-            // `object_store` has no option for it. It needs not be signed, and who does not know it puts together all the same.
+            // `object_store` has no option for this header. It need not be signed, and a server that does not know it
+            // ignores it.
             request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
         let limit = trip.limit().min(self.time.left());
@@ -162,7 +163,7 @@ impl Transport {
         let answer = Answer { url, status, headers, body, seconds, redactor };
         let refused = match answer.is_success() {
             false => Some(refusal(&answer)),
-            // Whoever puts an upload together says 200 at once, and what became of it behind.
+            // CompleteMultipartUpload may answer 200 and report the failure in the body.
             true if trip.completes => error_in(&answer),
             true => None,
         };
@@ -173,7 +174,7 @@ impl Transport {
         }
     }
 
-    /// There is no answer: whether the request came to the server is not known.
+    /// Handles a missing answer: it is unknown whether the request reached the server.
     fn lost(&self, trip: &Trip, error: ClientError) -> HttpError {
         self.last.set(Some(error.clone()));
         let never_left = matches!(error, ClientError::Unreachable { .. });
@@ -181,14 +182,14 @@ impl Transport {
     }
 }
 
-/// The server refuses. What it has no room for now it has no room for in a second; in a conflict of two that write at once
-/// one wins.
+/// Handles a refusal. A full store stays full for the next seconds, so that is not retried; a conflict of concurrent
+/// writers is, because one of them wins.
 fn said(error: ClientError) -> HttpError {
     let again = match &error {
         ClientError::Api { kind, message, .. } if is_full(kind, message) => false,
         ClientError::Api { status: 501, .. } | ClientError::Status { status: 501, .. } => false,
         ClientError::Api { status: 408 | 409, .. } => true,
-        // Only what is put together can be refused with it.
+        // Only the completion of an upload can be refused with status 200.
         ClientError::Api { status: 200, kind, .. } => {
             matches!(kind.as_str(), "InternalError" | "SlowDown" | "ServiceUnavailable")
         }
@@ -197,7 +198,8 @@ fn said(error: ClientError) -> HttpError {
     kind_of(again, error)
 }
 
-/// `object_store` sends again what was not sent, and never what it could not read.
+/// Chooses an error kind that makes `object_store` retry or give up: it retries requests that were not sent, and never
+/// answers that it could not decode.
 fn kind_of(again: bool, error: ClientError) -> HttpError {
     HttpError::new(if again { HttpErrorKind::Request } else { HttpErrorKind::Decode }, error)
 }
@@ -220,7 +222,7 @@ fn of_http(error: &HttpError, trip: &Trip, limit: Duration) -> ClientError {
     }
 }
 
-/// All of an answer that is no object.
+/// Reads an answer that is not an object as a whole.
 async fn whole(body: HttpResponseBody, trip: &Trip, taken: &mut Taken) -> Result<Vec<u8>, ClientError> {
     let (mut stream, mut read) = (body.bytes_stream(), vec![]);
     while let Some(bytes) = stream.next().await {
@@ -254,10 +256,10 @@ impl HttpConnector for Transport {
     }
 }
 
-/// An exchange that is taken down when it ends, however it ends.
+/// An exchange that is logged when it ends, however it ends.
 struct Taken {
     exchange: Exchange,
-    /// The bytes of a part; `None` for all else.
+    /// The size of a part in bytes; `None` for other requests.
     part: Option<u64>,
     log: Log,
     clock: Clock,
@@ -297,14 +299,14 @@ impl Drop for Taken {
     }
 }
 
-/// Where a part is sent, without its number.
+/// Returns the target of a part, without its number.
 fn of_all_parts(target: &str) -> String {
     let Some((at, query)) = target.split_once('?') else { return target.to_owned() };
     let rest: Vec<_> = query.split('&').filter(|pair| !pair.starts_with("partNumber=")).collect();
     format!("{at}?{}", rest.join("&"))
 }
 
-/// An object on its way: counted, and cut off where nothing comes of it any more.
+/// The body of an object while it is received: counted, and aborted if no more bytes arrive.
 struct Arriving {
     inner: HttpResponseBody,
     taken: Taken,

@@ -1,4 +1,4 @@
-//! A large object on its way into a store, in parts, in bounded memory: while two are sent the next is filled.
+//! Uploads a large object to a store in parts, in bounded memory: while two parts are sent, the next is filled.
 
 use super::bucket::{Bucket, EXPECTED, open};
 use super::folder;
@@ -15,22 +15,22 @@ use std::fmt::{self, Debug, Formatter};
 use std::mem;
 use tokio::task::JoinSet;
 
-/// The most parts that an upload may have.
+/// The largest number of parts in an upload.
 const PARTS: usize = 10_000;
 
-/// The bytes of a part: the first thousand are small, so that little is in memory; ten thousand carry 159 GB.
+/// Returns the size of a part in bytes: the first thousand are small, to save memory; ten thousand parts hold 159 GB.
 fn size(part: usize) -> usize {
     if part < 1_000 { 8 << 20 } else { 16 << 20 }
 }
 
-/// How many parts are sent at once: with the one that is filled never more than 32 MiB.
+/// Returns how many parts are sent at once. Including the one that is being filled they use at most 32 MiB.
 fn at_once(part: usize) -> usize {
     if part < 1_000 { 2 } else { 1 }
 }
 
-/// An unfinished upload. Dropping it leaves what was sent in the store: see [`Store::abort`].
+/// An unfinished upload. Dropping it leaves the parts in the store: see [`Store::abort`].
 pub struct Upload<'s> {
-    /// What it is aborted by: the server's id, or what the partial file beside the name ends with.
+    /// The id by which it is aborted: the server's id, or the suffix of the partial file.
     pub id: String,
     store: &'s Store<'s>,
     key: String,
@@ -39,7 +39,7 @@ pub struct Upload<'s> {
     begun: usize,
     flying: JoinSet<Result<(usize, PartId), ClientError>>,
     parts: BTreeMap<usize, PartId>,
-    /// A part is missing: it can never be finished.
+    /// A part is missing, so the upload can never be finished.
     broken: bool,
 }
 
@@ -56,15 +56,15 @@ impl<'s> Upload<'s> {
         Self { id, store, key, buffer, bytes: 0, begun: 0, flying, parts, broken: false }
     }
 
-    /// Bytes written so far.
+    /// Returns the number of bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes more bytes; waits where the store is slower than they come.
+    /// Writes more bytes; waits if the store is slower than they arrive.
     ///
     /// # Errors
-    /// When a part could not be sent. The upload can only be aborted then.
+    /// A part could not be sent. The upload can only be aborted then.
     pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), ClientError> {
         while !bytes.is_empty() {
             let size = size(self.begun);
@@ -82,11 +82,11 @@ impl<'s> Upload<'s> {
         Ok(())
     }
 
-    /// Makes an object of what was written, under its key, which must be new still.
+    /// Completes the upload as an object under its key, which must still be free.
     ///
     /// # Errors
-    /// When nothing was written, a part is missing, something stands there by now, or the store shows another object than
-    /// was written. Where the upload is unfinished then it is to be aborted.
+    /// Nothing was written, a part is missing, the key has been taken, or the store reports a different object than was
+    /// written. If the upload is unfinished then, it must be aborted.
     pub async fn finish(mut self) -> Result<Finished, ClientError> {
         if self.bytes == 0 {
             let message = format!(
@@ -122,7 +122,7 @@ impl<'s> Upload<'s> {
         ClientError::new(ErrorCode::CutOff, message)
     }
 
-    /// Sends what is in the buffer.
+    /// Sends the content of the buffer.
     async fn send(&mut self) -> Result<(), ClientError> {
         if self.broken {
             return Err(self.missing());
@@ -131,7 +131,7 @@ impl<'s> Upload<'s> {
             let message = format!("`{}` is too large: an upload has at most {PARTS} parts", self.key);
             return Err(ClientError::new(ErrorCode::TooLarge, message));
         }
-        // Whoever gives up waiting leaves a hole.
+        // If the wait is abandoned here, a part is missing.
         self.broken = true;
         while self.flying.len() >= at_once(self.begun) {
             let Some(done) = self.flying.join_next().await else { break };
@@ -184,10 +184,11 @@ struct UploadXml {
     upload_id: String,
 }
 
-/// How often the list of unfinished uploads is asked for until it is empty.
+/// How often the list of unfinished uploads is requested until it is empty.
 const ROUNDS: usize = 100;
 
-/// Aborts one upload, or all of one key. Only the whole key as prefix shows them: MinIO lists nothing of a folder.
+/// Aborts one upload, or all those of one key. The list needs the whole key as prefix: MinIO lists nothing for a
+/// folder.
 pub(super) async fn abort(
     (wire, bucket): (Wire<'_>, &Bucket),
     key: &str,
@@ -212,7 +213,7 @@ pub(super) async fn abort(
     Err(ClientError::new(ErrorCode::UnexpectedAnswer, message))
 }
 
-/// An upload that is not there needs no end.
+/// Treats an upload that does not exist as aborted.
 fn gone(done: Result<(), ClientError>) -> Result<(), ClientError> {
     match done {
         Err(ClientError::Api { kind, .. }) if kind == "NoSuchUpload" => Ok(()),
@@ -220,7 +221,8 @@ fn gone(done: Result<(), ClientError>) -> Result<(), ClientError> {
     }
 }
 
-/// The ids of the unfinished uploads of a key, by its whole name. The key itself is the first of all that begin so.
+/// Returns the ids of the unfinished uploads of a key, by its whole name. The key itself sorts before all others with
+/// that prefix.
 async fn unfinished((wire, bucket): (Wire<'_>, &Bucket), whole: &str) -> Result<Vec<String>, ClientError> {
     let answer = bucket.ask(wire, &[("uploads", ""), ("prefix", whole)], true).await?;
     let read: UploadsXml = open(&answer, "ListMultipartUploadsResult")?;

@@ -1,4 +1,4 @@
-//! A store where no environment file says where it is: from the variables that scripts for MinIO and S3 read, or from a
+//! Configures a store without an environment file: from the variables that scripts for MinIO and S3 use, or from a
 //! place on the command line.
 
 use super::place::{StorePlace, endpoint_of};
@@ -9,20 +9,20 @@ use proofmark_model::diag::Diag;
 use std::path::Path;
 use url::Url;
 
-/// What the two halves of a store's login are called, the first that is set counts.
+/// The variables of the two halves of a store's login. The first pair that is set counts.
 const LOGINS: [[&str; 2]; 2] =
     [["MINIO_ACCESS_KEY", "MINIO_ROOT_USER"], ["MINIO_SECRET_KEY", "MINIO_ROOT_PASSWORD"]];
 
-/// The same where a bucket is named that need not be of MinIO.
+/// The variables for a bucket that need not be on MinIO.
 const OTHERS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
-/// Takes the login of a bucket from variables, whose names are masked in evidence. Returns whether one can log in.
+/// Reads the login of a bucket from variables, whose values are masked in evidence. Returns whether a login was found.
 pub(super) fn restore_login(variables: Variables<'_>, connection: &mut ConnectionFile) -> bool {
     let bucket = matches!(&connection.url, Some(Reference::Text(url)) if url.starts_with("s3://"));
     !bucket || login(variables, connection, true).is_empty()
 }
 
-/// From `MINIO_BUCKET`, `MINIO_ENDPOINT` and a login.
+/// Reads a store from `MINIO_BUCKET`, `MINIO_ENDPOINT` and a login.
 pub(super) fn from_variables(variables: Variables<'_>) -> Result<Option<ConnectionFile>, Vec<Diag>> {
     let mut wrong = vec![];
     let mut connection = ConnectionFile::default();
@@ -45,7 +45,7 @@ pub(super) fn from_variables(variables: Variables<'_>) -> Result<Option<Connecti
     if wrong.is_empty() { Ok(Some(connection)) } else { Err(wrong) }
 }
 
-/// `MINIO_ENDPOINT` with a scheme. Without one `MINIO_SECURE` says which.
+/// Returns `MINIO_ENDPOINT` with a scheme. If it has none, `MINIO_SECURE` decides.
 fn endpoint(variables: Variables<'_>) -> Result<Option<String>, Diag> {
     let Some(written) = variables.set("MINIO_ENDPOINT") else { return Ok(None) };
     let whole = if written.contains("://") {
@@ -65,7 +65,7 @@ fn endpoint(variables: Variables<'_>) -> Result<Option<String>, Diag> {
     endpoint_of(&whole).map(Some).map_err(|why| bad_variable("MINIO_ENDPOINT", why, help))
 }
 
-/// The login of a bucket.
+/// Reads the login of a bucket.
 fn login(variables: Variables<'_>, connection: &mut ConnectionFile, others: bool) -> Vec<Diag> {
     let named = LOGINS.as_flattened().iter().any(|name| variables.set(name).is_some());
     let mut wrong = vec![];
@@ -83,8 +83,8 @@ fn login(variables: Variables<'_>, connection: &mut ConnectionFile, others: bool
     wrong
 }
 
-/// From `s3://bucket/prefix` or the path of a folder. A bucket's login comes from `MINIO_*` or `AWS_*`, and so does its
-/// endpoint where none is given.
+/// Reads a store from `s3://bucket/prefix` or the path of a folder. A bucket's login comes from `MINIO_*` or `AWS_*`,
+/// and so does its endpoint if none is given.
 pub(super) fn from_place(
     variables: Variables<'_>,
     given: &GivenPlace<'_>,
@@ -136,7 +136,7 @@ pub(super) fn from_place(
     if wrong.is_empty() { Ok(connection) } else { Err(wrong) }
 }
 
-/// The URL of a folder that is there.
+/// Returns the URL of a folder that exists.
 fn folder(place: &str) -> Result<String, String> {
     if place.contains("://") {
         return match StorePlace::of(place) {

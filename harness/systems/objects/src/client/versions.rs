@@ -1,4 +1,5 @@
-//! The versions of a bucket's objects, page by page to their end, and the end of one of them; a lock is told from a refusal.
+//! Lists the versions of a bucket's objects, page by page to the end, and deletes single versions; it distinguishes a
+//! lock from a refusal.
 
 use super::Object;
 use super::bucket::{Bucket, lock, open};
@@ -15,39 +16,39 @@ use serde::{Deserialize, Serialize};
 /// The id of the only version of an object.
 pub(super) const ONLY: &str = "null";
 
-/// One version of an object, or a delete marker, which hides those before it.
+/// One version of an object, or a delete marker, which hides the versions before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Version {
-    /// The object's name below the store's `url`.
+    /// The name of the object below the store's `url`.
     pub key: String,
-    /// Its id; `null` in words where the bucket keeps none.
+    /// The id of the version; the text `null` if the bucket does not keep versions.
     pub id: String,
-    /// Is it what is read without an id?
+    /// Whether this version is read if no id is given.
     pub latest: bool,
-    /// Is it a delete marker?
+    /// Whether this is a delete marker.
     pub marker: bool,
-    /// Bytes; 0 for a marker.
+    /// The size in bytes; 0 for a delete marker.
     pub size: u64,
-    /// When it was written, RFC 3339 in UTC.
+    /// When the version was written. RFC 3339 in UTC.
     #[schemars(with = "String")]
     pub modified: Timestamp,
 }
 
 impl Version {
-    /// The only version of an object.
+    /// Returns the only version of an object.
     pub(super) fn only(object: Object) -> Self {
         let Object { key, size, modified } = object;
         Self { key, id: ONLY.to_owned(), latest: true, marker: false, size, modified }
     }
 }
 
-/// What became of a version that was to be deleted.
+/// The outcome of deleting a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone.
+    /// The version is deleted.
     Deleted,
-    /// A lock keeps it: the server's words.
+    /// A lock protects the version; holds the server's message.
     Locked(String),
 }
 
@@ -64,7 +65,7 @@ struct PageXml {
     next_version_id_marker: Option<String>,
     #[serde(default)]
     encoding_type: Option<String>,
-    // Known, so that nothing but versions is left for `entries`.
+    // These are declared so that only versions are left for `entries`.
     #[serde(default, rename = "KeyMarker")]
     _key_marker: Option<IgnoredAny>,
     #[serde(default, rename = "VersionIdMarker")]
@@ -94,10 +95,10 @@ struct VersionXml {
     size: u64,
 }
 
-/// Where a list goes on.
+/// Where a list continues.
 type Next = (String, String);
 
-/// All versions below the store's own prefix whose key begins with `prefix`.
+/// Lists all versions below the store's own prefix whose key begins with `prefix`.
 pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Vec<Version>, ClientError> {
     let started = wire.clock.elapsed();
     let whole = format!("{}{prefix}", bucket.prefix);
@@ -119,7 +120,7 @@ pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Resul
     for version in &mut all {
         version.key.drain(..bucket.prefix.len());
     }
-    // Those of one key stay as they come: the newest first.
+    // The sort is stable, so the versions of one key stay in the server's order: newest first.
     all.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(all)
 }
@@ -149,7 +150,7 @@ fn read(
     Ok((versions, next))
 }
 
-/// Deletes an object, or hides it where versions are kept.
+/// Deletes an object, or hides it if versions are kept.
 pub(super) async fn delete(
     (wire, bucket): (Wire<'_>, &Bucket),
     key: &str,
@@ -161,7 +162,7 @@ pub(super) async fn delete(
     }
 }
 
-/// Deletes one version for good.
+/// Deletes one version permanently.
 pub(super) async fn remove(
     (wire, bucket): (Wire<'_>, &Bucket),
     key: &str,
@@ -195,7 +196,8 @@ struct HoldXml {
     status: String,
 }
 
-/// Can versions of this bucket be locked? A login that may not ask gets a yes: who deletes looks at each of them then.
+/// Returns whether versions of this bucket can be locked. A login that may not ask gets a yes; each version is then
+/// checked before it is deleted.
 pub(super) async fn can_lock(wire: Wire<'_>) -> Result<bool, ClientError> {
     match lock(wire).await {
         Ok(lock) => Ok(lock.enabled),
@@ -205,7 +207,7 @@ pub(super) async fn can_lock(wire: Wire<'_>) -> Result<bool, ClientError> {
     }
 }
 
-/// What keeps a version from being deleted, in words.
+/// Returns what protects a version from deletion, as text.
 pub(super) async fn lock_of(
     (wire, bucket): (Wire<'_>, &Bucket),
     version: &Version,
@@ -222,7 +224,7 @@ pub(super) async fn lock_of(
     Ok(retention.map(|retention| format!("{} until {}", retention.mode, retention.retain_until_date)))
 }
 
-/// A lock that is not there is told as an error, by every server as another one.
+/// Turns the error for a missing lock into `None`. Every server reports it as a different error.
 fn unless_none<T>(found: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
     match found {
         Err(ClientError::Api { kind, .. }) if kind == "NoSuchKey" || kind == "NoSuchVersion" => Ok(None),
@@ -238,7 +240,8 @@ fn knows_no_locks(error: &ClientError) -> bool {
         || kind == "InvalidRequest" && missing
 }
 
-/// MinIO says `InvalidRequest` and WORM, Amazon says `AccessDenied`, as for a login that may not delete, and names the lock.
+/// Returns whether a lock caused the refusal. MinIO answers `InvalidRequest` and mentions WORM; Amazon answers
+/// `AccessDenied`, as for a login that may not delete, and names the lock.
 fn is_lock(code: &str, message: &str) -> bool {
     let message = message.to_lowercase();
     matches!(code, "InvalidRequest" | "AccessDenied" | "ObjectLocked")

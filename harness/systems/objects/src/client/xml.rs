@@ -1,13 +1,13 @@
-//! XML whose outermost element is the one that was asked for: any other with status 200 reads as an empty list.
+//! Parses XML whose root element is the expected one: any other document with status 200 would read as an empty list.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde::Deserialize;
 
-/// Reads a document with this outermost element.
+/// Parses a document with this root element.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the document.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8], root: &str) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())?;
     let mut reader = Reader::from_str(text);

@@ -1,4 +1,4 @@
-//! `s3-bucket` and `s3-objects`.
+//! Tests the judgements of `s3-bucket` and `s3-objects`.
 
 #![expect(clippy::needless_pass_by_value, reason = "settings are written where they are judged by")]
 
@@ -141,7 +141,7 @@ fn objects_are_counted_and_none_at_all_is_never_enough() {
     let two = of(json!({"count": {"equals": 2}}), &[5]);
     assert!(two[0].starts_with(r#"failed | number of objects | {"count":{"equals":2}} |"#), "{two:?}");
     assert!(of(json!({"count": {"equals": 2}}), &[5, 6])[0].starts_with("passed | number of objects"));
-    // What hides a folder hides what is in it.
+    // What hides a folder hides its content.
     let hidden = objects(json!({}), &[], json!({"hidden_by": "a"}));
     assert!(hidden[0].contains("the observation can be read"), "the name is kebab-case: {hidden:?}");
     assert_eq!(
@@ -181,7 +181,7 @@ fn objects_have_an_age_and_a_size() {
         format!("failed | {what} 59m | 2026-02-16T11:00:00Z")
     );
     assert_eq!(newest("1h", Value::Null), format!("unverified | {what} 1h | no object"));
-    // A clock may be a little ahead.
+    // A clock may be slightly fast.
     for (time, verdict) in [("12:01:00", "passed"), ("12:01:01", "unverified")] {
         let at = format!("2026-02-16T{time}Z");
         assert_eq!(newest("1h", json!(at)), format!("{verdict} | {what} 1h | {at}"));

@@ -1,4 +1,4 @@
-//! One file per kind.
+//! The kinds of this system, one file per kind.
 
 pub mod s3_bucket;
 pub mod s3_objects;

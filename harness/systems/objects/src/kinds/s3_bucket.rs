@@ -1,5 +1,5 @@
-//! `s3-bucket`: whether a bucket is there and can be listed with this login, and what it does to keep versions. Whether it
-//! can be written is not asked: nothing says so without a change.
+//! `s3-bucket`: checks whether a bucket exists and can be listed with this login, and how it keeps versions. Whether it
+//! can be written is not checked, because that would need a change.
 
 use crate::client::{self as objects, Lock, Versioning};
 use jiff::Timestamp;
@@ -10,63 +10,64 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// What a server says that does not know an access key, or has disabled it.
+/// The code of a server that does not know an access key, or has disabled it.
 const UNKNOWN: &str = "InvalidAccessKeyId";
 
-/// Looks at the bucket of a store: is it there, can it be listed with this login and not without one, are versions kept
-/// and locked?
+/// Checks the bucket of a store: whether it exists, can be listed with this login and not without one, and whether
+/// versions are kept and locked.
 ///
-/// Whether objects can be written or read is not looked at: the first cannot be had without a change, and a login may
+/// It does not check whether objects can be written or read: writing would be a change, and a login may be allowed to
 /// list what it may not read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct S3Bucket {
-    /// Whether the bucket keeps versions: `enabled`, `suspended`, `never`.
+    /// The required versioning of the bucket: `enabled`, `suspended` or `never`. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versioning: Option<Versioning>,
-    /// Whether versions can be locked. By itself that locks nothing: see `retention-days`.
+    /// Whether it must be possible (`true`) or impossible (`false`) to lock versions. By itself a lockable version is
+    /// not locked: see `retention-days`. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_lock: Option<bool>,
-    /// New objects are locked for at least so many days, whoever writes them.
+    /// The least number of days for which new objects are locked by default. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
-    /// Anyone may list it without a login.
+    /// Whether the bucket may be listed without a login. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
-    /// Instead of all that: this login has to be one that the server does not know any more.
+    /// Checks instead that the server no longer knows this login. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
 }
 
-/// What was seen of the bucket.
+/// What was observed of the bucket.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// `s3://bucket/prefix`.
+    /// The name of the store: `s3://bucket/prefix`.
     pub store: String,
-    /// Why it cannot be listed with this login.
+    /// Why the bucket cannot be listed with this login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
-    /// Can everyone list it? `null` where that could not be said.
+    /// Whether everyone can list the bucket; `null` if that is unknown.
     pub public: Option<bool>,
-    /// Are versions kept? `null` where this login may not know.
+    /// Whether versions are kept; `null` if this login may not ask.
     pub versioning: Option<Versioning>,
-    /// How versions are locked. `null` where this login may not know.
+    /// How versions are locked; `null` if this login may not ask.
     pub lock: Option<Lock>,
-    /// What could not be looked at, in words.
+    /// What could not be observed, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
 }
 
-/// A server's no.
+/// A refusal by the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Refused {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// The server's name for it: `NoSuchBucket`, `InvalidAccessKeyId`, `SignatureDoesNotMatch`, `AccessDenied`.
+    /// The server's error code: `NoSuchBucket`, `InvalidAccessKeyId`, `SignatureDoesNotMatch`, `AccessDenied`.
     pub code: String,
-    /// What it means and how to mend it, in words.
+    /// What the error means and how to fix it.
     pub why: String,
 }
 
@@ -156,7 +157,7 @@ impl Check for S3Bucket {
     }
 }
 
-/// Only one answer says that the login is gone. A known one that may not list may still read or write.
+/// Only one error code means that the login is gone. A known login that may not list may still read or write.
 fn judge_refused(seen: &Seen) -> Finding {
     let (what, expected) = ("this login is refused", format!("403 {UNKNOWN}"));
     match &seen.refused {
@@ -184,7 +185,8 @@ fn judge_public(seen: &Seen) -> Finding {
     }
 }
 
-/// The server's no about the login or the bucket. Whatever may pass by itself, or comes from no S3 server, is no answer.
+/// Returns the server's refusal of the login or the bucket. Temporary errors, and errors that do not come from an S3
+/// server, are not refusals.
 fn refusal(error: ClientError) -> Result<Refused, StepError> {
     match error {
         ClientError::Api { status, kind, message, hint, .. }
@@ -197,7 +199,7 @@ fn refusal(error: ClientError) -> Result<Refused, StepError> {
     }
 }
 
-/// What was answered, or why this login may not know it.
+/// Returns the answer, or records why this login may not get it.
 fn known<T>(
     answer: Result<T, ClientError>,
     what: &str,
@@ -205,7 +207,7 @@ fn known<T>(
 ) -> Result<Option<T>, StepError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        // A server that does not know the question, or a login that may not ask it.
+        // The server does not know the query, or the login may not send it.
         Err(ClientError::Api { status, kind, .. })
             if (400..500).contains(&status) && status != 429 || status == 501 =>
         {

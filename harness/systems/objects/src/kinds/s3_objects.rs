@@ -1,5 +1,5 @@
-//! `s3-objects`: which objects a store holds, how old and how large they are. A list says nothing about whether they can
-//! be read: an archive is proven by restoring it.
+//! `s3-objects`: checks which objects a store holds, their age and their size. A list does not show whether they can be
+//! read: only a restore proves an archive.
 
 use crate::client::{self as objects, Object};
 use jiff::Timestamp;
@@ -10,51 +10,52 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Lists the objects of a store: a bucket, or a folder with all that is below it.
+/// Lists the objects of a store: a bucket, or a folder with everything below it.
 ///
-/// The list is read to its end, however many pages it has. Keys count from the store's `url`; old versions and objects
-/// behind a delete marker are not listed.
+/// The list is read to its end, however many pages it has. Keys are relative to the store's `url`; old versions and
+/// objects hidden by a delete marker are not listed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct S3Objects {
-    /// Only keys that begin with this: `postgres/app_`. A folder ends with a slash.
+    /// Only keys that begin with this text, such as `postgres/app_`. A folder ends with a slash. Default: all keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Only keys in which this regular expression finds something.
+    /// Only keys in which this regular expression matches. Default: all keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<Pattern>,
-    /// The newest of them was written no longer ago than this.
+    /// The greatest age of the newest object, such as `25h`. Default: any age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_within: Option<Duration>,
-    /// Each of them has at least so many bytes.
+    /// The least size of every object, in bytes. Default: any size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_size: Option<u64>,
-    /// How many there should be, in place of "at least one".
+    /// The required number of objects, such as `{ equals: 3 }` or `{ min: 1, max: 5 }`. Default: at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<Count>,
 }
 
-/// The objects that were asked for.
+/// The objects that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Seen {
-    /// Where they are: `s3://bucket/prefix`, or a folder.
+    /// The name of the store: `s3://bucket/prefix`, or a folder.
     pub store: String,
-    /// In order of key.
+    /// The objects, sorted by key.
     pub objects: Vec<Object>,
-    /// How many there are.
+    /// The number of objects.
     pub count: usize,
-    /// How many there were before `matches` chose.
+    /// The number of objects before `matches` was applied.
     pub listed: usize,
-    /// When the newest was written.
+    /// When the newest object was written. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub newest: Option<Timestamp>,
-    /// When the oldest was written.
+    /// When the oldest object was written. RFC 3339 in UTC.
     #[schemars(with = "Option<String>")]
     pub oldest: Option<Timestamp>,
-    /// Bytes of all of them.
+    /// The size of all objects together, in bytes.
     pub bytes: u64,
-    /// An object that is named like a folder in which nothing is listed. Some servers hide what is in such a folder.
+    /// An object that has the name of a folder in which nothing is listed. Some servers hide the content of such a
+    /// folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden_by: Option<String>,
 }

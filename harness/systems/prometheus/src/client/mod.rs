@@ -103,7 +103,7 @@ fn shape(answer: &Answer, why: &str) -> ClientError {
 /// Converts Unix seconds as a float, which is exact to the millisecond that Prometheus uses.
 ///
 /// # Errors
-/// A number that is no time.
+/// A number that is not a time.
 pub fn time(seconds: f64) -> Result<Timestamp, String> {
     let length = SignedDuration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     let exact = Timestamp::from_duration(length).map_err(|error| error.to_string())?;

@@ -19,7 +19,7 @@ pub struct PrometheusTargets {
     /// Only targets of exactly this scrape pool, such as `serviceMonitor/velero/velero/0`. Default: all pools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// The exact number of targets. Default: at least one.
+    /// The required number of targets, such as `{ equals: 3 }` or `{ min: 1, max: 5 }`. Default: at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<Count>,
 }

@@ -237,7 +237,7 @@ pub(super) fn judge(owed: &Undo, seen: &Reverted) -> Vec<Finding> {
     let rules = if seen.rules.is_empty() { "no rule".to_owned() } else { seen.rules.join("; ") };
     findings.extend([
         Finding::judged("nothing of the drill is loaded", "no rule", rules, seen.rules.is_empty()),
-        // If somebody else changed the file, they may have changed the rule too.
+        // If someone else changed the file, they may have changed the rule too.
         Finding::judged("the rule itself is as it was", owed.query.clone(), query, back || foreign),
         none("alerts of the drill in Prometheus", seen.alerts),
         none("alerts of the drill in Alertmanager", seen.held).with_help(ghost),

@@ -161,7 +161,7 @@ fn both(text: &str, (from, to): (usize, usize), (expr, pending): (&str, &str), o
     behind.chain(ahead).collect()
 }
 
-/// Returns a text that somebody else has changed meanwhile, without the one of these pieces that it contains. `None` if
+/// Returns a text that someone else has changed meanwhile, without the one of these pieces that it contains. `None` if
 /// the piece cannot be removed without touching anything else.
 pub(super) fn without(text: &str, pieces: &[&str], mark: &str) -> Option<String> {
     let tree = read(text).ok()?;

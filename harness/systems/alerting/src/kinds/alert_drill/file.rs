@@ -30,7 +30,7 @@ pub(super) enum State {
     Original,
     Armed,
     Disarmed,
-    /// Somebody else has changed the file; holds its text.
+    /// Someone else has changed the file; holds its text.
     Foreign(String),
 }
 
@@ -60,7 +60,7 @@ impl RuleFile {
         Self { path, beside, sha256: sha256(&original), original, armed, disarmed }
     }
 
-    /// Makes the drill's change, unless somebody else changed the file first.
+    /// Makes the drill's change, unless someone else changed the file first.
     pub(super) fn arm(&self, leave: &impl Leave) -> Result<(), StepError> {
         if matches!(self.state()?, State::Original) {
             return self.write(&self.armed.of(&self.original), leave);
@@ -94,7 +94,7 @@ impl RuleFile {
             .unwrap_or_default()
     }
 
-    /// Returns the text of a file that somebody else has changed, without what the drill put into it.
+    /// Returns the text of a file that someone else has changed, without what the drill put into it.
     pub(super) fn rest(&self, now: &str, mark: Option<&str>) -> Result<String, StepError> {
         let pieces: Vec<&str> = [Some(&self.armed), self.disarmed.as_ref()]
             .into_iter()
@@ -117,7 +117,7 @@ impl RuleFile {
     pub(super) fn holds_ours(&self, now: &str, mark: Option<&str>) -> bool {
         match mark {
             Some(mark) => has_mark(now, mark),
-            // Without a mark, only the whole text can tell.
+            // Without a mark, any difference from the original counts.
             None => now != self.original,
         }
     }

@@ -34,7 +34,7 @@ use std::path::Path;
 /// The drill sends real notifications: announce it, or silence the alert first and check that it is suppressed.
 ///
 /// Proofmark writes a temporary file in the folder of the rule file, replaces the rule file with it, and asks
-/// Prometheus to reload, which requires `--web.enable-lifecycle`. A file that somebody else changes meanwhile is not
+/// Prometheus to reload, which requires `--web.enable-lifecycle`. A file that someone else changes meanwhile is not
 /// overwritten.
 ///
 /// A rule of Grafana's own alerting is drilled in Grafana, with its own Alertmanager; Prometheus is not queried.
@@ -64,11 +64,11 @@ pub struct AlertDrill {
     /// How long the drilled rule is pending before it fires. Default: as long as the rule says.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub pending: Option<Duration>,
-    /// How the rules are changed. `rule-file: PATH`: in a rule file on this machine, which Prometheus reads. `command:
-    /// { apply: [PROGRAM, …], revert: [PROGRAM, …] }`: by your programs, which make and revert the whole change and may
-    /// run more than once; needs `exec` too. The drilled rule is then the one of this name and these labels whose
-    /// expression differs from before: the one that `threshold` or `expr` gives, or any if neither is set. `grafana: {
-    /// rule: UID }`: by Grafana's provisioning API, for a rule of Grafana's own alerting.
+    /// How the rules are changed. `rule-file: PATH`: in a rule file on this machine, which Prometheus reads.
+    /// `command: { apply: [PROGRAM, …], revert: [PROGRAM, …] }`: by your programs, which make and revert the whole
+    /// change and may run more than once; needs `exec` too. The drilled rule is then the one of this name and these
+    /// labels whose expression differs from before: the one that `threshold` or `expr` gives, or any if neither is set.
+    /// `grafana: { rule: UID }`: by Grafana's provisioning API, for a rule of Grafana's own alerting.
     pub through: Through,
     /// How delivery is checked: `receiver` (the alerting system posts to the connection `receiver`, where Proofmark
     /// listens), `counters` (Alertmanager's counters, which do not say which alert a message was for), `no` (not

@@ -35,16 +35,16 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 /// `except` gives a reason. A rule that Proofmark cannot parse (functions of a newer or older server) is undecided. The
 /// server is asked one query for each distinct selector, ten at a time.
 ///
-/// With `can-fire` each alert among these rules gets a finding of its own, whose `seen` is `{alert, group, class:
-/// living | never | undecided, reason, why}`. *Never* fails if it was observed (a selector without series and why,
-/// sides whose labels cannot join, a window that never holds two samples, a rule that is not evaluated), and is
-/// unverified if it follows from the expression itself: a side whose possible values exclude the threshold, such as `up
-/// > 5` or `x * 0 > 1`. *Living* is an alert that is pending or firing, was so within the last hour, or has its series
-/// and a threshold that can be reached; `absent(…)` is living whether its series exist or not. *Undecided* is every
-/// other alert, with the reason. A recorded metric is judged by its recording rule. Every quiet alert costs one query,
-/// a dead alert several; each query is asked once even if several rules need it, four at a time, and all of them are in
-/// the observation. A slow server is queried until four fifths of the step's `timeout` have passed. The page "What your
-/// alerts cannot do" has an example of each.
+/// With `can-fire` each alert among these rules gets a finding of its own. Its `seen` is an object with the keys `alert`,
+/// `group`, `class` (`living`, `never` or `undecided`), `reason` and `why`. *Never* fails if it was observed (a selector
+/// without series and why, sides whose labels cannot join, a window that never holds two samples, a rule that is not
+/// evaluated), and is unverified if it follows from the expression itself: a side whose possible values exclude the
+/// threshold, such as `up > 5` or `x * 0 > 1`. *Living* is an alert that is pending or firing, was so within the last
+/// hour, or has its series and a threshold that can be reached; `absent(…)` is living whether its series exist or not.
+/// *Undecided* is every other alert, with the reason. A recorded metric is judged by its recording rule. Every quiet alert
+/// costs one query, a dead alert several; each query is asked once even if several rules need it, four at a time, and all
+/// of them are in the observation. A slow server is queried until four fifths of the step's `timeout` have passed. The
+/// page "What your alerts cannot do" has an example of each.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrometheusRules {

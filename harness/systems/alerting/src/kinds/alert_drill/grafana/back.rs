@@ -53,7 +53,7 @@ pub(crate) async fn revert(
     }
 }
 
-/// Removes from the rule what the drill put into it. Changes that somebody else made meanwhile are kept.
+/// Removes from the rule what the drill put into it. Changes that someone else made meanwhile are kept.
 async fn itself(way: &Way, now: Rule, cx: &Cx, by: &Owed) -> Result<(), StepError> {
     let places = &way.drilled.places;
     let by_hand = |why: &str| {

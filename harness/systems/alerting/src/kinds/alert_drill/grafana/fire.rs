@@ -115,7 +115,7 @@ async fn before(drill: &AlertDrill, uid: &str, cx: &Cx) -> Result<Result<Before,
     }
     // Nothing is changed if Grafana's Alertmanager cannot be reached, because it could not notify.
     grafana::alerts(wire, |_| false).await?;
-    // The rule is written as a whole, so a concurrent change by somebody else would be lost.
+    // The rule is written as a whole, so a concurrent change by someone else would be lost.
     if grafana::rule(wire, uid).await?.is_none_or(|now| !now.same_as(&rule)) {
         let message =
             format!("the rule `{uid}` was changed by someone else just now; nothing was changed here");

@@ -1,5 +1,6 @@
 //! Every program that Proofmark starts is an exchange in the evidence, without passwords, and is started in one place.
 
+#![expect(clippy::disallowed_methods, reason = "a test puts a program of its own before those of PATH")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use crate::ground::backups::{BACKUP, DRILL, desk, server, store};

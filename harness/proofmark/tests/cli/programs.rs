@@ -1,10 +1,7 @@
 //! Every program that Proofmark starts is an exchange in the evidence, without passwords, and is started in one place.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test stops where it is surprised, and reads its own PATH"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test puts a program of its own before those of PATH")]
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use crate::ground::backups::{BACKUP, DRILL, desk, server, store};
 use crate::ground::postgres::{POSTGRES_PASSWORD, Postgres};

@@ -274,10 +274,8 @@ mod tests {
         }
         let programs = Programs::only_in(folders.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let log = Log::default();
-        let clock = Clock::real();
-        let found = programs.find("pg_dump", Some(15), (&clock, &log));
-        let tool = runtime.block_on(found).unwrap();
+        let (clock, log) = (Clock::real(), Log::default());
+        let tool = runtime.block_on(programs.find("pg_dump", Some(15), (&clock, &log))).unwrap();
         assert_eq!((tool.path, tool.version.as_str()), (folders[1].join("pg_dump"), "15.18"));
         let mut lines: Vec<String> = log.take().into_iter().map(|probe| probe.target).collect();
         lines.sort();

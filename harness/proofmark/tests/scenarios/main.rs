@@ -25,6 +25,7 @@ mod ground {
 mod backup_container;
 mod backup_minio;
 mod backup_prune;
+mod compliance;
 mod full_disk;
 mod minio;
 mod objects;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     trials.extend(backup_container::trials(&arguments));
     trials.extend(backup_minio::trials());
     trials.extend(backup_prune::trials());
+    trials.extend(compliance::trials());
     trials.extend(full_disk::trials());
     trials.extend(minio::trials());
     trials.extend(objects::trials());

@@ -123,7 +123,8 @@ pub struct SampleUndo {
 impl Kind for SampleChange {
     const NAME: &'static str = "sample-change";
     const EXAMPLE: &'static str = "sample-change: { path: switch.txt, text: 'on' }";
-    const JUDGES: &'static str = "The file has the text. When it is put back, that it has its text of before.";
+    const JUDGES: &'static str =
+        "The file has the text. When it is put back, that it has its text of before.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
     type Seen = SampleChangeObservation;

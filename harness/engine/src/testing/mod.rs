@@ -8,6 +8,6 @@ mod kinds;
 
 pub use judging::{Judge, but, lines, open};
 pub use kinds::{
-    SYSTEM, SampleChange, SampleChangeObservation, SampleMoment, SampleQuery, SampleQueryObservation, SampleUndo,
-    registry,
+    SYSTEM, SampleChange, SampleChangeObservation, SampleMoment, SampleQuery, SampleQueryObservation,
+    SampleUndo, registry,
 };

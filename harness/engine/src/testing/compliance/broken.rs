@@ -77,7 +77,11 @@ pub fn reads_this_machine(registry: &Registry, known: &'static [(&'static str, &
             let asks = !kind.roles.is_empty() || kind.example.contains("://");
             let named = known.iter().any(|(known, reason)| *known == name && !reason.is_empty());
             ensure(asks != named, || {
-                if asks { "it asks a system: take it off the list".to_owned() } else { "it asks no system: say why".to_owned() }
+                if asks {
+                    "it asks a system: take it off the list".to_owned()
+                } else {
+                    "it asks no system: say why".to_owned()
+                }
             })
         })
     };

@@ -54,6 +54,20 @@ pub(super) fn comes_back(registry: &Registry, kind: &KindInfo) -> Held {
     ensure(written == kept, || format!("kept as {kept}, written into a scenario it is {written}"))
 }
 
+/// A setting that the kind does not have is a mistake, not a setting that does nothing.
+pub(super) fn refuses_unknown_settings(registry: &Registry, kind: &KindInfo) -> Held {
+    let mut written = settings(registry, kind, kind.example)?.settings();
+    if let Value::Object(map) = &mut written {
+        map.insert("a-setting-that-no-kind-has".to_owned(), json!(true));
+    }
+    match settings(registry, kind, &json!({ kind.name: written }).to_string()) {
+        Ok(read) => Err(format!("{written} is read as {}", read.settings())),
+        Err(why) => {
+            ensure(why.contains("a-setting-that-no-kind-has"), || format!("the mistake is not named: {why}"))
+        }
+    }
+}
+
 /// The settings of a kind from evidence.
 pub(super) fn of_json(
     registry: &Registry,
@@ -93,9 +107,11 @@ fn undescribed(schema: &Value, path: &str, missing: &mut Vec<String>) {
     };
     let fields = map.get("properties").and_then(Value::as_object);
     // A variant of an enum with a value is a map of one field: its description is that of the variant.
-    let variant = fields.is_some_and(|fields| fields.len() == 1) && is_told(schema) && path.ends_with("[]");
+    let variant = is_told(schema) && path.ends_with("[]");
+    let alone = fields.is_some_and(|fields| fields.len() == 1);
     for (name, field) in fields.into_iter().flatten() {
-        if !is_told(field) && !variant {
+        // So is that of the word which tells the variants apart.
+        if !is_told(field) && !(variant && (alone || field.get("const").is_some())) {
             missing.push(format!("{path}.{name}"));
         }
     }

@@ -29,8 +29,7 @@ fn judged_again(registry: &Registry, kind: &KindInfo, records: &[Kept], missing:
         let acts = record.acts || record.owed.is_some();
         acts == kind.acts && record.rules.get(kind.name) == Some(&kind.rules)
     };
-    let own: Vec<&Kept> =
-        records.iter().filter(|(_, it)| is_of(it) && !it.observation.is_null()).collect();
+    let own: Vec<&Kept> = records.iter().filter(|(_, it)| is_of(it) && !it.observation.is_null()).collect();
     let has = |back: bool| own.iter().any(|(_, it)| it.owed.is_some() == back);
     // Of an act the look at the world after it was put back is judged too.
     let enough = has(false) && (!kind.acts || has(true));

@@ -62,8 +62,9 @@ pub fn label(registry: &Registry, kind: &KindInfo) -> String {
 /// A rule that needs no more than the registry.
 type Rule = fn(&Registry, &KindInfo) -> Held;
 
-const OFFLINE: [(&str, Rule); 6] = [
+const OFFLINE: [(&str, Rule); 7] = [
     ("example_comes_back", examples::comes_back),
+    ("unknown_setting_is_a_mistake", examples::refuses_unknown_settings),
     ("settings_and_observation_are_described", examples::is_described),
     ("empty_observation_never_passes", judging::empty_never_passes),
     ("no_observation_never_passes", judging::nothing_never_passes),

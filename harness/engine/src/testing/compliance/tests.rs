@@ -46,7 +46,7 @@ const WRONG_EXAMPLE: u8 = 3;
 impl<const FAULT: u8> Kind for Bad<FAULT> {
     const NAME: &'static str = "bad";
     const EXAMPLE: &'static str =
-        if FAULT == WRONG_EXAMPLE { "bad: { velue: text }" } else { "bad: { value: text }" };
+        if FAULT == WRONG_EXAMPLE { "bad: { value: [text] }" } else { "bad: { value: text }" };
     const JUDGES: &'static str = "Nothing well.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
@@ -75,17 +75,15 @@ fn broken_rules<const FAULT: u8>() -> Vec<String> {
 
 #[test]
 fn each_fault_is_found_by_its_rule() {
-    let always = "settings_and_observation_are_described";
-    // It takes any field, so that what it cannot know is no reason to doubt.
+    // It takes any setting and any field, and one field has no description.
+    let (setting, described) = ("unknown_setting_is_a_mistake", "settings_and_observation_are_described");
     let unreadable = "unreadable_observation_is_undecided";
-    assert_eq!(broken_rules::<0>(), [always, unreadable]);
-    assert_eq!(
-        broken_rules::<PASSES_EMPTY>(),
-        [always, "empty_observation_never_passes", "no_observation_never_passes", unreadable]
-    );
+    assert_eq!(broken_rules::<0>(), [setting, described, unreadable]);
+    let empty = ["empty_observation_never_passes", "no_observation_never_passes"];
+    assert_eq!(broken_rules::<PASSES_EMPTY>(), [setting, described, empty[0], empty[1], unreadable]);
     assert_eq!(
         broken_rules::<CHANGES_ITS_MIND>(),
-        [always, unreadable, "same_observation_gives_same_findings"]
+        [setting, described, unreadable, "same_observation_gives_same_findings"]
     );
     assert!(broken_rules::<WRONG_EXAMPLE>().contains(&"example_comes_back".to_owned()));
 }
@@ -163,7 +161,8 @@ fn the_emptiest_observations_follow_the_schema() {
         },
         "$defs": { "Part": { "type": "object", "additionalProperties": true } },
     });
-    let least = json!({ "list": [], "kind": "good", "at": "1970-01-01T00:00:00Z", "part": {}, "number": null });
+    let least =
+        json!({ "list": [], "kind": "good", "at": "1970-01-01T00:00:00Z", "part": {}, "number": null });
     let mut more = least.clone();
     more["more"] = json!("");
     let made = empty_observations(&schema).unwrap();

@@ -9,21 +9,34 @@ use std::path::Path;
 /// The act, the file below `tests`, and the test in it.
 const KILLED: &[(&str, &str, &str)] = &[
     ("alert-drill", "cli/alert_drill.rs", "kill_9_at_some_moments_of_a_drill"),
-    ("alert-drill", "cli/alert_drill_grafana_stand_in.rs", "after_kill_9_recover_brings_back_the_rule_and_silence"),
-    ("alert-silence", "cli/alert_silence.rs", "kill_9_before_the_answer_leaves_a_silence_that_recover_finds_by_its_mark"),
+    (
+        "alert-drill",
+        "cli/alert_drill_grafana_stand_in.rs",
+        "after_kill_9_recover_brings_back_the_rule_and_silence",
+    ),
+    (
+        "alert-silence",
+        "cli/alert_silence.rs",
+        "kill_9_before_the_answer_leaves_a_silence_that_recover_finds_by_its_mark",
+    ),
     ("backup", "cli/backup_kills.rs", "kill_9_at_some_moments_of_a_backup_and_its_drill"),
     ("backup-prune", "scenarios/backup_prune.rs", "half_a_backup_is_deleted_after_kill_9"),
     ("command", "scenarios/torture.rs", "kill_9_at_some_points_of_the_ledger_of_{what}"),
     ("command", "cli/ledger.rs", "kill_9_leaves_a_journal_that_recover_keeps_on_another_machine_too"),
     ("http-act", "cli/http_act.rs", "after_kill_9_it_is_put_back_with_the_login_of_the_connection"),
-    ("process-stop", "cli/process_stop.rs", "kill_9_while_it_is_stopped_leaves_it_to_recover_which_starts_it_once"),
+    (
+        "process-stop",
+        "cli/process_stop.rs",
+        "kill_9_while_it_is_stopped_leaves_it_to_recover_which_starts_it_once",
+    ),
     ("restore-drill", "cli/backup_kills.rs", "kill_9_at_some_moments_of_a_backup_and_its_drill"),
     ("restore-drill", "cli/backup_kills.rs", "kill_9_at_some_moments_of_a_drill_in_place"),
 ];
 
 pub fn trials() -> Vec<Trial> {
     let acts = registry().list(true).map(|kind| label(registry(), kind));
-    let of_act = |act: String| Trial::test(format!("compliance::a_test_kills_it::{act}"), move || killed(&act));
+    let of_act =
+        |act: String| Trial::test(format!("compliance::a_test_kills_it::{act}"), move || killed(&act));
     let mut trials: Vec<Trial> = acts.map(of_act).collect();
     trials.push(Trial::test("compliance::the_table_of_tests_that_kill_names_acts_only", only_acts));
     trials

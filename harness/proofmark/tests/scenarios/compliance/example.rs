@@ -113,7 +113,8 @@ impl Bench {
         let scenario = format!("proofmark: v1\ntitle: Examples\nclaim: None.\nsteps:\n{}", self.steps);
         fs::write(path("scenarios/s.yaml"), &scenario).unwrap();
         let environment = format!("proofmark: v1\nconnections:\n{}", self.connections);
-        let environment = if self.connections.is_empty() { "proofmark: v1\nconnections: {}\n".into() } else { environment };
+        let environment =
+            if self.connections.is_empty() { "proofmark: v1\nconnections: {}\n".into() } else { environment };
         fs::write(path("environment.yaml"), &environment).unwrap();
         let request = RunRequest {
             selection: Selection { paths: vec![path("scenarios")], ..Selection::default() },

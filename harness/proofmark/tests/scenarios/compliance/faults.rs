@@ -10,14 +10,20 @@ use proofmark_model::{StepRecord, Verdict};
 /// Nobody listens there, and no other test can be given that port.
 const NOBODY: &str = "http://127.0.0.1:1";
 
-const DECIDES: &str = "the answer of a server is what this kind looks at: its status is judged, whatever it says";
+const DECIDES: &str =
+    "the answer of a server is what this kind looks at: its status is judged, whatever it says";
 
 /// What a kind decides although the system is broken.
 const EXCEPTIONS: &[Exception] = &[
     Exception { kind: "http", rule: "status_401_is_unverified", verdict: Verdict::Failed, reason: DECIDES },
     Exception { kind: "http", rule: "status_403_is_unverified", verdict: Verdict::Failed, reason: DECIDES },
     Exception { kind: "http", rule: "status_500_is_unverified", verdict: Verdict::Failed, reason: DECIDES },
-    Exception { kind: "http", rule: "a_page_of_html_is_unverified", verdict: Verdict::Passed, reason: DECIDES },
+    Exception {
+        kind: "http",
+        rule: "a_page_of_html_is_unverified",
+        verdict: Verdict::Passed,
+        reason: DECIDES,
+    },
 ];
 
 pub fn cases() -> Vec<Case> {

@@ -21,7 +21,10 @@ fn records() -> Vec<(String, StepRecord)> {
         for line in read(&folder).unwrap().lines {
             let (Event::StepEnded { file, .. } | Event::Reverted { file, .. }) = line.event else { continue };
             let path = folder.join(file);
-            out.push((path.display().to_string(), serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()));
+            out.push((
+                path.display().to_string(),
+                serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap(),
+            ));
         }
     }
     out

@@ -25,15 +25,15 @@ impl Secret {
 
     fn text(&self) -> String {
         let [one, other] = &self.words;
-        format!("p/{one}+{other}=\u{fc}")
+        format!("p/{one}+{other}=")
     }
 
     /// What no file may hold. Each word alone shows the secret raw, URL-encoded, and escaped for JSON or HTML.
     fn traces(&self) -> Vec<String> {
         let login = format!("reader:{}", self.text());
-        let encoded = [self.text(), login].into_iter().flat_map(|text| {
-            [BASE64_STANDARD_NO_PAD.encode(&text), BASE64_URL_SAFE_NO_PAD.encode(&text)]
-        });
+        let encoded = [self.text(), login]
+            .into_iter()
+            .flat_map(|text| [BASE64_STANDARD_NO_PAD.encode(&text), BASE64_URL_SAFE_NO_PAD.encode(&text)]);
         self.words.iter().cloned().chain(encoded).collect()
     }
 }
@@ -41,10 +41,9 @@ impl Secret {
 /// What a server says that knows the secret.
 fn servers(secret: &str) -> Vec<Server> {
     let body = format!(r#"{{"status":"success","data":{{"note":"{secret}"}},"{secret}":["{secret}"]}}"#);
-    let ascii: String = secret.chars().filter(char::is_ascii).collect();
     let answer = |status: u16, content_type: &str, body: &str| {
-        let answer = Answer::new(status, content_type, body).header("x-note", &ascii);
-        Server::start().always(answer.header("www-authenticate", &format!("Bearer realm=\"{ascii}\"")))
+        let answer = Answer::new(status, content_type, body).header("x-note", secret);
+        Server::start().always(answer.header("www-authenticate", &format!("Bearer realm=\"{secret}\"")))
     };
     vec![
         answer(200, "application/json", &body),
@@ -96,7 +95,8 @@ fn leaks(folder: &Path, secret: &Secret) -> Vec<String> {
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
         for trace in secret.traces() {
             if let Some(at) = text.find(&trace) {
-                let around: String = text.chars().skip(text[..at].chars().count().saturating_sub(80)).take(200).collect();
+                let around: String =
+                    text.chars().skip(text[..at].chars().count().saturating_sub(80)).take(200).collect();
                 out.push(format!("{}: …{around}…", path.display()));
             }
         }

@@ -3,7 +3,7 @@
 use super::{Case, Held, Shared, ensure, label};
 use crate::testing::lines;
 use crate::{KindInfo, Registry};
-use proofmark_model::{StepRecord, Verdict};
+use proofmark_model::{ErrorCode, StepRecord, Verdict};
 
 /// Runs the example of a kind against one broken system, and hands back what was kept of the step; `None` where the kind
 /// does not ask such a system.
@@ -62,8 +62,15 @@ fn decided(record: &StepRecord, excepted: Option<&Exception>) -> Held {
         let (is, should) = (record.verdict.word(), expected.word());
         format!("it is {is}, not {should}: {:#?}", lines(&record.findings))
     })?;
-    let codes = record.attempts.iter().filter(|attempt| attempt.error.is_some());
-    ensure(codes.clone().all(|attempt| attempt.code.is_some()), || "an error without a code".to_owned())?;
+    for attempt in record.attempts.iter().filter(|attempt| attempt.error.is_some()) {
+        let why = || format!("{:?}: {:?}", attempt.code, attempt.error);
+        ensure(attempt.code.is_some(), || format!("an error without a code: {}", why()))?;
+        // It has to be the system that is broken, not what the test gave to the step.
+        let own = [ErrorCode::MissingConnection, ErrorCode::BadSettings, ErrorCode::Internal];
+        ensure(!attempt.code.is_some_and(|code| own.contains(&code)), || {
+            format!("nothing was asked: {}", why())
+        })?;
+    }
     ensure(expected != Verdict::Unverified || !record.findings.is_empty(), || "without a finding".to_owned())
 }
 

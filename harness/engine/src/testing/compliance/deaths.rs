@@ -112,7 +112,7 @@ impl Deaths<'_> {
     ) -> Held {
         let began = self.clock.elapsed();
         let stopped = async {
-            while !act.has_stopped(moment) && self.clock.elapsed() - began < PATIENCE {
+            while !act.has_stopped(moment) && self.clock.elapsed().saturating_sub(began) < PATIENCE {
                 self.clock.sleep(Duration::from_millis(1)).await;
             }
         };

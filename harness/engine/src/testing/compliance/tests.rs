@@ -129,6 +129,25 @@ fn ways(verdict: Verdict) -> Vec<Broken> {
 }
 
 #[test]
+fn a_step_that_asked_nothing_shows_nothing() {
+    let held = |code: Value| {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let attempt = json!({ "round": 1, "at": at, "seconds": 0.0, "verdict": "unverified", "error": "no", "code": code });
+        let probe = move |_: &KindInfo| {
+            let mut record =
+                record(Value::Null, vec![Finding::undecided("it answered", "an answer", "no")]).1;
+            record.attempts = vec![serde_json::from_value(attempt.clone()).unwrap()];
+            Ok(Some(record))
+        };
+        let way = Broken { rule: "unreachable_is_unverified", probe: Box::new(probe) };
+        (broken(&registry(), vec![way], &[]).remove(0).check)()
+    };
+    assert_eq!(held(json!("unreachable")), Ok(()));
+    assert!(held(json!("missing-connection")).unwrap_err().contains("nothing was asked"));
+    assert!(held(Value::Null).unwrap_err().contains("without a code"));
+}
+
+#[test]
 fn what_could_not_look_is_unverified_or_an_exception() {
     const EXCEPTION: &[Exception] = &[Exception {
         kind: "sample-query",

@@ -9,6 +9,7 @@ use proofmark_engine::KindInfo;
 use proofmark_engine::scenario::Selection;
 use proofmark_engine::testing::compliance::step;
 use proofmark_model::clock::Clock;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -104,7 +105,7 @@ impl Bench {
             keys[0] = keys[0].replace("user@", "");
             keys.push(format!("basic: {{ username: reader, password: {secret} }}"));
         }
-        self.connections += &format!("  {name}: {{ {} }}\n", keys.join(", "));
+        writeln!(self.connections, "  {name}: {{ {} }}", keys.join(", ")).unwrap();
     }
 
     /// Runs all steps.

@@ -3,6 +3,8 @@
 //! The rules are `proofmark_engine::testing::compliance`; here is what they need from the outside. A test is called
 //! `compliance::<rule>::<kind>`.
 
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test writes its own input")]
+
 mod acts;
 mod example;
 mod faults;

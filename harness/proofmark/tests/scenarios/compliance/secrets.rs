@@ -1,6 +1,7 @@
 //! A secret that is planted in every connection, and that the server sends back, reaches no file of a run.
 
 use super::example::{Asked, Bench, Login, asks};
+use crate::trial;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use fixtures::{Answer, Server};
@@ -56,7 +57,7 @@ fn servers(secret: &str) -> Vec<Server> {
 pub fn trials() -> Vec<Trial> {
     let secret = Arc::new(Secret::random());
     let servers: Arc<Vec<Server>> = Arc::new(servers(&secret.text()));
-    let mut trials = vec![Trial::test("compliance::a_planted_secret_is_found_where_it_is", found)];
+    let mut trials = vec![trial("compliance", "a_planted_secret_is_found_where_it_is", None, found)];
     for kind in registry().list(false).copied().filter(asks) {
         let (secret, servers) = (secret.clone(), servers.clone());
         let name = format!("compliance::a_planted_secret_reaches_no_file::{}", kind.name);
@@ -110,7 +111,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The search finds what it is to find.
-fn found() -> Result<(), Failed> {
+fn found() {
     let secret = Secret::random();
     let text = secret.text();
     let basic = BASE64_STANDARD_NO_PAD.encode(format!("reader:{text}"));
@@ -122,5 +123,4 @@ fn found() -> Result<(), Failed> {
         fs::write(folder.path().join("below/file"), format!("before {leak} behind")).unwrap();
         assert!(!leaks(folder.path(), &secret).is_empty(), "{number}: {leak}");
     }
-    Ok(())
 }

@@ -25,6 +25,7 @@ mod ground {
 mod backup_container;
 mod backup_minio;
 mod backup_prune;
+mod compliance;
 mod full_disk;
 mod minio;
 mod objects;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     // What takes long comes first, so that nothing is waited for alone at the end.
     let mut trials = torture::trials();
     trials.extend(backup_minio::trials());
+    trials.extend(compliance::trials());
     trials.extend(full_disk::trials());
     trials.extend(backup_container::trials(&arguments));
     trials.extend(objects::trials());

@@ -79,7 +79,7 @@ pub enum Undo {
 
 /// What was seen.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Drilled {
     /// The backup; `null` where the store has none.
     pub backup: Option<Backup>,

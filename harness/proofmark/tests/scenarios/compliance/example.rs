@@ -37,11 +37,6 @@ pub struct Asked<'a> {
     pub login: Login,
 }
 
-/// Does this kind ask a system at all?
-pub fn asks(kind: &KindInfo) -> bool {
-    !kind.roles.is_empty() || kind.example.contains("://")
-}
-
 /// The roles that the example uses: an act may need fewer than its kind.
 fn used(kind: &KindInfo) -> &'static [&'static str] {
     if !kind.acts {

@@ -1,6 +1,6 @@
 //! A secret that is planted in every connection, and that the server sends back, reaches no file of a run.
 
-use super::example::{Asked, Bench, Login, asks};
+use super::example::{Asked, Bench, Login};
 use crate::trial;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
@@ -8,7 +8,7 @@ use fixtures::{Answer, Server};
 use libtest_mimic::{Failed, Trial};
 use proofmark::kinds::registry;
 use proofmark_engine::KindInfo;
-use proofmark_engine::testing::compliance::label;
+use proofmark_engine::testing::compliance::{asks_a_system, label};
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,8 @@ pub fn trials() -> Vec<Trial> {
     let secret = Arc::new(Secret::random());
     let servers: Arc<Vec<Server>> = Arc::new(servers(&secret.text()));
     let mut trials = vec![trial("compliance", "a_planted_secret_is_found_where_it_is", None, found)];
-    let planted = |kind: &KindInfo| asks(kind) && !NOT_PLANTED.iter().any(|(act, _)| *act == kind.name);
+    let planted =
+        |kind: &KindInfo| asks_a_system(kind) && !NOT_PLANTED.iter().any(|(act, _)| *act == kind.name);
     for kind in registry().kinds().copied().filter(planted) {
         let (secret, servers) = (secret.clone(), servers.clone());
         let name = format!("compliance::a_planted_secret_reaches_no_file::{}", label(registry(), &kind));

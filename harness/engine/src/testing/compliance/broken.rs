@@ -74,14 +74,19 @@ fn decided(record: &StepRecord, excepted: Option<&Exception>) -> Held {
     ensure(expected != Verdict::Unverified || !record.findings.is_empty(), || "without a finding".to_owned())
 }
 
-/// The checks that ask no system: they use no role and their example has no address. Each has to be named in `known` with
+/// Does the example of this kind ask a system: has it a role, or an address?
+pub fn asks_a_system(kind: &KindInfo) -> bool {
+    !kind.roles.is_empty() || kind.example.contains("://")
+}
+
+/// The checks that ask no system. Each has to be named in `known` with
 /// the reason, and each entry has to be such a check.
 pub fn reads_this_machine(registry: &Registry, known: &'static [(&'static str, &'static str)]) -> Vec<Case> {
     let case = |kind: &KindInfo| {
         let kind = *kind;
         let name = label(registry, &kind);
         Case::new("a_check_without_a_system_is_named", registry, &kind, move || {
-            let asks = !kind.roles.is_empty() || kind.example.contains("://");
+            let asks = asks_a_system(&kind);
             let named = known.iter().any(|(known, reason)| *known == name && !reason.is_empty());
             ensure(asks != named, || {
                 if asks {

@@ -14,7 +14,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-pub use broken::{Broken, Exception, Probe, broken, reads_this_machine};
+pub use broken::{Broken, Exception, Probe, asks_a_system, broken, reads_this_machine};
 pub use deaths::{Mortal, survives_death};
 pub use empty::empty_observations;
 pub use examples::step;

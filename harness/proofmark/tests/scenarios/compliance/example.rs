@@ -4,15 +4,20 @@ use proofmark::app::observer::Silent;
 use proofmark::app::options::RunOptions;
 use proofmark::app::outcome::RunOutcome;
 use proofmark::app::run::{RunRequest, run};
-use proofmark::kinds::vocabulary;
+use proofmark::kinds::{registry, vocabulary};
 use proofmark_engine::KindInfo;
 use proofmark_engine::scenario::Selection;
 use proofmark_engine::testing::compliance::step;
+use proofmark_model::Permission;
 use proofmark_model::clock::Clock;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
+
+const ALL: [Permission; 3] = [Permission::Exec, Permission::Change, Permission::Destroy];
 
 /// How one logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +37,13 @@ pub struct Asked<'a> {
     pub login: Login,
 }
 
-/// Does this kind ask a system at all?
-pub fn asks(kind: &KindInfo) -> bool {
-    !kind.roles.is_empty() || kind.example.contains("://")
+/// The roles that the example uses: an act may need fewer than its kind.
+fn used(kind: &KindInfo) -> &'static [&'static str] {
+    if !kind.acts {
+        return kind.roles;
+    }
+    let written: Value = serde_saphyr::from_str(kind.example).unwrap();
+    registry().act_of_json(&written).unwrap().used().roles
 }
 
 /// Does a role of this kind keep trying where a server does not answer? That takes a minute.
@@ -47,6 +56,8 @@ pub struct Bench {
     folder: TempDir,
     connections: String,
     steps: String,
+    /// May it change something? Then its clock is told, so that nothing is waited for until a change is back.
+    acts: bool,
 }
 
 impl Bench {
@@ -55,7 +66,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("scenarios")).unwrap();
         fs::write(folder.path().join("secret"), secret).unwrap();
-        Self { folder, connections: String::new(), steps: String::new() }
+        Self { folder, connections: String::new(), steps: String::new(), acts: false }
     }
 
     /// Below this is all that a run writes.
@@ -66,9 +77,10 @@ impl Bench {
     /// Adds a step of this id. An address in the example becomes a path of a connection, unless the kind is asked `openly`.
     pub fn add(&mut self, id: &str, asked: Asked<'_>, openly: bool, more: &str) {
         let Asked { kind, url, .. } = asked;
+        self.acts |= kind.acts;
         let mut example = kind.example.to_owned();
         let mut via = vec![];
-        for role in kind.roles {
+        for role in used(kind) {
             self.connect(&format!("{id}-{role}"), role, asked);
             via.push(format!("{role}: {id}-{role}"));
         }
@@ -124,13 +136,15 @@ impl Bench {
                 evidence: self.written().join("evidence"),
                 reports: Some(self.written().join("reports")),
                 operator: Some("a test".into()),
+                allow: if self.acts { ALL.into() } else { BTreeSet::new() },
                 ..RunOptions::default()
             },
             ..RunRequest::default()
         };
+        let clock = if self.acts { Clock::told(Clock::real().now()) } else { Clock::real() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime
-            .block_on(run(&request, &Silent, &Clock::real()))
+            .block_on(run(&request, &Silent, &clock))
             .map_err(|error| format!("it is not run: {error}\n{scenario}{environment}"))
     }
 }

@@ -1,10 +1,10 @@
 //! Servers that are broken, each in its way: a check that could not look is unverified.
 
-use super::example::{Asked, Bench, Login, asks};
+use super::example::{Asked, Bench, Login};
 use fixtures::{Answer, Fault, Server};
 use proofmark::kinds::registry;
 use proofmark_engine::KindInfo;
-use proofmark_engine::testing::compliance::{Broken, Case, Exception, broken};
+use proofmark_engine::testing::compliance::{Broken, Case, Exception, asks_a_system, broken};
 use proofmark_model::{StepRecord, Verdict};
 
 /// Nobody listens there, and no other test can be given that port.
@@ -44,7 +44,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn probe(kind: &KindInfo, server: Option<&Server>) -> Result<Option<StepRecord>, String> {
-    if !asks(kind) {
+    if !asks_a_system(kind) {
         return Ok(None);
     }
     let url = server.map_or_else(|| NOBODY.to_owned(), Server::url);

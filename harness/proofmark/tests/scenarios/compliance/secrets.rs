@@ -1,6 +1,6 @@
 //! A secret that is planted in every connection, and that the server sends back, reaches no file of a run.
 
-use super::example::{Asked, Bench, Login, asks};
+use super::example::{Asked, Bench, Login};
 use crate::trial;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
@@ -8,10 +8,17 @@ use fixtures::{Answer, Server};
 use libtest_mimic::{Failed, Trial};
 use proofmark::kinds::registry;
 use proofmark_engine::KindInfo;
+use proofmark_engine::testing::compliance::{asks_a_system, label};
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The acts whose example would change this machine.
+const NOT_PLANTED: &[(&str, &str)] = &[
+    ("alert-drill", "it edits a file of rules below /etc"),
+    ("backup", "it writes a folder beside where the tests are run"),
+];
 
 /// Two random words, and characters that encodings change between them.
 struct Secret {
@@ -58,28 +65,37 @@ pub fn trials() -> Vec<Trial> {
     let secret = Arc::new(Secret::random());
     let servers: Arc<Vec<Server>> = Arc::new(servers(&secret.text()));
     let mut trials = vec![trial("compliance", "a_planted_secret_is_found_where_it_is", None, found)];
-    for kind in registry().list(false).copied().filter(asks) {
+    let planted =
+        |kind: &KindInfo| asks_a_system(kind) && !NOT_PLANTED.iter().any(|(act, _)| *act == kind.name);
+    for kind in registry().kinds().copied().filter(planted) {
         let (secret, servers) = (secret.clone(), servers.clone());
-        let name = format!("compliance::a_planted_secret_reaches_no_file::{}", kind.name);
+        let name = format!("compliance::a_planted_secret_reaches_no_file::{}", label(registry(), &kind));
         trials.push(Trial::test(name, move || reaches_no_file(&kind, &secret, &servers)));
     }
     trials
 }
 
 fn reaches_no_file(kind: &KindInfo, secret: &Secret, servers: &[Server]) -> Result<(), Failed> {
-    let mut bench = Bench::new(&secret.text());
     let urls: Vec<String> = servers.iter().map(Server::url).collect();
     let mut steps = vec![];
     for (number, url) in urls.iter().enumerate() {
         for login in [Login::Password, Login::Token] {
-            let id = format!("{login:?}-{number}").to_lowercase();
-            bench.add(&id, Asked { kind, url, login }, false, &format!("    evidence: {id}.txt\n"));
-            steps.push(id);
+            steps.push((format!("{login:?}-{number}").to_lowercase(), Asked { kind, url, login }));
         }
     }
+    // Nothing is changed after a step that did not pass, so an act has a run for each.
+    let together = if kind.acts { 1 } else { steps.len() };
+    steps.chunks(together).try_for_each(|steps| runs_without_trace(steps, secret))
+}
+
+fn runs_without_trace(steps: &[(String, Asked<'_>)], secret: &Secret) -> Result<(), Failed> {
+    let mut bench = Bench::new(&secret.text());
+    for (id, asked) in steps {
+        bench.add(id, *asked, false, &format!("    evidence: {id}.txt\n"));
+    }
     let outcome = bench.run()?;
-    for id in steps {
-        let record = outcome.run.step("s", &id).ok_or("the step left no file")?;
+    for (id, _) in steps {
+        let record = outcome.run.step("s", id).ok_or("the step left no file")?;
         let asked = record.attempts.iter().any(|it| !it.requests.is_empty() || it.error.is_some());
         if !asked {
             return Err(format!("{id}: nothing was asked").into());

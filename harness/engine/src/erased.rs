@@ -5,7 +5,7 @@ use super::kind::{Act, Check, Cx, Kind, StepError};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use proofmark_environment::document::{Document, Node};
-use proofmark_evidence::undo::{By, Ledger, Owed, Promises, Until};
+use proofmark_evidence::undo::{Ledger, PromiseContext, Promises, RevertPermit, Until};
 use proofmark_model::diag::Diag;
 use proofmark_model::{Duration, ErrorCode, Finding, Permission, SettingMistake};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -131,7 +131,7 @@ pub trait ErasedAct: ErasedKind {
         &'a self,
         cx: &'a Cx,
         ledger: &'a Ledger,
-        by: &'a By,
+        by: &'a PromiseContext,
     ) -> BoxFuture<'a, Result<Value, StepError>>;
     /// Makes one observation of the result, as JSON of the documented shape.
     ///
@@ -216,7 +216,7 @@ impl<K: Act> ErasedAct for Erased<K, true> {
         &'a self,
         cx: &'a Cx,
         ledger: &'a Ledger,
-        by: &'a By,
+        by: &'a PromiseContext,
     ) -> BoxFuture<'a, Result<Value, StepError>> {
         async move { as_json(&self.0.act(cx, &Promises::new(ledger, by)).await?) }.boxed()
     }
@@ -259,8 +259,12 @@ impl CheckKind {
     }
 }
 
-type Revert =
-    for<'a> fn(&'a Value, &'a Cx, &'a Owed, &'a mut Memory) -> BoxFuture<'a, Result<Value, StepError>>;
+type Revert = for<'a> fn(
+    &'a Value,
+    &'a Cx,
+    &'a RevertPermit,
+    &'a mut Memory,
+) -> BoxFuture<'a, Result<Value, StepError>>;
 
 /// An act in a registry.
 #[derive(Debug, Clone, Copy)]

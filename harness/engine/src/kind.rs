@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 use proofmark_environment::Systems;
-use proofmark_evidence::undo::{Owed, Promises, Until};
+use proofmark_evidence::undo::{Promises, RevertPermit, Until};
 use proofmark_model::clock::Clock;
 use proofmark_model::{CodedError, Duration, ErrorCode, Finding, Permission, SettingMistake};
 use proofmark_net::Log;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,7 +36,7 @@ impl Cx {
     ///
     /// # Errors
     /// When the environment has no such connection.
-    pub fn wire(&self, role: &str) -> Result<Wire<'_>, StepError> {
+    pub fn wire(&self, role: &str) -> Result<Endpoint<'_>, StepError> {
         let name = self.via.get(role).map_or(role, String::as_str);
         let connection = self.systems.connections.get(name).ok_or_else(|| {
             let known: Vec<_> = self.systems.connections.keys().map(String::as_str).collect();
@@ -46,12 +46,12 @@ impl Cx {
                 "write `connections: {{ {name}: {{ url: … }} }}` into the environment file, or name another with `via`"
             ))
         })?;
-        Ok(Wire { connection: Some(connection), ..self.open_wire() })
+        Ok(Endpoint { connection: Some(connection), ..self.open_wire() })
     }
 
     /// Returns a wire to an absolute URL, without any login.
-    pub fn open_wire(&self) -> Wire<'_> {
-        Wire {
+    pub fn open_wire(&self) -> Endpoint<'_> {
+        Endpoint {
             clock: &self.clock,
             systems: &self.systems,
             log: &self.log,
@@ -167,7 +167,7 @@ pub trait Act: Kind {
     fn revert(
         owed: &Self::Undo,
         cx: &Cx,
-        by: &Owed,
+        by: &RevertPermit,
         memory: &mut Self::Memory,
     ) -> impl Future<Output = Result<(), StepError>> + Send;
     /// Observes whether the change is undone.

@@ -6,7 +6,7 @@ use super::kind::{Cx, StepError};
 use jiff::Timestamp;
 use proofmark_environment::document::{Document, Node};
 use proofmark_environment::{Dialer, ENV, FILE, Role, SecretSource, Vocabulary};
-use proofmark_evidence::undo::Owed;
+use proofmark_evidence::undo::RevertPermit;
 use proofmark_model::diag::Diag;
 use proofmark_model::{Duration, ErrorCode, Finding};
 use serde::de::Error as _;
@@ -193,7 +193,7 @@ impl Registry {
         &self,
         kind: &str,
         undo: &Value,
-        (cx, by): (&Cx, &Owed),
+        (cx, by): (&Cx, &RevertPermit),
         memory: &mut Memory,
     ) -> Result<Value, StepError> {
         let Some(known) = self.by_name(kind) else {

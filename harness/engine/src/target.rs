@@ -2,13 +2,13 @@
 
 use super::{Cx, StepError};
 use proofmark_model::SettingMistake;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 
 /// Returns the wire to a target.
 ///
 /// # Errors
 /// A path without a connection, or an absolute URL with one.
-pub fn wire<'c>(cx: &'c Cx, kind: &str, target: &str) -> Result<Wire<'c>, StepError> {
+pub fn wire<'c>(cx: &'c Cx, kind: &str, target: &str) -> Result<Endpoint<'c>, StepError> {
     let named = cx.via.contains_key(kind);
     match via_mistake(target, named) {
         Some(mistake) => Err(mistake.into()),

@@ -3,7 +3,7 @@
 use super::LabError;
 use super::daemon::{Daemon, Family};
 use proofmark_alerting::client::alertmanager;
-use proofmark_evidence::undo::Throwaway;
+use proofmark_evidence::undo::LabPermit;
 use proofmark_model::clock::Clock;
 use proofmark_net::http::{Call, Changing, change};
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ impl Alertmanager {
     pub async fn post(&self, path: &str, body: &Value) -> Result<(), LabError> {
         let call = Call::change(Changing::POST, path).json(body);
         let wrong = |why: String| LabError::Wrong(format!("Alertmanager does not take {body}: {why}"));
-        let answer = change(self.daemon.wire(), &call, &Throwaway::of_the_lab()).await;
+        let answer = change(self.daemon.wire(), &call, &LabPermit::of_the_lab()).await;
         let answer = answer.map_err(|error| wrong(error.to_string()))?;
         if answer.is_success() { Ok(()) } else { Err(wrong(answer.excerpt())) }
     }

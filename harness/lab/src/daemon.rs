@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use proofmark_environment::{Connection, Systems};
 use proofmark_model::clock::Clock;
 use proofmark_net::Log;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,10 +82,10 @@ impl Daemon {
     }
 
     /// The way to it; what is exchanged is no evidence.
-    pub(super) fn wire(&self) -> Wire<'_> {
+    pub(super) fn wire(&self) -> Endpoint<'_> {
         let (clock, systems, log, connection) = &self.way;
         log.take();
-        Wire { clock, systems, log, connection: Some(connection), timeout: ANSWERS_WITHIN }
+        Endpoint { clock, systems, log, connection: Some(connection), timeout: ANSWERS_WITHIN }
     }
 
     /// Ends it.

@@ -2,7 +2,7 @@
 
 /// An operation in progress, and how far it has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Far {
+pub struct StepProgress {
     /// The operation in one or two words: `dumping`.
     pub what: &'static str,
     /// Bytes done, and the total where it is known.

@@ -15,7 +15,7 @@ mod verdict;
 
 pub use code::{CodedError, ErrorCode, SettingMistake};
 pub use event::{Event, FileHash, Line, Manifest, RunInfo, ScenarioInfo};
-pub use far::Far;
+pub use far::StepProgress;
 pub use step::{Attempt, Duration, Exchange, OwedChange, StepRecord, sampled};
 pub use verdict::{Exit, Finding, Permission, Verdict};
 

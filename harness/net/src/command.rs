@@ -20,7 +20,7 @@ pub use streaming::{Finished, Input, Output, Streamed, Streaming};
 
 use super::{ClientError, Log};
 use process::{Captured, Completed, ProcessSpec, complete};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::clock::Clock;
 use proofmark_model::redact::Redactor;
 use proofmark_model::{CodedError, ErrorCode, Exchange};
@@ -86,7 +86,7 @@ pub struct Ended {
 pub async fn run(
     program: Program<'_>,
     (clock, redactor, log): (&Clock, &Redactor, &Log),
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<Ended, ClientError> {
     let Program { argv, cwd, stdin, timeout: limit, .. } = program;
     let Some(name) = argv.first() else {

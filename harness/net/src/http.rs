@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use percent_encoding::percent_decode_str;
 use proofmark_environment::{Connection, Systems, Tls};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::clock::Clock;
 use proofmark_model::redact::Redactor;
 use proofmark_model::{ErrorCode, Exchange, sha256};
@@ -36,7 +36,7 @@ const EXCERPT: usize = 120;
 
 /// The way to one system: its connection, the time there is, and who takes down what is exchanged.
 #[derive(Debug, Clone, Copy)]
-pub struct Wire<'a> {
+pub struct Endpoint<'a> {
     /// For the durations that are written down.
     pub clock: &'a Clock,
     /// Holds the clients and the redactor.
@@ -49,7 +49,7 @@ pub struct Wire<'a> {
     pub timeout: Duration,
 }
 
-impl Wire<'_> {
+impl Endpoint<'_> {
     /// The same way with the time that is left of it since `started`, by its clock.
     #[must_use]
     pub fn since(self, started: Duration) -> Self {
@@ -220,7 +220,7 @@ impl Answer {
 ///
 /// # Errors
 /// When no whole answer came within the limits, or the settings cannot be used.
-pub async fn fetch(wire: Wire<'_>, call: &Call) -> Result<Answer, ClientError> {
+pub async fn fetch(wire: Endpoint<'_>, call: &Call) -> Result<Answer, ClientError> {
     follow(wire, call, Hop::first(wire, call, &call.method.0, false)?).await
 }
 
@@ -230,14 +230,14 @@ pub async fn fetch(wire: Wire<'_>, call: &Call) -> Result<Answer, ClientError> {
 /// # Errors
 /// As of [`fetch`]. Whether anything was changed is not known then.
 pub async fn change(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     call: &Call<Changing>,
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<Answer, ClientError> {
     follow(wire, call, Hop::first(wire, call, &call.method.0, true)?).await
 }
 
-async fn follow<M: Sync>(wire: Wire<'_>, call: &Call<M>, mut hop: Hop) -> Result<Answer, ClientError> {
+async fn follow<M: Sync>(wire: Endpoint<'_>, call: &Call<M>, mut hop: Hop) -> Result<Answer, ClientError> {
     let started = wire.clock.elapsed();
     let first = hop.url.to_string();
     for _ in 0..=MAX_REDIRECTS {
@@ -256,7 +256,7 @@ async fn follow<M: Sync>(wire: Wire<'_>, call: &Call<M>, mut hop: Hop) -> Result
 
 /// One request and its answer, taken down whatever becomes of it.
 async fn exchange<M: Sync>(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     call: &Call<M>,
     hop: &Hop,
     left: Duration,
@@ -278,7 +278,7 @@ async fn exchange<M: Sync>(
 }
 
 async fn send<M: Sync>(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     call: &Call<M>,
     hop: &Hop,
     taken: &mut Exchange,
@@ -328,7 +328,12 @@ struct Hop {
 }
 
 impl Hop {
-    fn first<M>(wire: Wire<'_>, call: &Call<M>, method: &Method, changes: bool) -> Result<Self, ClientError> {
+    fn first<M>(
+        wire: Endpoint<'_>,
+        call: &Call<M>,
+        method: &Method,
+        changes: bool,
+    ) -> Result<Self, ClientError> {
         let mut url = address(wire.connection, &call.target)?;
         let mut headers = HeaderMap::new();
         let login = take_login(&mut url);
@@ -380,7 +385,7 @@ impl Hop {
         // What was meant for one server is not told to another: neither logins nor bodies.
         let same = url.origin() == self.url.origin();
         if !same && self.changes {
-            // Leave was given to change that system and no other.
+            // The permit is for that system and no other.
             return Ok(None);
         }
         if !same && body.is_some() {

@@ -11,7 +11,7 @@ pub mod tls;
 
 pub use error::ClientError;
 
-use proofmark_model::{Exchange, Far};
+use proofmark_model::{Exchange, StepProgress};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,11 +29,11 @@ pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
 }
 
 /// Who hears how far it has come.
-struct Heard(Box<dyn Fn(&Far) + Send>);
+struct ProgressListener(Box<dyn Fn(&StepProgress) + Send>);
 
-impl std::fmt::Debug for Heard {
+impl std::fmt::Debug for ProgressListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Heard")
+        f.write_str("ProgressListener")
     }
 }
 
@@ -42,8 +42,8 @@ struct Entries {
     exchanges: Vec<Exchange>,
     sums: BTreeMap<String, Sum>,
     answer: Option<Arc<Vec<u8>>>,
-    far: Far,
-    heard: Option<Heard>,
+    far: StepProgress,
+    heard: Option<ProgressListener>,
 }
 
 /// What one entry stands for where it stands for many.
@@ -56,20 +56,23 @@ struct Sum {
 
 impl Log {
     /// One that somebody listens to while it goes on.
-    pub fn heard(by: impl Fn(&Far) + Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Entries { heard: Some(Heard(Box::new(by))), ..Entries::default() })))
+    pub fn heard(by: impl Fn(&StepProgress) + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Entries {
+            heard: Some(ProgressListener(Box::new(by))),
+            ..Entries::default()
+        })))
     }
 
     /// Something that takes its time begins.
     pub fn begins(&self, what: &'static str) {
-        self.far(|far| *far = Far { what, ..Far::default() });
+        self.far(|far| *far = StepProgress { what, ..StepProgress::default() });
     }
 
     /// How far it has come.
-    pub fn far(&self, change: impl FnOnce(&mut Far)) {
+    pub fn far(&self, change: impl FnOnce(&mut StepProgress)) {
         let entries = &mut *self.entries();
         change(&mut entries.far);
-        if let Some(Heard(heard)) = &entries.heard {
+        if let Some(ProgressListener(heard)) = &entries.heard {
             heard(&entries.far);
         }
     }

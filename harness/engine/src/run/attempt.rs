@@ -8,7 +8,7 @@ use crate::{AnyCheck, Cx, ErasedAct, Memory, StepError};
 use jiff::Timestamp;
 use proofmark_evidence::record::RecordError;
 use proofmark_evidence::report::text::sentence;
-use proofmark_evidence::undo::{By, Debt};
+use proofmark_evidence::undo::{OpenPromise, PromiseContext};
 use proofmark_model::{Attempt, Duration as Length, ErrorCode, Event, StepRecord, Verdict};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const MARGIN: Duration = Duration::from_millis(100);
 
 /// How often to observe, and what to keep.
 #[derive(Debug)]
-pub(super) struct Pace<'a> {
+pub(super) struct PollPolicy<'a> {
     /// How long to poll.
     pub(super) within: Option<Length>,
     /// How long the result has to stay true.
@@ -39,17 +39,17 @@ pub(super) struct Pace<'a> {
 
 /// What an attempt does.
 #[derive(Debug)]
-pub(super) enum Deed<'a> {
+pub(super) enum Operation<'a> {
     /// Reads with the candidates of `first-of`, or with one check.
     Check { checks: &'a [AnyCheck], first_of: bool },
     /// Makes the change in the first attempt, and observes the result in every one.
-    Act { act: &'a dyn ErasedAct, by: &'a By, done: Option<Value>, memory: Memory },
+    Act { act: &'a dyn ErasedAct, by: &'a PromiseContext, done: Option<Value>, memory: Memory },
     /// Puts a change back.
-    Revert { debt: &'a Debt, memory: Memory },
+    Revert { debt: &'a OpenPromise, memory: Memory },
 }
 
 /// One attempt, before it is recorded.
-struct Look {
+struct AttemptOutcome {
     attempt: Attempt,
     lasting: bool,
 }
@@ -58,8 +58,8 @@ impl Runner {
     /// Observes once, or as often as `within` and `hold` require; the last observation decides.
     pub(super) async fn look(
         &self,
-        pace: &Pace<'_>,
-        mut deed: Deed<'_>,
+        pace: &PollPolicy<'_>,
+        mut deed: Operation<'_>,
         record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
         let cx = self.context(pace, record);
@@ -83,7 +83,7 @@ impl Runner {
                 return self.decide(record, pace, judged);
             };
             let told = self.event(attempted(record, round, &judged), pace.not_secret);
-            if let Deed::Revert { .. } = deed {
+            if let Operation::Revert { .. } = deed {
                 // Neither a signal nor a full disk stops a change from being put back.
                 self.world.clock.sleep(pause).await;
                 continue;
@@ -106,7 +106,7 @@ impl Runner {
     }
 
     /// How long to wait before the next observation; `None` if this one decides.
-    fn pause(&self, pace: &Pace<'_>, began: Duration, held: Option<Duration>) -> Option<Duration> {
+    fn pause(&self, pace: &PollPolicy<'_>, began: Duration, held: Option<Duration>) -> Option<Duration> {
         let left = match (held, pace.hold, pace.within) {
             (Some(_), None, _) | (None, _, None) => return None,
             // Measured between observations, as the judgement does: the duration of a slow one does not count as
@@ -123,17 +123,17 @@ impl Runner {
     /// Runs one round: one attempt, or one for each candidate until one decides.
     async fn round(
         &self,
-        pace: &Pace<'_>,
-        deed: &mut Deed<'_>,
+        pace: &PollPolicy<'_>,
+        deed: &mut Operation<'_>,
         cx: &Cx,
         round: u32,
-    ) -> Result<Vec<Look>, RecordError> {
-        let Deed::Check { checks, first_of } = *deed else {
+    ) -> Result<Vec<AttemptOutcome>, RecordError> {
+        let Operation::Check { checks, first_of } = *deed else {
             return Ok(vec![self.one(pace, deed, cx, (round, None)).await?]);
         };
         let mut looks = vec![];
         for (candidate, check) in checks.iter().enumerate() {
-            let mut one = Deed::Check { checks: &checks[candidate..=candidate], first_of };
+            let mut one = Operation::Check { checks: &checks[candidate..=candidate], first_of };
             let look = self.one(pace, &mut one, cx, (round, first_of.then_some(candidate))).await?;
             let stop = look.attempt.observation.as_ref().is_none_or(|seen| {
                 let own = check.judge(seen, look.attempt.at);
@@ -148,13 +148,13 @@ impl Runner {
     }
 
     /// Makes one observation. An act is never cancelled: it ends by its own timeout.
-    async fn seen(&self, deed: &mut Deed<'_>, cx: &Cx) -> Result<Result<Value, StepError>, RecordError> {
+    async fn seen(&self, deed: &mut Operation<'_>, cx: &Cx) -> Result<Result<Value, StepError>, RecordError> {
         Ok(match deed {
-            Deed::Check { checks, .. } => match checks {
+            Operation::Check { checks, .. } => match checks {
                 [check] => self.watched(cx, check.observe(cx)).await,
                 _ => Err(StepError::new(ErrorCode::Internal, "there is nothing to look with")),
             },
-            Deed::Act { act, by, done, memory } => {
+            Operation::Act { act, by, done, memory } => {
                 if done.is_none() {
                     // Nothing is changed while evidence cannot be written.
                     self.recorder().settle()?;
@@ -166,7 +166,7 @@ impl Runner {
                 }
                 self.watched(cx, act.observe(done.as_ref().unwrap_or(&Value::Null), cx, memory)).await
             }
-            Deed::Revert { debt, memory } => {
+            Operation::Revert { debt, memory } => {
                 let Some(undo) = &debt.undo else { return Ok(Err(undo_missing(debt))) };
                 let (kind, by) = (&debt.promised.kind, self.ledger.leave(debt));
                 self.world.registry.revert(kind, undo, (cx, &by), memory).await
@@ -192,18 +192,18 @@ impl Runner {
 
     async fn one(
         &self,
-        pace: &Pace<'_>,
-        deed: &mut Deed<'_>,
+        pace: &PollPolicy<'_>,
+        deed: &mut Operation<'_>,
         cx: &Cx,
         (round, candidate): (u32, Option<usize>),
-    ) -> Result<Look, RecordError> {
+    ) -> Result<AttemptOutcome, RecordError> {
         let (at, began) = (self.world.clock.now(), self.world.clock.elapsed());
         // A response to an earlier attempt is not evidence for this one.
         cx.log.take_answer();
         let seen = self.seen(deed, cx).await?;
         let (observation, error, lasting) = match seen {
             Ok(seen) => {
-                let settled = matches!(deed, Deed::Act { act, .. } if act.settled(&seen));
+                let settled = matches!(deed, Operation::Act { act, .. } if act.settled(&seen));
                 (Some(seen), None, settled)
             }
             Err(error) => (None, Some(error.clone()), !error.transient),
@@ -229,20 +229,20 @@ impl Runner {
         if let Some(observation) = &mut attempt.observation {
             self.recorder().outline(observation)?;
         }
-        Ok(Look { attempt, lasting })
+        Ok(AttemptOutcome { attempt, lasting })
     }
 
     /// Judges this round alone.
     fn judge_round(
         &self,
         record: &StepRecord,
-        pace: &Pace<'_>,
-        deed: &Deed<'_>,
+        pace: &PollPolicy<'_>,
+        deed: &Operation<'_>,
         attempts: &mut [Attempt],
     ) -> Result<Judged, RecordError> {
         let judged = self.judge(&record.with_attempts(attempts.to_vec()), pace.not_secret)?;
         let deciding = attempts.len().saturating_sub(1);
-        let first_of = matches!(deed, Deed::Check { first_of: true, .. });
+        let first_of = matches!(deed, Operation::Check { first_of: true, .. });
         for (index, attempt) in attempts.iter_mut().enumerate() {
             // The candidates before the deciding one were rejected because their own findings failed.
             attempt.verdict = if index < deciding && first_of { Verdict::Failed } else { judged.verdict() };
@@ -254,7 +254,7 @@ impl Runner {
     fn decide(
         &self,
         record: &mut StepRecord,
-        pace: &Pace<'_>,
+        pace: &PollPolicy<'_>,
         judged: Judged,
     ) -> Result<Judged, RecordError> {
         let Some(last) = record.attempts.len().checked_sub(1) else {
@@ -282,7 +282,7 @@ impl Runner {
     }
 
     /// Keeps the response unchanged, if the step requests it.
-    fn answer(&self, pace: &Pace<'_>, scenario: &str, cx: &Cx) -> Result<(), RecordError> {
+    fn answer(&self, pace: &PollPolicy<'_>, scenario: &str, cx: &Cx) -> Result<(), RecordError> {
         match (pace.evidence, cx.log.take_answer()) {
             (Some(name), Some(bytes)) => self.recorder().answer(scenario, name, &bytes, pace.not_secret),
             _ => Ok(()),
@@ -306,7 +306,7 @@ fn keep_once(record: &mut StepRecord, attempts: Vec<Attempt>) {
     }
 }
 
-fn undo_missing(debt: &Debt) -> StepError {
+fn undo_missing(debt: &OpenPromise) -> StepError {
     let kept = debt.folder.join(debt.promised.private.as_deref().unwrap_or("private"));
     let message = format!(
         "the way back holds secrets and was kept in {}, which is gone or cannot be read",

@@ -14,9 +14,9 @@ use crate::scenario::{Plan, Scenario};
 use order::Outcome;
 use proofmark_environment::Systems;
 use proofmark_evidence::record::{RecordError, Recorder};
-use proofmark_evidence::undo::{Debt, Ledger};
+use proofmark_evidence::undo::{Ledger, OpenPromise};
 use proofmark_model::clock::Clock;
-use proofmark_model::{Event, Exit, Far, ScenarioInfo, Verdict};
+use proofmark_model::{Event, Exit, ScenarioInfo, StepProgress, Verdict};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -40,11 +40,11 @@ pub struct World {
     /// The number of scenarios that run side by side; at least one does.
     pub jobs: usize,
     /// Receives the progress of a scenario's step; nothing of it is recorded.
-    pub heard: Option<Hear>,
+    pub heard: Option<ProgressSink>,
 }
 
 /// Receives the scenario, the step and its progress.
-pub type Hear = Arc<dyn Fn(&str, &str, &Far) + Send + Sync>;
+pub type ProgressSink = Arc<dyn Fn(&str, &str, &StepProgress) + Send + Sync>;
 
 /// The end of a run, as it was recorded.
 #[derive(Debug)]
@@ -87,7 +87,11 @@ pub async fn run(plan: &Plan, world: World, recorder: Recorder) -> Result<Ended,
 ///
 /// # Errors
 /// When evidence cannot be written; every change was still attempted.
-pub async fn recover(debts: Vec<Debt>, world: World, recorder: Recorder) -> Result<Ended, RecordError> {
+pub async fn recover(
+    debts: Vec<OpenPromise>,
+    world: World,
+    recorder: Recorder,
+) -> Result<Ended, RecordError> {
     let scenarios = sweep::owing(&debts);
     // The ledger returns the last entry first.
     let runner = Runner::new(world, recorder, debts.into_iter().rev().collect());
@@ -97,7 +101,7 @@ pub async fn recover(debts: Vec<Debt>, world: World, recorder: Recorder) -> Resu
 }
 
 impl Runner {
-    fn new(world: World, recorder: Recorder, owed: Vec<Debt>) -> Self {
+    fn new(world: World, recorder: Recorder, owed: Vec<OpenPromise>) -> Self {
         let recorder = Arc::new(Mutex::new(recorder));
         let ledger = Ledger::new(recorder.clone(), world.clock.clone(), owed);
         let (reverts, turn, told) = (AtomicU32::new(0), tokio::sync::Mutex::default(), false.into());

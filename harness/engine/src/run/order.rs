@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use proofmark_environment::document::Scope;
 use proofmark_evidence::record::RecordError;
-use proofmark_evidence::undo::{Debt, Until};
+use proofmark_evidence::undo::{OpenPromise, Until};
 use proofmark_model::{Event, Verdict};
 use serde_json::Map;
 use std::collections::BTreeMap;
@@ -94,16 +94,17 @@ impl Runner {
                 Some(skip) => self.skipped(scenario, step, skip)?,
                 None => self.step(scenario, step, &mut scope, &verdicts).await?,
             };
-            let own = |debt: &Debt| debt.is_of(&scenario.id, &step.id) && debt.promised.until == Until::Step;
+            let own =
+                |debt: &OpenPromise| debt.is_of(&scenario.id, &step.id) && debt.promised.until == Until::Step;
             let back = self.keep(own).await?;
             drop(turn);
             verdicts.insert(&step.id, Verdict::fold([verdict].into_iter().chain(back)));
         }
-        let waited = |debt: &Debt| debt.promised.until == Until::Scenario;
+        let waited = |debt: &OpenPromise| debt.promised.until == Until::Scenario;
         if self.ledger.owed().iter().any(|debt| debt.promised.scenario == scenario.id && waited(debt)) {
             let _turn = self.turn().await;
             for step in scenario.steps.iter().rev().filter(|step| step.acts) {
-                let own = |debt: &Debt| debt.is_of(&scenario.id, &step.id) && waited(debt);
+                let own = |debt: &OpenPromise| debt.is_of(&scenario.id, &step.id) && waited(debt);
                 if let Some(back) = self.keep(own).await? {
                     let verdict = verdicts.entry(&step.id).or_insert(back);
                     *verdict = Verdict::fold([*verdict, back]);

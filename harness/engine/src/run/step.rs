@@ -1,12 +1,12 @@
 //! Runs one step and writes its file.
 
-use super::attempt::{Deed, Pace};
+use super::attempt::{Operation, PollPolicy};
 use super::{Runner, rounded};
 use crate::Cx;
-use crate::scenario::{Doing, Filled, Judged, Scenario, Step};
+use crate::scenario::{Judged, ResolvedStep, Scenario, Step, StepOperation};
 use proofmark_environment::document::Scope;
 use proofmark_evidence::record::RecordError;
-use proofmark_evidence::undo::By;
+use proofmark_evidence::undo::PromiseContext;
 use proofmark_model::{Attempt, CodedError, ErrorCode, Event, StepRecord, Verdict};
 use proofmark_net::Log;
 use serde_json::json;
@@ -113,11 +113,11 @@ impl Runner {
         &self,
         scenario: &Scenario,
         step: &Step,
-        filled: &Filled,
+        filled: &ResolvedStep,
         record: &mut StepRecord,
     ) -> Result<Judged, RecordError> {
         let timeout = step.timeout.unwrap_or(filled.doing.timeout());
-        let mut pace = Pace {
+        let mut pace = PollPolicy {
             within: step.within,
             hold: step.hold,
             every: step.every,
@@ -127,12 +127,12 @@ impl Runner {
             not_secret: &step.not_secret,
         };
         match &filled.doing {
-            Doing::Check(checks) => {
-                self.look(&pace, Deed::Check { checks, first_of: filled.first_of }, record).await
+            StepOperation::Check(checks) => {
+                self.look(&pace, Operation::Check { checks, first_of: filled.first_of }, record).await
             }
-            Doing::Act(act) => {
+            StepOperation::Act(act) => {
                 pace.within = pace.within.or(act.within());
-                let by = By {
+                let by = PromiseContext {
                     scenario: scenario.id.clone(),
                     step: step.id.clone(),
                     kind: act.info().name,
@@ -142,7 +142,7 @@ impl Runner {
                 };
                 self.look(
                     &pace,
-                    Deed::Act { act: act.as_ref(), by: &by, done: None, memory: act.memory() },
+                    Operation::Act { act: act.as_ref(), by: &by, done: None, memory: act.memory() },
                     record,
                 )
                 .await
@@ -168,7 +168,7 @@ impl Runner {
         }
     }
 
-    pub(super) fn context(&self, pace: &Pace<'_>, record: &StepRecord) -> Cx {
+    pub(super) fn context(&self, pace: &PollPolicy<'_>, record: &StepRecord) -> Cx {
         let (clock, systems) = (self.world.clock.clone(), self.world.systems.clone());
         let log = self.world.heard.clone().map_or_else(Log::default, |heard| {
             let (scenario, step) = (record.scenario.clone(), record.step.clone());

@@ -1,18 +1,18 @@
 //! Fulfils promises, newest first: at the end of a step or its scenario, and at the end of the run those that could not
 //! be fulfilled before. Neither a signal nor a full disk stops it.
 
-use super::attempt::{Deed, Pace};
+use super::attempt::{Operation, PollPolicy};
 use super::order::Outcome;
 use super::step::took;
 use super::{Runner, rounded};
 use proofmark_evidence::record::RecordError;
-use proofmark_evidence::undo::Debt;
+use proofmark_evidence::undo::OpenPromise;
 use proofmark_model::{Duration, Event, OwedChange, ScenarioInfo, StepRecord, Verdict};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 /// The owed changes as the scenarios of a recovery: newest first, each step once.
-pub(super) fn owing(debts: &[Debt]) -> Vec<ScenarioInfo> {
+pub(super) fn owing(debts: &[OpenPromise]) -> Vec<ScenarioInfo> {
     let mut out: Vec<ScenarioInfo> = vec![];
     for promised in debts.iter().map(|debt| &debt.promised) {
         let at = out.iter().position(|scenario| scenario.id == promised.scenario).unwrap_or_else(|| {
@@ -70,7 +70,10 @@ impl Runner {
     ///
     /// # Errors
     /// When evidence cannot be written. Every change was still attempted.
-    pub(super) async fn keep(&self, which: impl Fn(&Debt) -> bool) -> Result<Option<Verdict>, RecordError> {
+    pub(super) async fn keep(
+        &self,
+        which: impl Fn(&OpenPromise) -> bool,
+    ) -> Result<Option<Verdict>, RecordError> {
         let (mut verdicts, mut broken) = (vec![], None);
         for debt in self.ledger.owed().iter().filter(|debt| which(debt)) {
             match self.put_back(debt).await {
@@ -84,11 +87,11 @@ impl Runner {
         }
     }
 
-    async fn put_back(&self, debt: &Debt) -> Result<Verdict, RecordError> {
+    async fn put_back(&self, debt: &OpenPromise) -> Result<Verdict, RecordError> {
         let promised = &debt.promised;
         let mut record = self.owing(debt);
         let patience = debt.undo.as_ref().map(|undo| self.world.registry.patience(&promised.kind, undo));
-        let pace = Pace {
+        let pace = PollPolicy {
             within: patience,
             hold: None,
             every: Duration::secs(1),
@@ -100,7 +103,7 @@ impl Runner {
         let judged = self
             .look(
                 &pace,
-                Deed::Revert { debt, memory: self.world.registry.memory(&promised.kind) },
+                Operation::Revert { debt, memory: self.world.registry.memory(&promised.kind) },
                 &mut record,
             )
             .await?;
@@ -127,7 +130,7 @@ impl Runner {
         kept.and(self.recorder().step(name, clean, ended, &[])).map(|()| record.verdict)
     }
 
-    fn owing(&self, debt: &Debt) -> StepRecord {
+    fn owing(&self, debt: &OpenPromise) -> StepRecord {
         let (promised, now) = (&debt.promised, self.world.clock.now());
         let kind = self.world.registry.kind(&promised.kind, true);
         let undo = debt.undo.clone().unwrap_or_else(|| promised.undo.clone());

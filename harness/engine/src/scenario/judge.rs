@@ -3,7 +3,7 @@
 //!
 //! It is a pure function of the settings, the observations and the recorded times.
 
-use super::step::{Doing, FIRST_OF};
+use super::step::{FIRST_OF, StepOperation};
 use crate::{ErasedKind, KindInfo, Registry};
 use jiff::Timestamp;
 use proofmark_model::expect::{Count, Expect, JsonPath};
@@ -108,25 +108,29 @@ pub fn acts(record: &StepRecord, registry: &Registry) -> bool {
     record.acts || record.owed.is_some() || known(true) && !known(false)
 }
 
-fn doing(record: &StepRecord, registry: &Registry) -> Result<Doing, String> {
+fn doing(record: &StepRecord, registry: &Registry) -> Result<StepOperation, String> {
     let (kind, settings) = (record.kind.as_str(), &record.settings);
     let doing = if kind == FIRST_OF {
         let candidates: Vec<Value> = typed(settings)?;
-        candidates.iter().map(|one| registry.check_of_json(one)).collect::<Result<_, _>>().map(Doing::Check)
+        candidates
+            .iter()
+            .map(|one| registry.check_of_json(one))
+            .collect::<Result<_, _>>()
+            .map(StepOperation::Check)
     } else if acts(record, registry) {
-        registry.act_of(kind, settings).map(Doing::Act)
+        registry.act_of(kind, settings).map(StepOperation::Act)
     } else {
-        registry.check_of(kind, settings).map(|check| Doing::Check(vec![check]))
+        registry.check_of(kind, settings).map(|check| StepOperation::Check(vec![check]))
     };
     doing.map_err(|error| error.to_string())
 }
 
-impl Doing {
+impl StepOperation {
     /// The kind that judges a candidate.
     fn candidate(&self, index: usize) -> Option<&dyn ErasedKind> {
         match self {
-            Doing::Act(act) => Some(&**act),
-            Doing::Check(checks) => checks.get(index).map(|check| &**check as &dyn ErasedKind),
+            StepOperation::Act(act) => Some(&**act),
+            StepOperation::Check(checks) => checks.get(index).map(|check| &**check as &dyn ErasedKind),
         }
     }
 
@@ -161,7 +165,7 @@ fn last_round(attempts: &[Attempt]) -> Range<usize> {
 }
 
 /// Judges the candidates of a round: the first whose own findings pass decides; `unverified` ends the search.
-fn judge_round(record: &StepRecord, round: Range<usize>, doing: &Doing, expect: &[Expect]) -> Judged {
+fn judge_round(record: &StepRecord, round: Range<usize>, doing: &StepOperation, expect: &[Expect]) -> Judged {
     let mut all = vec![];
     let mut deciding = None;
     for (index, attempt) in round.clone().zip(&record.attempts[round]) {
@@ -220,7 +224,12 @@ fn together(
 }
 
 /// Judges whether the result stayed true for this long: the final streak of passing observations has to span it.
-fn held(record: &StepRecord, doing: &Doing, expect: &[Expect], hold: proofmark_model::Duration) -> Finding {
+fn held(
+    record: &StepRecord,
+    doing: &StepOperation,
+    expect: &[Expect],
+    hold: proofmark_model::Duration,
+) -> Finding {
     let (mut rest, mut span) = (record.attempts.as_slice(), None);
     while let Some(last) = rest.last() {
         let round = last_round(rest);

@@ -12,4 +12,4 @@ pub use judge::{Judged, acts, judge, judge_record};
 pub use plan::{Plan, Selection, embedded, embedded_id, plan};
 pub use read::{Overrides, Scenario, read};
 pub use schema::schema;
-pub use step::{Doing, Filled, Step};
+pub use step::{ResolvedStep, Step, StepOperation};

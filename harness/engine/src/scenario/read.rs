@@ -1,7 +1,7 @@
 //! A file → a scenario, with all of its mistakes at once.
 
 use super::find::Found;
-use super::step::{self, Doing, Filled, Step, Via};
+use super::step::{self, ResolvedStep, Step, StepOperation, Via};
 use crate::{KindInfo, Registry};
 use proofmark_environment::document::{self, Document, Form, Kind, Late, Node, Scope};
 use proofmark_model::diag::{Diag, Source, near_miss};
@@ -379,7 +379,7 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
     match step::doing_of((reader.document, reader.registry), &step.doing, step.acts) {
         Ok((doing, first_of)) => {
             step.kinds = doing.kinds();
-            if let Doing::Act(act) = &doing {
+            if let StepOperation::Act(act) = &doing {
                 let named = act.named().map(|(role, name)| (role.to_owned(), name.to_owned()));
                 step.via.extend(named);
                 step.needs = act.needs().to_vec();
@@ -387,7 +387,7 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
             }
             looks(reader, node, &doing);
             via(reader, node, step, &doing);
-            step.ready = (!step.doing.is_late()).then_some(Filled { doing, first_of, expect: vec![] });
+            step.ready = (!step.doing.is_late()).then_some(ResolvedStep { doing, first_of, expect: vec![] });
         }
         Err(wrong) => reader.wrong.extend(wrong),
     }
@@ -395,10 +395,10 @@ fn doing(reader: &mut Reader<'_>, node: &Node, scope: &Scope, step: &mut Step) {
 
 /// Checks the keys about time: `within` and `hold` fit only acts that are observed for a while, `until` only a step
 /// that makes a promise.
-fn looks(reader: &mut Reader<'_>, node: &Node, doing: &Doing) {
+fn looks(reader: &mut Reader<'_>, node: &Node, doing: &StepOperation) {
     let (once, promises) = match doing {
-        Doing::Check(_) => (false, false),
-        Doing::Act(act) => (act.within().is_none(), act.promises()),
+        StepOperation::Check(_) => (false, false),
+        StepOperation::Act(act) => (act.within().is_none(), act.promises()),
     };
     if let Some((key, _)) = node.entry("within").or(node.entry("hold")).filter(|_| once) {
         let help = "put a check with `within` after it";
@@ -412,7 +412,7 @@ fn looks(reader: &mut Reader<'_>, node: &Node, doing: &Doing) {
 
 /// Checks that `via` names only what the step's kinds take a connection for, and that it is present if one of them
 /// needs it.
-fn via(reader: &mut Reader<'_>, node: &Node, step: &Step, doing: &Doing) {
+fn via(reader: &mut Reader<'_>, node: &Node, step: &Step, doing: &StepOperation) {
     let place = node.get("via").unwrap_or_else(|| step::kind_of(&step.doing));
     let named =
         |takes: &[&str]| step.via.contains_key("") || takes.iter().any(|role| step.via.contains_key(*role));

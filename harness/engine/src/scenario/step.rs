@@ -58,7 +58,7 @@ pub struct Step {
     /// The captures that it uses.
     pub uses: Vec<String>,
     /// The result of `fill`, if no template needs a value from the run.
-    pub ready: Option<Filled>,
+    pub ready: Option<ResolvedStep>,
 }
 
 /// `skip: { reason, until }`. The step runs again after `until`, so that nothing is skipped for ever.
@@ -83,7 +83,7 @@ fn day_or_time<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
 
 /// What a step does, typed.
 #[derive(Debug, Clone)]
-pub enum Doing {
+pub enum StepOperation {
     /// Reads with the candidates of `first-of`, or with one check.
     Check(Vec<AnyCheck>),
     /// Changes a system.
@@ -92,9 +92,9 @@ pub enum Doing {
 
 /// A step with its templates filled in.
 #[derive(Debug, Clone)]
-pub struct Filled {
+pub struct ResolvedStep {
     /// What it does.
-    pub doing: Doing,
+    pub doing: StepOperation,
     /// Whether it was written as `first-of`.
     pub first_of: bool,
     /// The expectations in addition to the kind's own judgements.
@@ -131,7 +131,12 @@ impl Step {
     ///
     /// # Errors
     /// Every template that cannot be filled in, and every value of the wrong type, at its place.
-    pub fn fill(&self, document: &Document, scope: &Scope, registry: &Registry) -> Result<Filled, Vec<Diag>> {
+    pub fn fill(
+        &self,
+        document: &Document,
+        scope: &Scope,
+        registry: &Registry,
+    ) -> Result<ResolvedStep, Vec<Diag>> {
         if let Some(ready) = &self.ready {
             return Ok(ready.clone());
         }
@@ -148,7 +153,7 @@ impl Step {
             }
         }
         match doing_of((document, registry), &doing, self.acts) {
-            Ok((doing, first_of)) if wrong.is_empty() => Ok(Filled { doing, first_of, expect }),
+            Ok((doing, first_of)) if wrong.is_empty() => Ok(ResolvedStep { doing, first_of, expect }),
             Ok(_) => Err(wrong),
             Err(diags) => {
                 wrong.extend(diags);
@@ -162,9 +167,13 @@ impl Step {
 pub(super) type Reads<'a> = (&'a Document, &'a Registry);
 
 /// Reads `check:` or `act:` into kinds.
-pub(super) fn doing_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<(Doing, bool), Vec<Diag>> {
+pub(super) fn doing_of(
+    reads: Reads<'_>,
+    node: &Node,
+    acts: bool,
+) -> Result<(StepOperation, bool), Vec<Diag>> {
     if let Some(candidates) = node.get(FIRST_OF) {
-        return first_of(reads, node, candidates, acts).map(|checks| (Doing::Check(checks), true));
+        return first_of(reads, node, candidates, acts).map(|checks| (StepOperation::Check(checks), true));
     }
     match one_of(reads, node, acts) {
         Ok(doing) => Ok((doing, false)),
@@ -174,7 +183,7 @@ pub(super) fn doing_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<(Doi
 
 /// Reads one kind. If both lists have a kind of this name and the settings fit only the other one, the step is in the
 /// wrong list.
-fn one_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
+fn one_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<StepOperation, Diag> {
     let (document, registry) = reads;
     listed(reads, node, acts).map_err(|diag| {
         let name = kind_of(node).as_str().unwrap_or_default();
@@ -188,17 +197,17 @@ fn one_of(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
     })
 }
 
-fn listed(reads: Reads<'_>, node: &Node, acts: bool) -> Result<Doing, Diag> {
+fn listed(reads: Reads<'_>, node: &Node, acts: bool) -> Result<StepOperation, Diag> {
     let (document, registry) = reads;
     let typed = if acts {
-        registry.act(document, node).map(Doing::Act)
+        registry.act(document, node).map(StepOperation::Act)
     } else {
-        registry.check(document, node).map(|check| Doing::Check(vec![check]))
+        registry.check(document, node).map(|check| StepOperation::Check(vec![check]))
     };
     let doing = typed.map_err(|diag| explained(diag, registry, node, acts))?;
     let mistake = match &doing {
-        Doing::Act(act) => act.mistake(),
-        Doing::Check(checks) => checks.iter().find_map(|check| check.mistake()),
+        StepOperation::Act(act) => act.mistake(),
+        StepOperation::Check(checks) => checks.iter().find_map(|check| check.mistake()),
     };
     match mistake {
         Some(mistake) => Err(bad_settings(reads, node, acts, mistake)),
@@ -254,8 +263,8 @@ fn first_of(
     let (mut checks, mut wrong) = (vec![], vec![]);
     for item in candidates.items() {
         match one_of(reads, item, false) {
-            Ok(Doing::Check(check)) => checks.extend(check),
-            Ok(Doing::Act(_)) => {}
+            Ok(StepOperation::Check(check)) => checks.extend(check),
+            Ok(StepOperation::Act(_)) => {}
             Err(diag) => wrong.push(diag),
         }
     }
@@ -295,7 +304,7 @@ fn explained(diag: Diag, registry: &Registry, node: &Node, acts: bool) -> Diag {
     Diag { code: "unknown-kind", message, ..diag }
 }
 
-impl Doing {
+impl StepOperation {
     /// The kinds, in order.
     pub fn kinds(&self) -> Vec<KindInfo> {
         match self {
@@ -320,13 +329,13 @@ impl Doing {
     }
 }
 
-impl Filled {
+impl ResolvedStep {
     /// The kind's name in evidence.
     pub fn kind(&self) -> String {
         match (&self.doing, self.first_of) {
             (_, true) => FIRST_OF.to_owned(),
-            (Doing::Act(act), _) => act.info().name.to_owned(),
-            (Doing::Check(checks), _) => {
+            (StepOperation::Act(act), _) => act.info().name.to_owned(),
+            (StepOperation::Check(checks), _) => {
                 checks.first().map(|check| check.info().name.to_owned()).unwrap_or_default()
             }
         }
@@ -335,11 +344,11 @@ impl Filled {
     /// The settings as evidence keeps them: those of the one kind, or a list of `{kind: settings}`.
     pub fn settings(&self) -> Value {
         match &self.doing {
-            Doing::Act(act) => act.settings(),
-            Doing::Check(checks) if self.first_of => {
+            StepOperation::Act(act) => act.settings(),
+            StepOperation::Check(checks) if self.first_of => {
                 checks.iter().map(|check| json!({ check.info().name: check.settings() })).collect()
             }
-            Doing::Check(checks) => checks.first().map(|check| check.settings()).unwrap_or_default(),
+            StepOperation::Check(checks) => checks.first().map(|check| check.settings()).unwrap_or_default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Act, ActKind, Check, CheckKind, Cx, Kind, Registry, StepError, System};
 use jiff::Timestamp;
-use proofmark_evidence::undo::{Owed, Promises};
+use proofmark_evidence::undo::{Promises, RevertPermit};
 use proofmark_model::expect::Count;
 use proofmark_model::{ErrorCode, Finding, Permission};
 use schemars::JsonSchema;
@@ -170,7 +170,7 @@ impl Act for SampleChange {
         Ok(SampleChangeObservation { text, observations: *observations })
     }
 
-    async fn revert(owed: &SampleUndo, _cx: &Cx, _by: &Owed, _: &mut u32) -> Result<(), StepError> {
+    async fn revert(owed: &SampleUndo, _cx: &Cx, _by: &RevertPermit, _: &mut u32) -> Result<(), StepError> {
         SampleMoment::Reverting.pass(&owed.path, &owed.stops).await?;
         write(&owed.path, owed.before.as_deref())?;
         SampleMoment::Reverted.pass(&owed.path, &owed.stops).await

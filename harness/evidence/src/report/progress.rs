@@ -7,7 +7,7 @@ use super::screen::Screen;
 use super::{Tally, text, words};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use proofmark_model::clock::Clock;
-use proofmark_model::{Event, Far, Line, Verdict};
+use proofmark_model::{Event, Line, StepProgress, Verdict};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -117,7 +117,7 @@ impl Progress {
 
     /// Returns a listener for the progress of a scenario's step, which appears in its row, or now and then as a plain
     /// line.
-    pub fn heard(&self) -> impl Fn(&str, &str, &Far) + Send + Sync + 'static {
+    pub fn heard(&self) -> impl Fn(&str, &str, &StepProgress) + Send + Sync + 'static {
         let (news, clock, table) = (Arc::clone(&self.news), self.clock.clone(), self.drawer.is_some());
         move |scenario, step, far| {
             let said = locked(&news).hear(&name(scenario, step), far, (table, clock.elapsed()));
@@ -230,7 +230,7 @@ impl News {
     }
 
     /// Records the progress of a step. Returns a line to write if there is no table and none was written for a while.
-    fn hear(&mut self, name: &str, far: &Far, (table, now): (bool, Duration)) -> Option<String> {
+    fn hear(&mut self, name: &str, far: &StepProgress, (table, now): (bool, Duration)) -> Option<String> {
         let note = words::far(far);
         if table {
             self.note(name, note);
@@ -420,7 +420,11 @@ mod tests {
 
     #[test]
     fn a_step_says_how_far_it_has_come_in_its_row_or_now_and_then() {
-        let far = |done| Far { what: "reading", bytes: Some((done, Some(4_000_000))), tables: Some((3, 21)) };
+        let far = |done| StepProgress {
+            what: "reading",
+            bytes: Some((done, Some(4_000_000))),
+            tables: Some((3, 21)),
+        };
         let term = InMemoryTerm::new(20, 120);
         let (progress, mut table) = table(&term, false);
         locked(&progress.news).take(&Event::StepStarted {

@@ -3,7 +3,7 @@
 
 use super::{Report, ScenarioReport, StepReport, Tally};
 use indicatif::DecimalBytes;
-use proofmark_model::{Exit, Far, Finding, Verdict};
+use proofmark_model::{Exit, Finding, StepProgress, Verdict};
 use serde_json::Value;
 
 /// Verdicts in the order in which people need them.
@@ -46,7 +46,7 @@ pub fn seconds(seconds: f64) -> String {
 const BAR: u64 = 20;
 
 /// Formats progress: `reading back ━━━━━━━━━━──────────  41.2 of 83.1 MB`, `dumping  12 MB, 3 of 21 tables`.
-pub(super) fn far(far: &Far) -> String {
+pub(super) fn far(far: &StepProgress) -> String {
     let (mut bar, mut parts) = (String::new(), vec![]);
     match far.bytes {
         Some((done, Some(of))) if of > 0 => {

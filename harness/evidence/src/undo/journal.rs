@@ -1,6 +1,6 @@
 //! `journal.jsonl`: the promises made and fulfilled, one line each; and what an evidence folder still owes.
 
-use super::{Debt, Until};
+use super::{OpenPromise, Until};
 use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use proofmark_model::redact::{Frame, Framed};
@@ -101,7 +101,7 @@ pub struct Unfinished {
     /// run itself is still running.
     pub lock: Option<Flock<File>>,
     /// What it owes, newest first.
-    pub debts: Vec<Debt>,
+    pub debts: Vec<OpenPromise>,
 }
 
 /// A journal that cannot be read.
@@ -150,7 +150,7 @@ pub fn unfinished(root: &Path) -> Result<Vec<Unfinished>, ReadError> {
     for (folder, promised, begun) in runs.into_iter().rev() {
         let run = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let open = promised.into_iter().rev().filter(|one| !kept.contains(&(run.clone(), one.promise)));
-        let debts: Vec<Debt> =
+        let debts: Vec<OpenPromise> =
             open.map(|one| debt(&run, &folder, begun.contains(&one.promise), one)).collect();
         if !debts.is_empty() {
             out.push(Unfinished { lock: lock(&folder), run, folder, debts });
@@ -203,7 +203,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, ReadError> {
     Ok(out)
 }
 
-fn debt(run: &str, folder: &Path, begun: bool, promised: Promised) -> Debt {
+fn debt(run: &str, folder: &Path, begun: bool, promised: Promised) -> OpenPromise {
     let undo = match &promised.private {
         None => Some(promised.undo.clone()),
         Some(name) => fs::read(folder.join(name))
@@ -211,5 +211,5 @@ fn debt(run: &str, folder: &Path, begun: bool, promised: Promised) -> Debt {
             .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
             .and_then(|mut file| file.get_mut("undo").map(Value::take)),
     };
-    Debt { run: run.to_owned(), folder: folder.to_owned(), begun, promised, undo }
+    OpenPromise { run: run.to_owned(), folder: folder.to_owned(), begun, promised, undo }
 }

@@ -1,7 +1,7 @@
 //! The promises of a run: written down before the change, remembered until they are fulfilled.
 
 use super::journal::{Begun, Entry, Kept, Promised};
-use super::{Final, Owed, Promise, Until};
+use super::{Final, Promise, RevertPermit, Until};
 use crate::record::{RecordError, Recorder, forget};
 use proofmark_model::clock::Clock;
 use proofmark_model::{Duration, FORMAT};
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The step that makes a promise.
 #[derive(Debug, Clone)]
-pub struct By {
+pub struct PromiseContext {
     /// The scenario's id.
     pub scenario: String,
     /// The step's id.
@@ -32,7 +32,7 @@ pub struct By {
 
 /// An open promise.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Debt {
+pub struct OpenPromise {
     /// The run that made it.
     pub run: String,
     /// That run's folder.
@@ -45,7 +45,7 @@ pub struct Debt {
     pub undo: Option<Value>,
 }
 
-impl Debt {
+impl OpenPromise {
     /// Returns whether this step made the change.
     pub fn is_of(&self, scenario: &str, step: &str) -> bool {
         self.promised.scenario == scenario && self.promised.step == step
@@ -59,30 +59,30 @@ pub struct Ledger {
     clock: Clock,
     /// The number of promises that this run has made.
     made: AtomicU32,
-    open: Mutex<Vec<Debt>>,
+    open: Mutex<Vec<OpenPromise>>,
 }
 
 impl Ledger {
     /// The ledger of a run that starts with these open promises: none, or those of an earlier run.
-    pub fn new(recorder: Arc<Mutex<Recorder>>, clock: Clock, open: Vec<Debt>) -> Self {
+    pub fn new(recorder: Arc<Mutex<Recorder>>, clock: Clock, open: Vec<OpenPromise>) -> Self {
         Self { recorder, clock, made: AtomicU32::new(0), open: Mutex::new(open) }
     }
 
     /// The open promises, newest first.
-    pub fn owed(&self) -> Vec<Debt> {
+    pub fn owed(&self) -> Vec<OpenPromise> {
         self.open().iter().rev().cloned().collect()
     }
 
     /// Returns the permit to put this change back.
-    pub fn leave(&self, debt: &Debt) -> Owed {
-        Owed { begun: debt.begun }
+    pub fn leave(&self, debt: &OpenPromise) -> RevertPermit {
+        RevertPermit { begun: debt.begun }
     }
 
     /// Writes down that the promise is fulfilled: the change was seen to be undone.
     ///
     /// # Errors
     /// A journal that cannot be written. The promise still counts as fulfilled in this run.
-    pub fn kept(&self, debt: &Debt) -> Result<(), RecordError> {
+    pub fn kept(&self, debt: &OpenPromise) -> Result<(), RecordError> {
         let promise = debt.promised.promise;
         self.open().retain(|open| (&open.run, open.promised.promise) != (&debt.run, promise));
         let kept = Kept { run: debt.run.clone(), promise, at: self.clock.now() };
@@ -94,7 +94,7 @@ impl Ledger {
     }
 
     /// Writes the promise down and waits until it is synced to disk.
-    fn promise(&self, by: &By, undo: Value) -> Result<Promise, RecordError> {
+    fn promise(&self, by: &PromiseContext, undo: Value) -> Result<Promise, RecordError> {
         let mut recorder = self.recorder();
         let promise = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         let mut promised = Promised {
@@ -119,19 +119,19 @@ impl Ledger {
         }
         recorder.journal(&Entry::Promised(promised.clone()))?;
         let (run, folder) = (recorder.run.clone(), recorder.folder().to_owned());
-        self.open().push(Debt { run, folder, begun: false, promised, undo: Some(undo) });
+        self.open().push(OpenPromise { run, folder, begun: false, promised, undo: Some(undo) });
         Ok(Promise(promise))
     }
 
     fn begins(&self, promise: &Promise) -> Result<(), RecordError> {
         let mut recorder = self.recorder();
         recorder.journal(&Entry::Begun(Begun { promise: promise.0, at: self.clock.now() }))?;
-        let own = |debt: &&mut Debt| debt.run == recorder.run && debt.promised.promise == promise.0;
+        let own = |debt: &&mut OpenPromise| debt.run == recorder.run && debt.promised.promise == promise.0;
         self.open().iter_mut().filter(own).for_each(|debt| debt.begun = true);
         Ok(())
     }
 
-    fn open(&self) -> MutexGuard<'_, Vec<Debt>> {
+    fn open(&self) -> MutexGuard<'_, Vec<OpenPromise>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,13 +144,13 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Promises<'a, U> {
     ledger: &'a Ledger,
-    by: &'a By,
+    by: &'a PromiseContext,
     undo: PhantomData<fn(U)>,
 }
 
 impl<'a, U: Serialize> Promises<'a, U> {
     /// The permits of one step.
-    pub fn new(ledger: &'a Ledger, by: &'a By) -> Self {
+    pub fn new(ledger: &'a Ledger, by: &'a PromiseContext) -> Self {
         Self { ledger, by, undo: PhantomData }
     }
 
@@ -176,7 +176,7 @@ impl<'a, U: Serialize> Promises<'a, U> {
     /// # Errors
     /// A journal that cannot be written.
     pub fn refused(&self, promise: &Promise) -> Result<(), RecordError> {
-        let of = |debt: &Debt| debt.run == self.mark() && debt.promised.promise == promise.0;
+        let of = |debt: &OpenPromise| debt.run == self.mark() && debt.promised.promise == promise.0;
         let debt = self.ledger.owed().into_iter().find(of);
         debt.map_or(Ok(()), |debt| self.ledger.kept(&debt))
     }

@@ -1,6 +1,6 @@
 //! Permits to change a system. A changing client call requires one: a [`Promise`], which exists only after the undo
-//! data is on disk; an [`Owed`], which fulfils a promise; a [`Final`], which declares that nothing will be put back; a
-//! [`Throwaway`], for systems that the lab has started; or a [`Message`], for a notification outside of any step.
+//! data is on disk; an [`RevertPermit`], which fulfils a promise; a [`Final`], which declares that nothing will be put back; a
+//! [`LabPermit`], for systems that the lab has started; or a [`NotificationPermit`], for a notification outside of any step.
 //!
 //! The undo is data, so it outlives the process: `journal.jsonl` holds every promise and its end, and a later process
 //! can do what the run no longer could.
@@ -9,7 +9,7 @@ mod journal;
 mod ledger;
 
 pub use journal::{Promised, ReadError, Unfinished, unfinished};
-pub use ledger::{By, Debt, Ledger, Promises};
+pub use ledger::{Ledger, OpenPromise, PromiseContext, Promises};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,11 +20,11 @@ pub struct Promise(u32);
 
 /// A promise is being fulfilled.
 #[derive(Debug)]
-pub struct Owed {
+pub struct RevertPermit {
     begun: bool,
 }
 
-impl Owed {
+impl RevertPermit {
     /// Returns whether [`Promises::begins`] was called for the change. If a kind always calls that first, a change that
     /// was not begun was not made.
     pub fn begun(&self) -> bool {
@@ -38,9 +38,9 @@ pub struct Final(());
 
 /// The system is a throwaway started by the lab; every change in it disappears with it.
 #[derive(Debug)]
-pub struct Throwaway(());
+pub struct LabPermit(());
 
-impl Throwaway {
+impl LabPermit {
     /// Only for the lab; a test enforces this.
     pub fn of_the_lab() -> Self {
         Self(())
@@ -50,9 +50,9 @@ impl Throwaway {
 /// A message to people about this program's own failure. It changes nothing that is observed, and it cannot be
 /// withdrawn.
 #[derive(Debug)]
-pub struct Message(());
+pub struct NotificationPermit(());
 
-impl Message {
+impl NotificationPermit {
     /// Only for commands; a test enforces this.
     pub fn to_people() -> Self {
         Self(())
@@ -60,14 +60,14 @@ impl Message {
 }
 
 /// The permit that a changing client call requires. Only this module makes one.
-pub trait Leave: sealed::Sealed + Sync {}
+pub trait ChangePermit: sealed::Sealed + Sync {}
 
 mod sealed {
     pub trait Sealed {}
 }
 
-macro_rules! leave { ($($one:ty),+) => { $(impl sealed::Sealed for $one {} impl Leave for $one {})+ } }
-leave!(Promise, Owed, Final, Throwaway, Message);
+macro_rules! leave { ($($one:ty),+) => { $(impl sealed::Sealed for $one {} impl ChangePermit for $one {})+ } }
+leave!(Promise, RevertPermit, Final, LabPermit, NotificationPermit);
 
 /// When a promise is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,7 +3,7 @@
 use super::not_started;
 use super::process::ProcessSpec;
 use crate::{ClientError, Log};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub async fn detach(
     cwd: &str,
     env: &[(String, String)],
     log: &Log,
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     let line: Vec<String> = [SETSID.to_owned()].into_iter().chain(argv.iter().cloned()).collect();
     let spec = ProcessSpec { argv: &line, cwd: Some(Path::new(cwd)), env, input: false };

@@ -6,7 +6,7 @@ use super::{Ended, not_started};
 use crate::{ClientError, Log};
 use bytes::Bytes;
 use nix::fcntl::{FcntlArg, fcntl};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::clock::Clock;
 use proofmark_model::{ErrorCode, Exchange};
 use std::fs::File;
@@ -120,7 +120,7 @@ impl Streaming {
     pub fn changing(
         program: Streamed<'_>,
         with: (&Clock, &Log),
-        _leave: &impl Leave,
+        _leave: &impl ChangePermit,
     ) -> Result<Self, ClientError> {
         Self::reading(program, with)
     }

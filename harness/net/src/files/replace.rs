@@ -1,7 +1,7 @@
 //! Changing a file as a whole: whoever reads it sees the old bytes or the new ones, never a part of either.
 
 use super::{ClientError, shown};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::{CodedError, ErrorCode};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -13,7 +13,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it cannot be written. The file is then as it was, and `beside` may be left: see [`clear`].
-pub fn replace(path: &Path, beside: &Path, bytes: &[u8], leave: &impl Leave) -> Result<(), ClientError> {
+pub fn replace(
+    path: &Path,
+    beside: &Path,
+    bytes: &[u8],
+    leave: &impl ChangePermit,
+) -> Result<(), ClientError> {
     clear(beside, leave)?;
     put(path, beside, bytes).map_err(|error| unwritten(path, &error))
 }
@@ -22,7 +27,7 @@ pub fn replace(path: &Path, beside: &Path, bytes: &[u8], leave: &impl Leave) -> 
 ///
 /// # Errors
 /// When it is there and cannot be removed.
-pub fn clear(beside: &Path, _leave: &impl Leave) -> Result<(), ClientError> {
+pub fn clear(beside: &Path, _leave: &impl ChangePermit) -> Result<(), ClientError> {
     match fs::remove_file(beside) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritten(beside, &error)),
         _ => Ok(()),
@@ -64,7 +69,7 @@ pub fn unwritten(path: &Path, error: &io::Error) -> ClientError {
 mod tests {
     use super::*;
     use proofmark_evidence::record::Recorder;
-    use proofmark_evidence::undo::{By, Final, Ledger, Promises, Until};
+    use proofmark_evidence::undo::{Final, Ledger, PromiseContext, Promises, Until};
     use proofmark_model::Duration;
     use proofmark_model::clock::Clock;
     use proofmark_model::redact::Redactor;
@@ -76,7 +81,7 @@ mod tests {
             Recorder::create(folder, &Clock::real(), Redactor::default(), Box::new(|_| {})).unwrap();
         let ledger = Ledger::new(Arc::new(Mutex::new(recorder)), Clock::real(), vec![]);
         let (via, timeout, until) = (BTreeMap::new(), Duration::secs(1), Until::Step);
-        let by = By { scenario: "s".into(), step: "s".into(), kind: "k", via, timeout, until };
+        let by = PromiseContext { scenario: "s".into(), step: "s".into(), kind: "k", via, timeout, until };
         Promises::<u8>::new(&ledger, &by).declare_final()
     }
 

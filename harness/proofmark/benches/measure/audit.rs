@@ -6,7 +6,7 @@ use fixtures::{Answer, Prometheus, Server};
 use proofmark_environment::{Connection, Systems};
 use proofmark_model::clock::Clock;
 use proofmark_net::Log;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_prometheus::client::{self as prometheus, Query};
 use std::fmt::Write;
 use std::fs;
@@ -110,7 +110,7 @@ async fn settled(url: &str) -> f64 {
 async fn number(url: &str, query: &str) -> Option<f64> {
     let (clock, systems, log) = (Clock::real(), Systems::default(), Log::default());
     let connection = Connection { name: "prometheus".into(), url: Some(url.into()), ..Connection::default() };
-    let wire = Wire {
+    let wire = Endpoint {
         clock: &clock,
         systems: &systems,
         log: &log,

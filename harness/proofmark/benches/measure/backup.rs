@@ -8,11 +8,11 @@ use crate::ground::postgres::Postgres;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use proofmark_environment::{Connection, Systems};
-use proofmark_evidence::undo::Throwaway;
+use proofmark_evidence::undo::LabPermit;
 use proofmark_model::clock::Clock;
 use proofmark_model::redact::Redactor;
 use proofmark_net::Log;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_objects::client::Store;
 use std::future::Future;
 use std::io::{Read, Write as _};
@@ -47,14 +47,15 @@ async fn with<T>(url: &str, bucket: &str, work: impl AsyncFnOnce(&Store<'_>) -> 
         ..Connection::default()
     };
     let timeout = Duration::from_secs(600);
-    let wire = Wire { clock: &clock, systems: &systems, log: &log, connection: Some(&connection), timeout };
+    let wire =
+        Endpoint { clock: &clock, systems: &systems, log: &log, connection: Some(&connection), timeout };
     work(&Store::open(wire).await.unwrap()).await
 }
 
 /// The plain sides, in processes of their own.
 pub fn plain(word: &str, url: &str, file: &str) {
     wait(with(url, "plain", async |store: &Store<'_>| {
-        let leave = Throwaway::of_the_lab();
+        let leave = LabPermit::of_the_lab();
         if word == UPLOAD {
             store.delete(file, &leave).await.unwrap();
             let mut upload = store.begin(file, &leave).await.unwrap();
@@ -164,7 +165,7 @@ fn list(folder: &Path, at: &str, side: &Side) {
         store.get(&key, 64 << 20).await.unwrap().unwrap()
     }));
     wait(with(at, "many", async |store: &Store<'_>| {
-        let leave = Throwaway::of_the_lab();
+        let leave = LabPermit::of_the_lab();
         for number in 0..LISTED {
             let stem = format!("2026/{:02}/{:02}/app_{number:05}", 1 + number % 12, 1 + number % 28);
             store.create(&format!("{stem}.dump"), Bytes::from_static(b"PGDMP"), &leave).await.unwrap();

@@ -1,6 +1,6 @@
 //! What a caller sees while a run goes on, and what it is asked.
 
-use proofmark_engine::run::Hear;
+use proofmark_engine::run::ProgressSink;
 use proofmark_environment::Systems;
 use proofmark_evidence::record::Tell;
 use proofmark_model::diag::Diag;
@@ -32,7 +32,7 @@ pub struct RunSinks {
     /// Gets every event once it is on the disk, on the thread that writes evidence.
     pub events: Tell,
     /// Gets how far a step has come; nothing of it is kept.
-    pub progress: Option<Hear>,
+    pub progress: Option<ProgressSink>,
 }
 
 impl Default for RunSinks {

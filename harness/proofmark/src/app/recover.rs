@@ -11,7 +11,7 @@ use crate::kinds::{registry, vocabulary};
 use proofmark_engine::run::{Stop, World, recover as put_back};
 use proofmark_environment::{Environment, Systems, Uses, Variables};
 use proofmark_evidence::record::{Recorder, find, read};
-use proofmark_evidence::undo::{Debt, Promised, Unfinished, unfinished};
+use proofmark_evidence::undo::{OpenPromise, Promised, Unfinished, unfinished};
 use proofmark_model::clock::Clock;
 use proofmark_model::diag::{Diag, near_miss};
 use proofmark_model::redact::Redactor;
@@ -53,7 +53,7 @@ pub async fn recover(
     if owing.is_empty() {
         return Ok(None);
     }
-    let debts: Vec<Debt> = owing.iter().flat_map(|run| run.debts.clone()).collect();
+    let debts: Vec<OpenPromise> = owing.iter().flat_map(|run| run.debts.clone()).collect();
     let redactor = Redactor::default();
     for debt in &debts {
         // The connection that a secret came from may not be used here.
@@ -106,7 +106,7 @@ fn chosen(request: &RecoverRequest) -> Result<Vec<Unfinished>, RunError> {
 }
 
 /// The connections of runs that had no environment file either. Those on which two runs differ are left out.
-fn of_their_runs(debts: &[Debt]) -> Environment {
+fn of_their_runs(debts: &[OpenPromise]) -> Environment {
     let folders: BTreeSet<_> = debts.iter().map(|debt| &debt.folder).collect();
     let infos = folders.into_iter().filter_map(|folder| read(folder).ok()?.info);
     let (mut found, mut unlike) = (BTreeMap::new(), BTreeSet::new());
@@ -131,10 +131,10 @@ fn built_without(promised: &Promised, feature: &str) -> Diag {
     Diag::new("built-without", message).help(help)
 }
 
-/// The connections that the ways back use. Leave to run programs and to change systems was given with the promise.
+/// The connections that the undo data use. The permission to run programs and to change systems was given with the promise.
 async fn systems(
     request: &RecoverRequest,
-    debts: &[Debt],
+    debts: &[OpenPromise],
     clock: &Clock,
     redactor: Redactor,
 ) -> Result<(Environment, Systems), Vec<Diag>> {

@@ -8,7 +8,7 @@ use fixtures::{Answer, Desk, Server, until};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use proofmark_alerting::client::alertmanager::{Matcher, NewSilence, expire, silence, silences};
-use proofmark_evidence::undo::Throwaway;
+use proofmark_evidence::undo::LabPermit;
 use proofmark_lab::Alertmanager;
 use proofmark_model::Verdict;
 use serde_json::{Value, json};
@@ -236,7 +236,7 @@ async fn made(answer: Answer) -> (Result<String, String>, Value) {
         comment: "why",
     };
     let cx = cx(&server.url());
-    let id = silence(cx.wire("alertmanager").unwrap(), &new, &Throwaway::of_the_lab()).await;
+    let id = silence(cx.wire("alertmanager").unwrap(), &new, &LabPermit::of_the_lab()).await;
     let sent = serde_json::from_str(&server.seen()[0].body).unwrap();
     (id.map_err(|error| error.to_string()), sent)
 }
@@ -281,7 +281,7 @@ async fn a_silence_that_is_not_known_any_more_needs_no_end() {
     let cx = cx(&server.url());
     for (status, ends) in [(200, true), (404, true), (500, false), (401, false)] {
         server.set("/api/v2/silence/x", Answer::new(status, "text/plain", ""));
-        let end = expire(cx.wire("alertmanager").unwrap(), "x", &Throwaway::of_the_lab()).await;
+        let end = expire(cx.wire("alertmanager").unwrap(), "x", &LabPermit::of_the_lab()).await;
         assert_eq!(end.is_ok(), ends, "{status}");
     }
     assert_eq!(server.seen()[0].method, "DELETE");

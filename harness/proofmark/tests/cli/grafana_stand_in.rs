@@ -10,7 +10,7 @@ use proofmark_alerting::client::grafana::{
 };
 use proofmark_engine::Cx;
 use proofmark_evidence::record::Recorder;
-use proofmark_evidence::undo::{By, Final, Ledger, Nothing, Promises, Until};
+use proofmark_evidence::undo::{Final, Ledger, Nothing, PromiseContext, Promises, Until};
 use proofmark_model::clock::Clock;
 use proofmark_model::redact::Redactor;
 use std::collections::BTreeMap;
@@ -23,12 +23,12 @@ fn stand_in() -> (Grafana, Cx) {
     (grafana, cx)
 }
 
-/// Leave to change the stand-in for good.
+/// A permit to change the stand-in for good.
 fn leave() -> Final {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::real());
     let recorder = Recorder::create(folder.path(), &clock, Redactor::default(), Box::new(|_| {})).unwrap();
     let ledger = Ledger::new(Arc::new(Mutex::new(recorder)), clock, vec![]);
-    let by = By {
+    let by = PromiseContext {
         scenario: "s".into(),
         step: "t".into(),
         kind: "k",

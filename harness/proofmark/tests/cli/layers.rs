@@ -124,7 +124,7 @@ fn only_the_lab_changes_systems_without_a_promise() {
             continue;
         }
         let code = code_lines(&text);
-        assert!(!code.contains("Throwaway"), "{} changes systems as if they were its own", path.display());
+        assert!(!code.contains("LabPermit"), "{} changes systems as if they were its own", path.display());
     }
 }
 
@@ -134,7 +134,11 @@ fn only_commands_tell_people_without_a_step() {
         if of.name == "proofmark" || room(&of, &path) == "undo" {
             continue;
         }
-        assert!(!code_lines(&text).contains("Message::to_people"), "{} writes to people", path.display());
+        assert!(
+            !code_lines(&text).contains("NotificationPermit::to_people"),
+            "{} writes to people",
+            path.display()
+        );
     }
 }
 
@@ -163,7 +167,7 @@ fn app_has_no_command_line_and_no_terminal() {
             "stderr()",
             "println",
             "process::exit",
-            "Progress",
+            "Progress::",
         ] {
             assert!(!code.contains(word), "{}: {word} belongs to cli", path.display());
         }

@@ -6,7 +6,7 @@ use crate::ground::look::{self, look};
 use fixtures::Desk;
 use proofmark_alerting::client::receiver::{Delivered, delivered, open};
 use proofmark_engine::Cx;
-use proofmark_evidence::undo::Throwaway;
+use proofmark_evidence::undo::LabPermit;
 use proofmark_lab::Alertmanager;
 use proofmark_model::Verdict::Passed;
 use proofmark_net::http::{Call, Changing, change};
@@ -29,7 +29,7 @@ fn all(cx: &Cx) -> Vec<Delivered> {
 
 async fn post(cx: &Cx, body: &str) -> u16 {
     let call = Call { body: Some(body.to_owned()), ..Call::change(Changing::POST, "") };
-    change(cx.wire("prometheus").unwrap(), &call, &Throwaway::of_the_lab()).await.unwrap().status
+    change(cx.wire("prometheus").unwrap(), &call, &LabPermit::of_the_lab()).await.unwrap().status
 }
 
 #[tokio::test]

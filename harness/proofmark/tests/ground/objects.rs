@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use proofmark_engine::Cx;
-use proofmark_evidence::undo::Throwaway;
+use proofmark_evidence::undo::LabPermit;
 use proofmark_net::ClientError;
 use proofmark_objects::client::{self as objects, Created, Store};
 use sha2::{Digest, Sha256};
@@ -22,8 +22,8 @@ pub fn bytes(length: usize) -> Vec<u8> {
     out
 }
 
-pub fn leave() -> Throwaway {
-    Throwaway::of_the_lab()
+pub fn leave() -> LabPermit {
+    LabPermit::of_the_lab()
 }
 
 pub async fn open(cx: &Cx) -> Store<'_> {

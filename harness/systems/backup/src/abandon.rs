@@ -5,9 +5,9 @@ use super::create::{Undo, folder};
 use super::fetch::digest;
 use super::{BackupError, Manifest, manifest};
 use proofmark_environment::Connection;
-use proofmark_evidence::undo::Owed;
+use proofmark_evidence::undo::RevertPermit;
 use proofmark_model::ErrorCode;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_objects::client::Store;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub enum Left {
 ///
 /// # Errors
 /// When the store cannot be asked or refuses.
-pub async fn abandon(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<Left, BackupError> {
+pub async fn abandon(undo: &Undo, store: Endpoint<'_>, owed: &RevertPermit) -> Result<Left, BackupError> {
     let local = local(undo)?;
     let store = opened(store, local.as_ref()).await?;
     let left = left(undo, &store).await?;
@@ -50,7 +50,7 @@ pub async fn abandon(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<Left, 
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn look(undo: &Undo, store: Wire<'_>) -> Result<Left, BackupError> {
+pub async fn look(undo: &Undo, store: Endpoint<'_>) -> Result<Left, BackupError> {
     let local = local(undo)?;
     left(undo, &opened(store, local.as_ref()).await?).await
 }
@@ -81,8 +81,8 @@ pub(super) fn path_of(url: &str) -> Result<PathBuf, BackupError> {
 
 /// The store, or the folder that takes its place.
 pub(super) async fn opened<'a>(
-    store: Wire<'a>,
+    store: Endpoint<'a>,
     local: Option<&'a Connection>,
 ) -> Result<Store<'a>, BackupError> {
-    Ok(Store::open(Wire { connection: local.or(store.connection), ..store }).await?)
+    Ok(Store::open(Endpoint { connection: local.or(store.connection), ..store }).await?)
 }

@@ -1,9 +1,9 @@
 //! Tells a webhook that a backup failed. That this fails too is said, and never hides the first failure.
 
 use proofmark_environment::{ConnectionFile, Reference, Role, Variables};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Changing, Wire, change};
+use proofmark_net::http::{Call, Changing, Endpoint, change};
 use serde_json::json;
 
 /// The webhook that failures are reported to.
@@ -24,7 +24,7 @@ const VARIABLE: &str = "BACKUP_WEBHOOK_URL";
 ///
 /// # Errors
 /// When it was not taken.
-pub async fn post(wire: Wire<'_>, message: &str, leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn post(wire: Endpoint<'_>, message: &str, leave: &impl ChangePermit) -> Result<(), ClientError> {
     let body = json!({ "text": format!("[BACKUP FAILURE] {message}") });
     let answer = change(wire, &Call::change(Changing::POST, "").json(&body), leave).await?;
     if answer.is_success() { Ok(()) } else { Err(answer.refused("a webhook that takes the message")) }

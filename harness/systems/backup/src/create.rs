@@ -14,10 +14,10 @@ use super::{BackupError, Manifest, name, verify};
 use bytes::Bytes;
 use jiff::Timestamp;
 use proofmark_environment::Connection;
-use proofmark_evidence::undo::{Leave, Promises};
+use proofmark_evidence::undo::{ChangePermit, Promises};
 use proofmark_model::{CodedError, ErrorCode, FORMAT};
 use proofmark_net::docker::Container;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_objects::client::{Created, Store, Upload};
 use proofmark_postgres::client::{Picture, Snapshot};
 use schemars::JsonSchema;
@@ -28,7 +28,7 @@ use url::Url;
 
 /// What is asked for.
 #[derive(Debug)]
-pub struct Order<'a> {
+pub struct BackupRequest<'a> {
     /// The name's template.
     pub template: &'a str,
     /// A folder of this machine that gets a copy.
@@ -126,8 +126,8 @@ struct Place<'a> {
 /// # Errors
 /// Whatever kept it from being made. Nothing that looks like a backup is there once the promises are kept.
 pub async fn create(
-    order: &Order<'_>,
-    (source, store): (Wire<'_>, Wire<'_>),
+    order: &BackupRequest<'_>,
+    (source, store): (Endpoint<'_>, Endpoint<'_>),
     promises: &Promises<'_, Undo>,
 ) -> Result<Made, BackupError> {
     let began = source.clock.elapsed();
@@ -237,7 +237,7 @@ async fn begin<'p>(
     Ok(uploads)
 }
 
-fn seconds(wire: Wire<'_>, since: Duration) -> f64 {
+fn seconds(wire: Endpoint<'_>, since: Duration) -> f64 {
     wire.clock.elapsed().saturating_sub(since).as_secs_f64()
 }
 
@@ -266,10 +266,10 @@ pub fn existing(path: &Path) -> Result<Connection, BackupError> {
     Ok(Connection { name: "local".into(), url: Some(url.into()), ..Connection::default() })
 }
 
-async fn open<'a>(store: Wire<'a>, local: Option<&'a Connection>) -> Result<Vec<Place<'a>>, BackupError> {
+async fn open<'a>(store: Endpoint<'a>, local: Option<&'a Connection>) -> Result<Vec<Place<'a>>, BackupError> {
     let mut places = vec![Place { folder: None, store: Store::open(store).await? }];
     if let Some(connection) = local {
-        let wire = Wire { connection: Some(connection), ..store };
+        let wire = Endpoint { connection: Some(connection), ..store };
         places.push(Place { folder: connection.url.clone(), store: Store::open(wire).await? });
     }
     Ok(places)
@@ -341,7 +341,10 @@ async fn read_back(store: &Store<'_>, manifest: &Manifest) -> Result<(u64, Strin
 }
 
 /// Writes every manifest, once all archives are whole. Who is told that no backup was made finds none in any place.
-async fn committed(key: &str, whole: &[(&Store<'_>, Manifest, impl Leave)]) -> Result<(), BackupError> {
+async fn committed(
+    key: &str,
+    whole: &[(&Store<'_>, Manifest, impl ChangePermit)],
+) -> Result<(), BackupError> {
     for (at, (store, manifest, promise)) in whole.iter().enumerate() {
         let Err(error) = publish(store, key, manifest, promise).await else { continue };
         for (store, _, promise) in &whole[..at] {
@@ -356,7 +359,7 @@ async fn publish(
     store: &Store<'_>,
     key: &str,
     manifest: &Manifest,
-    leave: &impl Leave,
+    leave: &impl ChangePermit,
 ) -> Result<(), BackupError> {
     let text = serde_json::to_vec_pretty(manifest)
         .map_err(|error| BackupError::new(ErrorCode::Internal, error.to_string()))?;

@@ -7,13 +7,13 @@ use super::events::Events;
 use super::fetch::{Chosen, Fetched, Which, choose, fetch};
 use super::in_place::{self, Tables};
 use super::recreate::{self, Recreated};
-use super::restore::{Loaded, Manner, restore};
+use super::restore::{Loaded, RestoreOptions, restore};
 use super::verify::{ArchiveSeen, as_it_says};
 use super::{Backup, BackupError};
 use jiff::Timestamp;
-use proofmark_evidence::undo::{Leave, Promises};
+use proofmark_evidence::undo::{ChangePermit, Promises};
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_postgres::client::{self as postgres, Everything, Picture, Scratch, Snapshot, TablePicture};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub enum Tier {
 }
 
 /// What is asked for.
-pub struct Ask<'a> {
+pub struct DrillRequest<'a> {
     /// Which backup.
     pub which: Which,
     /// Below which prefix of the store.
@@ -58,7 +58,7 @@ pub struct Ask<'a> {
     /// Tables that are emptied and filled where they are, in place of a scratch database.
     pub truncate: &'a [String],
     /// The database that goes on working, whose rows are counted beside those that came back.
-    pub live: Option<Wire<'a>>,
+    pub live: Option<Endpoint<'a>>,
     /// Is the database made again, and put in the place of the one that is there?
     pub recreate: bool,
     /// Who hears how it goes on.
@@ -163,9 +163,9 @@ impl Phases {
 }
 
 /// A clock for phases.
-struct Lap<'a>(Wire<'a>, Duration);
+struct PhaseTimer<'a>(Endpoint<'a>, Duration);
 
-impl Lap<'_> {
+impl PhaseTimer<'_> {
     fn seconds(&mut self) -> f64 {
         let before = std::mem::replace(&mut self.1, self.0.clock.elapsed());
         self.1.saturating_sub(before).as_secs_f64()
@@ -177,8 +177,8 @@ impl Lap<'_> {
 /// # Errors
 /// What keeps it from being seen whether the backup can be restored: the store, the server, this machine.
 pub async fn drill(
-    ask: &Ask<'_>,
-    (store, server): (Wire<'_>, Wire<'_>),
+    ask: &DrillRequest<'_>,
+    (store, server): (Endpoint<'_>, Endpoint<'_>),
     promises: &Promises<'_, Undo>,
 ) -> Result<Drilled, BackupError> {
     let mut seen = Drilled { began: Some(store.clock.now()), ..Drilled::default() };
@@ -186,7 +186,7 @@ pub async fn drill(
     seen.backup = Some(chosen.backup.clone());
     seen.has_manifest = chosen.manifest.is_some();
     seen.taken_at = Some(chosen.manifest.as_ref().map_or(chosen.backup.at, |manifest| manifest.taken_at));
-    let mut lap = Lap(store, store.clock.elapsed());
+    let mut lap = PhaseTimer(store, store.clock.elapsed());
     ask.events.tell("download_latest_started", "info", &[]);
     let fetched = fetch(store, &chosen.backup.archive).await?;
     seen.seconds.download = lap.seconds();
@@ -215,13 +215,13 @@ pub async fn drill(
 
 /// A backup that is here, on its way into a database.
 struct Way<'a> {
-    ask: &'a Ask<'a>,
+    ask: &'a DrillRequest<'a>,
     chosen: &'a Chosen,
     fetched: &'a Fetched,
     /// Where the database is, or is made.
-    server: Wire<'a>,
+    server: Endpoint<'a>,
     promises: &'a Promises<'a, Undo>,
-    lap: Lap<'a>,
+    lap: PhaseTimer<'a>,
     seen: Drilled,
 }
 
@@ -239,7 +239,7 @@ impl Way<'_> {
     /// Puts what came back in the place of the database, once it is the same as what the backup was made of.
     async fn again(&mut self) -> Result<(), BackupError> {
         let beside = postgres::beside(self.server).await?;
-        let over = Wire { connection: Some(&beside), ..self.server };
+        let over = Endpoint { connection: Some(&beside), ..self.server };
         let place = postgres::place(over, &postgres::database(self.server)?).await?;
         self.seen.refused = match recreate::refused(self.chosen, &place, self.server).await? {
             None => self.refused(over).await?,
@@ -262,18 +262,18 @@ impl Way<'_> {
     async fn fill(
         &mut self,
         scratch: &Scratch,
-        over: Wire<'_>,
-        promise: &impl Leave,
+        over: Endpoint<'_>,
+        promise: &impl ChangePermit,
     ) -> Result<(), BackupError> {
         let like = self.chosen.manifest.as_ref().map(|manifest| &manifest.source);
         postgres::create(over, scratch, like, promise).await?;
         let connection = over.connection.map(|connection| scratch.connection(connection));
-        let inside = Wire { connection: connection.as_ref(), ..over };
+        let inside = Endpoint { connection: connection.as_ref(), ..over };
         postgres::prove(inside, scratch).await?;
         self.seen.seconds.create = self.lap.seconds();
         self.ask.events.tell("restore_local_started", "info", &[]);
         over.log.begins("restoring");
-        let manner = Manner { jobs: self.ask.jobs, owners: self.ask.recreate };
+        let manner = RestoreOptions { jobs: self.ask.jobs, owners: self.ask.recreate };
         let loaded = restore(self.fetched, (inside, &scratch.name), manner, promise).await?;
         if self.restored(loaded) {
             postgres::analyze(inside, promise).await?;
@@ -330,7 +330,7 @@ impl Way<'_> {
         whole
     }
 
-    async fn asked(&mut self, wire: Wire<'_>) -> Result<(), BackupError> {
+    async fn asked(&mut self, wire: Endpoint<'_>) -> Result<(), BackupError> {
         for (name, sql) in self.ask.queries {
             let rows = postgres::query(wire, sql, ROWS, false).await?;
             self.seen.queries.insert(name.clone(), rows.rows);
@@ -339,7 +339,7 @@ impl Way<'_> {
     }
 
     /// Why it cannot be restored on this server, whatever the backup is worth.
-    async fn refused(&self, server: Wire<'_>) -> Result<Option<String>, BackupError> {
+    async fn refused(&self, server: Endpoint<'_>) -> Result<Option<String>, BackupError> {
         let contents = self.fetched.decoded.contents.as_ref();
         if contents.is_some_and(|held| held.cluster || held.databases.len() > 1) {
             return Ok(Some("it holds several databases (pg_dumpall), of which none can be restored alone: drill it by hand, or dump each database by itself".into()));
@@ -369,7 +369,7 @@ impl Way<'_> {
         }))
     }
 
-    async fn verify(&mut self, inside: Wire<'_>, leave: &impl Leave) -> Result<(), BackupError> {
+    async fn verify(&mut self, inside: Endpoint<'_>, leave: &impl ChangePermit) -> Result<(), BackupError> {
         inside.log.begins("comparing");
         let mut snapshot = Snapshot::take(inside).await?;
         let here = snapshot.picture().await?;
@@ -414,7 +414,7 @@ impl Way<'_> {
     }
 }
 
-fn unproven(ask: &Ask<'_>, chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
+fn unproven(ask: &DrillRequest<'_>, chosen: &Chosen, fetched: &Fetched) -> Vec<String> {
     let left_out = if ask.recreate {
         "roles and tablespaces: they are not in the backup of one database"
     } else {

@@ -8,12 +8,12 @@ use super::archive::{self, Decoded, Outcome};
 use super::{BackupError, create};
 use bytes::Bytes;
 use futures_util::stream::poll_fn;
-use proofmark_evidence::undo::Owed;
+use proofmark_evidence::undo::RevertPermit;
 use proofmark_model::{CodedError, ErrorCode};
 use proofmark_net::ClientError;
 use proofmark_net::command::{Finished, Streamed, Streaming};
 use proofmark_net::docker::Container;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_objects::client::Upload;
 use proofmark_postgres::client::programs::{Programs, Tool};
 use proofmark_postgres::client::{
@@ -45,7 +45,7 @@ pub(super) struct Dumper {
 impl Dumper {
     /// Finds it: in the container, or on this machine where none is named.
     pub(super) async fn find(
-        source: Wire<'_>,
+        source: Endpoint<'_>,
         snapshot: &mut Snapshot<'_>,
         container: Option<&Container>,
     ) -> Result<Self, BackupError> {
@@ -84,7 +84,7 @@ impl Dumper {
     /// Dumps at the snapshot into every upload, decoding on the way.
     pub(super) async fn dump(
         &self,
-        source: Wire<'_>,
+        source: Endpoint<'_>,
         snapshot: &str,
         uploads: &mut [(create::Undo, Upload<'_>)],
     ) -> Result<Decoded, BackupError> {
@@ -156,7 +156,12 @@ impl Inside {
     ///
     /// # Errors
     /// When neither the server nor the engine can be asked, or the server refuses.
-    pub async fn end(&self, source: Wire<'_>, container: &Container, owed: &Owed) -> Result<(), ClientError> {
+    pub async fn end(
+        &self,
+        source: Endpoint<'_>,
+        container: &Container,
+        owed: &RevertPermit,
+    ) -> Result<(), ClientError> {
         match end_sessions(source, &self.session, owed).await {
             Err(error) if !gone(container, source).await => Err(error),
             _ => Ok(()),
@@ -167,7 +172,7 @@ impl Inside {
     ///
     /// # Errors
     /// When neither the server nor the engine can be asked.
-    pub async fn sessions(&self, source: Wire<'_>, container: &Container) -> Result<usize, ClientError> {
+    pub async fn sessions(&self, source: Endpoint<'_>, container: &Container) -> Result<usize, ClientError> {
         match sessions(source, &self.session).await {
             Err(_) if gone(container, source).await => Ok(0),
             other => other,
@@ -176,6 +181,6 @@ impl Inside {
 }
 
 /// Has the container ended, and with it all that ran in there?
-async fn gone(container: &Container, source: Wire<'_>) -> bool {
+async fn gone(container: &Container, source: Endpoint<'_>) -> bool {
     container.runs((source.clock, source.log)).await.is_ok_and(|runs| !runs)
 }

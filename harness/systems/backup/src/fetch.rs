@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use proofmark_model::{CodedError, ErrorCode};
 use proofmark_net::ClientError;
 use proofmark_net::command::Input;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_objects::client::{self as objects, Store};
 use proofmark_postgres::client::programs::Programs;
 use sha2::{Digest, Sha256};
@@ -99,7 +99,7 @@ impl Which {
 ///
 /// # Errors
 /// When it cannot be listed, or an object hides what is listed there.
-pub async fn catalogue(store: Wire<'_>, prefix: &str) -> Result<Catalogue, BackupError> {
+pub async fn catalogue(store: Endpoint<'_>, prefix: &str) -> Result<Catalogue, BackupError> {
     let listing = objects::list(store, prefix).await?;
     match listing.hidden_by {
         Some(key) => {
@@ -116,7 +116,7 @@ pub async fn catalogue(store: Wire<'_>, prefix: &str) -> Result<Catalogue, Backu
 ///
 /// # Errors
 /// When the store cannot be read, or the manifest is none.
-pub async fn choose(store: Wire<'_>, which: &Which, prefix: &str) -> Result<Option<Chosen>, BackupError> {
+pub async fn choose(store: Endpoint<'_>, which: &Which, prefix: &str) -> Result<Option<Chosen>, BackupError> {
     let found = catalogue(store, prefix).await?;
     let named = |name: &str| {
         let every = found.backups.iter().chain(&found.without_manifest);
@@ -139,7 +139,7 @@ pub async fn choose(store: Wire<'_>, which: &Which, prefix: &str) -> Result<Opti
 ///
 /// # Errors
 /// When it cannot be read, or is none.
-pub async fn read_manifest(store: Wire<'_>, key: &str) -> Result<Manifest, BackupError> {
+pub async fn read_manifest(store: Endpoint<'_>, key: &str) -> Result<Manifest, BackupError> {
     manifest_in(&Store::open(store).await?, key).await
 }
 
@@ -171,7 +171,7 @@ pub async fn look_into(store: &Store<'_>, key: &str) -> Result<Result<Manifest, 
 /// # Errors
 /// When the store cannot be read to the archive's end, or there is no room for it. A broken archive is no error: see
 /// [`Decoded::outcome`].
-pub async fn fetch(store: Wire<'_>, key: &str) -> Result<Fetched, BackupError> {
+pub async fn fetch(store: Endpoint<'_>, key: &str) -> Result<Fetched, BackupError> {
     let opened = Store::open(store).await?;
     store.log.begins("downloading");
     let (_, stream) = opened.read(key).await?.ok_or_else(|| vanished(key))?;

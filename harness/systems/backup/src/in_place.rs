@@ -4,11 +4,11 @@
 use super::fetch::{Chosen, Fetched, fetch, read_manifest};
 use super::restore::{Loaded, PSQL, loaded, told, use_list};
 use super::{Backup, BackupError, Manifest};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use proofmark_net::ClientError;
 use proofmark_net::command::{Input, Streamed, Streaming};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_postgres::client::{EVERY, Named, TablePicture, libpq, named, programs};
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,10 @@ pub fn refused(chosen: &Chosen, names: &[String], target: &Named) -> Option<Stri
 ///
 /// # Errors
 /// When the database or the manifest cannot be read.
-pub async fn holds(owed: &Tables, (store, target): (Wire<'_>, Wire<'_>)) -> Result<Holds, BackupError> {
+pub async fn holds(
+    owed: &Tables,
+    (store, target): (Endpoint<'_>, Endpoint<'_>),
+) -> Result<Holds, BackupError> {
     let now = sorted(named(target, &owed.names).await?.tables.into_iter().map(|table| table.held));
     if now == sorted(owed.before.iter().cloned()) {
         return Ok(Holds::Before);
@@ -124,8 +127,8 @@ fn sorted(tables: impl Iterator<Item = TablePicture>) -> Vec<TablePicture> {
 /// When the tables cannot be looked at or filled.
 pub async fn keep(
     owed: &Tables,
-    (store, target): (Wire<'_>, Wire<'_>),
-    leave: &impl Leave,
+    (store, target): (Endpoint<'_>, Endpoint<'_>),
+    leave: &impl ChangePermit,
 ) -> Result<(), BackupError> {
     if holds(owed, (store, target)).await? != Holds::Other {
         return Ok(());
@@ -155,8 +158,8 @@ pub async fn keep(
 pub async fn refill(
     fetched: &Fetched,
     (target, names): (&Named, &[String]),
-    wire: Wire<'_>,
-    leave: &impl Leave,
+    wire: Endpoint<'_>,
+    leave: &impl ChangePermit,
 ) -> Result<Loaded, BackupError> {
     let with = (wire.clock, wire.log);
     let restore = programs::find("pg_restore", None, with).await?;
@@ -199,7 +202,7 @@ async fn send(from: &mut Streaming, to: &mut Input, target: &Named) -> Result<bo
 async fn lines(
     fetched: &Fetched,
     (target, sequences): (&Named, bool),
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
 ) -> Result<String, BackupError> {
     let text = told(fetched, &["--list"], wire).await?;
     let mut chosen = String::new();

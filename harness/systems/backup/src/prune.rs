@@ -9,9 +9,9 @@ use super::fetch::{Chosen, catalogue, manifest_in};
 use super::retention::{Kept, PrunePlan, Rules, plan};
 use super::verify::{Verified, verify};
 use super::{Backup, BackupError, Catalogue};
-use proofmark_evidence::undo::{Leave, Owed, Promises};
+use proofmark_evidence::undo::{ChangePermit, Promises, RevertPermit};
 use proofmark_model::ErrorCode;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_objects::client::{self as objects, Removed, Store, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,7 @@ const ASKED: usize = 100;
 ///
 /// # Errors
 /// When the place cannot be looked at as a whole, or the manifest of the newest is none.
-pub async fn survey(wire: Wire<'_>, prefix: &str, rules: &Rules) -> Result<Survey, BackupError> {
+pub async fn survey(wire: Endpoint<'_>, prefix: &str, rules: &Rules) -> Result<Survey, BackupError> {
     let found = catalogue(wire, prefix).await?;
     let PrunePlan { kept, deleted, verify } = plan(&found, rules, wire.clock.now());
     let store = Store::open(wire).await?;
@@ -225,7 +225,7 @@ impl Survey {
     ///
     /// # Errors
     /// When it cannot be read, or this machine cannot decode it.
-    pub async fn verify(&mut self, wire: Wire<'_>, decode: bool) -> Result<(), BackupError> {
+    pub async fn verify(&mut self, wire: Endpoint<'_>, decode: bool) -> Result<(), BackupError> {
         for chosen in &self.verify {
             self.seen.verified.push(verify(wire, chosen, decode).await?);
         }
@@ -235,7 +235,7 @@ impl Survey {
     /// Deletes what the plan lets go. What stood in the way is in what was seen.
     pub async fn delete(
         &mut self,
-        (wire, local): (Wire<'_>, bool),
+        (wire, local): (Endpoint<'_>, bool),
         prefix: &str,
         promises: &Promises<'_, Undo>,
     ) {
@@ -246,7 +246,7 @@ impl Survey {
 
     async fn begin(
         &mut self,
-        (wire, local): (Wire<'_>, bool),
+        (wire, local): (Endpoint<'_>, bool),
         prefix: &str,
         promises: &Promises<'_, Undo>,
     ) -> Result<(), BackupError> {
@@ -294,7 +294,11 @@ impl Survey {
 
 impl Doomed {
     /// Deletes every version of it; a lock that came meanwhile ends that, and is told.
-    async fn delete(&self, store: &Store<'_>, leave: &impl Leave) -> Result<Option<String>, BackupError> {
+    async fn delete(
+        &self,
+        store: &Store<'_>,
+        leave: &impl ChangePermit,
+    ) -> Result<Option<String>, BackupError> {
         for (number, version) in self.all().enumerate() {
             let removed = store.delete_version(&version.key, &version.id, leave).await?;
             if let Removed::Locked(why) = removed {
@@ -327,7 +331,7 @@ impl There {
 ///
 /// # Errors
 /// When the place cannot be looked at.
-pub async fn look(seen: &mut Pruned, wire: Wire<'_>, prefix: &str) -> Result<(), BackupError> {
+pub async fn look(seen: &mut Pruned, wire: Endpoint<'_>, prefix: &str) -> Result<(), BackupError> {
     let there = There::of(catalogue(wire, prefix).await?);
     let versions = by_key(Store::open(wire).await?.versions(prefix).await?);
     let is = |kept: &&Kept| there.has(&kept.archive, kept.manifest.as_ref());
@@ -365,7 +369,7 @@ async fn left(undo: &Undo, store: &Store<'_>) -> Result<Vec<Version>, BackupErro
 ///
 /// # Errors
 /// When the place cannot be looked at or refuses.
-pub async fn finish(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<(), BackupError> {
+pub async fn finish(undo: &Undo, store: Endpoint<'_>, owed: &RevertPermit) -> Result<(), BackupError> {
     let local = undo.folder.as_deref().map(|url| existing(&path_of(url)?)).transpose()?;
     let store = opened(store, local.as_ref()).await?;
     for version in left(undo, &store).await? {
@@ -379,7 +383,7 @@ pub async fn finish(undo: &Undo, store: Wire<'_>, owed: &Owed) -> Result<(), Bac
 ///
 /// # Errors
 /// When the place cannot be looked at.
-pub async fn unfinished(undo: &Undo, store: Wire<'_>) -> Result<Vec<String>, BackupError> {
+pub async fn unfinished(undo: &Undo, store: Endpoint<'_>) -> Result<Vec<String>, BackupError> {
     let local = undo.folder.as_deref().map(|url| existing(&path_of(url)?)).transpose()?;
     let store = opened(store, local.as_ref()).await?;
     let can_lock = store.can_lock().await?;

@@ -5,8 +5,8 @@ use super::archive::properties;
 use super::fetch::{Chosen, Fetched};
 use super::restore::{told, use_list};
 use super::{BackupError, Manifest};
-use proofmark_evidence::undo::Leave;
-use proofmark_net::http::Wire;
+use proofmark_evidence::undo::ChangePermit;
+use proofmark_net::http::Endpoint;
 use proofmark_postgres::client::{self as postgres, Found, Place, Scratch};
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ impl Recreated {
 pub async fn refused(
     chosen: &Chosen,
     place: &Place,
-    server: Wire<'_>,
+    server: Endpoint<'_>,
 ) -> Result<Option<String>, BackupError> {
     let Some(Manifest { source, .. }) = &chosen.manifest else {
         return Ok(Some("the backup has no manifest, so nobody knows which database it is of: restore it into a new database with pg_restore".into()));
@@ -95,8 +95,8 @@ pub async fn refused(
 pub async fn put(
     owed: &Recreated,
     (fetched, place): (&Fetched, &Place),
-    over: Wire<'_>,
-    leave: &impl Leave,
+    over: Endpoint<'_>,
+    leave: &impl ChangePermit,
 ) -> Result<(), BackupError> {
     let list = told(fetched, &["--create", "--list"], over).await?;
     let about = ["DATABASE -", "DATABASE PROPERTIES -", "ACL - DATABASE", "COMMENT - DATABASE"];
@@ -115,9 +115,13 @@ pub async fn put(
 ///
 /// # Errors
 /// When the server cannot be asked or refuses.
-pub async fn clear(owed: &Recreated, server: Wire<'_>, leave: &impl Leave) -> Result<(), BackupError> {
+pub async fn clear(
+    owed: &Recreated,
+    server: Endpoint<'_>,
+    leave: &impl ChangePermit,
+) -> Result<(), BackupError> {
     let other = postgres::beside(server).await?;
-    let over = Wire { connection: Some(&other), ..server };
+    let over = Endpoint { connection: Some(&other), ..server };
     for one in [&owed.scratch, &owed.aside] {
         postgres::remove(over, one, leave).await?;
     }
@@ -128,9 +132,9 @@ pub async fn clear(owed: &Recreated, server: Wire<'_>, leave: &impl Leave) -> Re
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn look(owed: &Recreated, server: Wire<'_>) -> Result<Standing, BackupError> {
+pub async fn look(owed: &Recreated, server: Endpoint<'_>) -> Result<Standing, BackupError> {
     let other = postgres::beside(server).await?;
-    let over = Wire { connection: Some(&other), ..server };
+    let over = Endpoint { connection: Some(&other), ..server };
     let mut left = vec![];
     for one in [&owed.scratch, &owed.aside] {
         match postgres::find(over, one).await? {

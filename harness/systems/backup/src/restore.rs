@@ -4,11 +4,11 @@
 use super::BackupError;
 use super::archive::{Format, Restricted};
 use super::fetch::Fetched;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use proofmark_net::ClientError;
 use proofmark_net::command::{Finished, Streamed, Streaming};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_postgres::client::libpq;
 use proofmark_postgres::client::programs;
 use schemars::JsonSchema;
@@ -44,7 +44,7 @@ impl Loaded {
 
 /// How it is restored.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct RestoreOptions {
     /// How many sessions restore.
     pub jobs: usize,
     /// Do objects get their owners and privileges again? The roles have to be there.
@@ -57,9 +57,9 @@ pub struct Manner {
 /// When the programs are not there. That they fail is no error: see [`Loaded`].
 pub async fn restore(
     fetched: &Fetched,
-    (target, database): (Wire<'_>, &str),
-    Manner { jobs, owners }: Manner,
-    leave: &impl Leave,
+    (target, database): (Endpoint<'_>, &str),
+    RestoreOptions { jobs, owners }: RestoreOptions,
+    leave: &impl ChangePermit,
 ) -> Result<Loaded, BackupError> {
     let innermost = fetched.decoded.formats.last();
     let plain = !matches!(innermost, Some(Format::Custom(_) | Format::Tar));
@@ -114,7 +114,11 @@ pub async fn restore(
 ///
 /// # Errors
 /// When it is not there, or does not read the archive.
-pub(super) async fn told(fetched: &Fetched, words: &[&str], wire: Wire<'_>) -> Result<String, BackupError> {
+pub(super) async fn told(
+    fetched: &Fetched,
+    words: &[&str],
+    wire: Endpoint<'_>,
+) -> Result<String, BackupError> {
     let tool = programs::find("pg_restore", None, (wire.clock, wire.log)).await?;
     let mut argv = vec![tool.path.display().to_string()];
     argv.extend(words.iter().map(|word| (*word).to_owned()));

@@ -5,7 +5,7 @@ use super::archive::{self, Cut, Decoded, Outcome};
 use super::compare::{Depth, TablePair, compare};
 use super::fetch::{Chosen, digest, vanished};
 use super::{Backup, BackupError};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_objects::client::Store;
 use proofmark_postgres::client::programs::Programs;
 use proofmark_postgres::client::{Picture, TablePicture};
@@ -63,7 +63,7 @@ impl ArchiveSeen {
 ///
 /// # Errors
 /// When the store cannot be read, or this machine cannot decode it.
-pub async fn verify(store: Wire<'_>, chosen: &Chosen, decode: bool) -> Result<Verified, BackupError> {
+pub async fn verify(store: Endpoint<'_>, chosen: &Chosen, decode: bool) -> Result<Verified, BackupError> {
     let (backup, key) = (chosen.backup.clone(), &chosen.backup.archive);
     let opened = Store::open(store).await?;
     store.log.begins("reading");

@@ -2,7 +2,7 @@
 //! outlive us. Command lines may contain passwords, so they are searched but never returned.
 
 use procfs::process::{Process, Stat, all_processes};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::{CodedError, ErrorCode, Exchange};
 use proofmark_net::command::{SETSID, detach};
 use proofmark_net::{ClientError, Log};
@@ -172,7 +172,7 @@ pub async fn stop(
     signal: Signal,
     patience: Duration,
     log: &Log,
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<bool, ClientError> {
     let target = format!("kill -{} {} ({})", signal.word(), held.found.pid, held.found.program);
     log.push(Exchange { method: "signal".into(), target, ..Exchange::default() });
@@ -229,7 +229,7 @@ pub async fn start(
     cwd: &str,
     mark: &str,
     log: &Log,
-    leave: &impl Leave,
+    leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     detach(argv, cwd, &[(MARK.to_owned(), mark.to_owned())], log, leave).await
 }

@@ -1,7 +1,7 @@
 //! The example of a kind: read as a part of a scenario, and the descriptions of its types.
 
 use super::{Held, ensure};
-use crate::scenario::{Doing, embedded};
+use crate::scenario::{StepOperation, embedded};
 use crate::{ErasedKind, KindInfo, Registry};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -29,11 +29,11 @@ pub(super) fn settings(
     let (_, step) = plan.steps().next().ok_or("it makes no step")?;
     let filled = step.ready.as_ref().ok_or("it has templates, so that it depends on a scenario")?;
     match &filled.doing {
-        Doing::Check(checks) => match checks.as_slice() {
+        StepOperation::Check(checks) => match checks.as_slice() {
             [check] => Ok(check.clone()),
             _ => Err("it is several checks".to_owned()),
         },
-        Doing::Act(act) => Ok(act.clone()),
+        StepOperation::Act(act) => Ok(act.clone()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::role::ROLE;
 use proofmark_engine::{Cx, StepError};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub fn is_lit(cx: &Cx, lamp: &str) -> Result<bool, StepError> {
 
 /// Switches it. A folder with a file `stuck` has lamps that cannot be switched off.
 #[expect(clippy::disallowed_methods, reason = "a lamp of this system is a file")]
-pub fn switch(cx: &Cx, lamp: &str, lit: bool, _: &impl Leave) -> Result<(), StepError> {
+pub fn switch(cx: &Cx, lamp: &str, lit: bool, _: &impl ChangePermit) -> Result<(), StepError> {
     if !lit && path(cx, "stuck")?.exists() {
         return Err(StepError::new(ErrorCode::Internal, format!("the switch of `{lamp}` is stuck")));
     }

@@ -5,7 +5,7 @@ use super::role::ROLE;
 use super::state::LampObservation;
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
-use proofmark_evidence::undo::{Owed, Promises, Until};
+use proofmark_evidence::undo::{Promises, RevertPermit, Until};
 use proofmark_model::{Duration, Finding, Permission};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ impl Act for LampSwitch {
         Duration::secs(0)
     }
 
-    async fn revert(owed: &LampUndo, cx: &Cx, by: &Owed, (): &mut ()) -> Result<(), StepError> {
+    async fn revert(owed: &LampUndo, cx: &Cx, by: &RevertPermit, (): &mut ()) -> Result<(), StepError> {
         switch(cx, &owed.lamp, owed.lit, by)
     }
 

@@ -8,13 +8,13 @@ use crate::app::observer::RunObserver;
 use proofmark_backup::alarm::post;
 use proofmark_backup::name;
 use proofmark_environment::Environment;
-use proofmark_evidence::undo::Message;
+use proofmark_evidence::undo::NotificationPermit;
 use proofmark_model::clock::Clock;
 use proofmark_model::diag::Diag;
 use proofmark_model::redact::Redactor;
 use proofmark_model::{Exit, Permission};
 use proofmark_net::Log;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -198,9 +198,9 @@ async fn alarm(command: &CommandOptions, why: &str, clock: &Clock) -> Alarm {
     };
     let Some(connection) = systems.connections.get(WEBHOOK) else { return Alarm::None };
     let (systems, log, connection, timeout) = (&systems, &Log::default(), Some(connection), PATIENCE);
-    let wire = Wire { clock, systems, log, connection, timeout };
+    let wire = Endpoint { clock, systems, log, connection, timeout };
     let clean = |text: &str| systems.redactor.clean_text(text).into_inner();
-    match post(wire, &clean(why), &Message::to_people()).await {
+    match post(wire, &clean(why), &NotificationPermit::to_people()).await {
         Ok(()) => Alarm::Sent,
         Err(error) => Alarm::NotSent(clean(&error.to_string())),
     }

@@ -11,7 +11,7 @@ pub use silences::{Matcher, NewSilence, Silence, expire, silence, silences};
 
 use jiff::Timestamp;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Answer, Call, Wire, fetch};
+use proofmark_net::http::{Answer, Call, Endpoint, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -127,7 +127,7 @@ struct Version {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn alerts(wire: Wire<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
+pub async fn alerts(wire: Endpoint<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
     alerts_of(wire, "", wanted).await
 }
 
@@ -136,7 +136,7 @@ pub async fn alerts(wire: Wire<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<V
 /// # Errors
 /// The server cannot be reached or refuses the request.
 pub async fn alerts_of(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     below: &str,
     wanted: impl Fn(&Alert) -> bool,
 ) -> Result<Vec<Alert>, ClientError> {
@@ -155,7 +155,7 @@ pub async fn alerts_of(
 
 /// Fills in `muted_by` for an old server, which does not report it: if its configuration mutes nothing, no alert is
 /// muted.
-async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(), ClientError> {
+async fn settle(wire: Endpoint<'_>, below: &str, alerts: &mut [Alert]) -> Result<(), ClientError> {
     let mutes = match mutes(wire, below).await {
         Ok(mutes) => mutes,
         Err(error) if error.is_transient() => return Err(error),
@@ -171,7 +171,7 @@ async fn settle(wire: Wire<'_>, below: &str, alerts: &mut [Alert]) -> Result<(),
 
 /// Returns whether the configuration mutes routes at certain times. Grafana's own Alertmanager reports nothing else
 /// about itself, and gives its configuration as JSON.
-async fn mutes(wire: Wire<'_>, below: &str) -> Result<bool, ClientError> {
+async fn mutes(wire: Endpoint<'_>, below: &str) -> Result<bool, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get(format!("{below}/api/v2/status")) }).await?;
     let body: serde_json::Value = read(&answer)?;
     let config = match &body["config"] {
@@ -201,7 +201,7 @@ fn alert(entry: Entry<'_>) -> Result<Alert, String> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn status(wire: Wire<'_>, aside: bool) -> Result<Status, ClientError> {
+pub async fn status(wire: Endpoint<'_>, aside: bool) -> Result<Status, ClientError> {
     let answer = fetch(wire, &Call { aside, ..Call::get("/api/v2/status") }).await?;
     let body: StatusBody = read(&answer)?;
     let mut peers = body.cluster.peers;
@@ -217,7 +217,7 @@ pub async fn status(wire: Wire<'_>, aside: bool) -> Result<Status, ClientError> 
 ///
 /// # Errors
 /// The server cannot be reached, or answers with another status.
-pub async fn ready(wire: Wire<'_>) -> Result<bool, ClientError> {
+pub async fn ready(wire: Endpoint<'_>) -> Result<bool, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/-/ready") }).await?;
     match answer.status {
         _ if answer.is_success() => Ok(true),
@@ -230,7 +230,7 @@ pub async fn ready(wire: Wire<'_>) -> Result<bool, ClientError> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn receivers(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
+pub async fn receivers(wire: Endpoint<'_>) -> Result<Vec<String>, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v2/receivers") }).await?;
     let named: Vec<Named> = read(&answer)?;
     let mut names: Vec<String> = named.into_iter().map(|receiver| receiver.name).collect();

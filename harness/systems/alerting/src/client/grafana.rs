@@ -6,9 +6,9 @@
 
 use super::alertmanager::{self, Alert};
 use jiff::Timestamp;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Answer, Call, Changing, Wire, change, fetch};
+use proofmark_net::http::{Answer, Call, Changing, Endpoint, change, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -85,7 +85,7 @@ impl Rule {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request. A missing rule is not an error.
-pub async fn rule(wire: Wire<'_>, uid: &str) -> Result<Option<Rule>, ClientError> {
+pub async fn rule(wire: Endpoint<'_>, uid: &str) -> Result<Option<Rule>, ClientError> {
     let answer = fetch(wire, &Call::get(place(uid))).await?;
     if answer.status == 404 || said(&answer).contains("could not find alert rule") {
         return Ok(None);
@@ -97,7 +97,7 @@ pub async fn rule(wire: Wire<'_>, uid: &str) -> Result<Option<Rule>, ClientError
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn replace(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn replace(wire: Endpoint<'_>, rule: &Rule, leave: &impl ChangePermit) -> Result<(), ClientError> {
     write(wire, Changing::PUT, &place(rule.uid()), rule, leave).await
 }
 
@@ -105,7 +105,7 @@ pub async fn replace(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn create(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn create(wire: Endpoint<'_>, rule: &Rule, leave: &impl ChangePermit) -> Result<(), ClientError> {
     write(wire, Changing::POST, "/api/v1/provisioning/alert-rules", rule, leave).await
 }
 
@@ -113,18 +113,18 @@ pub async fn create(wire: Wire<'_>, rule: &Rule, leave: &impl Leave) -> Result<(
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn delete(wire: Wire<'_>, uid: &str, leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn delete(wire: Endpoint<'_>, uid: &str, leave: &impl ChangePermit) -> Result<(), ClientError> {
     let answer = change(wire, &Call::change(Changing::DELETE, place(uid)), leave).await?;
     let gone = answer.status == 404 || said(&answer).contains("could not find alert rule");
     if answer.is_success() || gone { Ok(()) } else { Err(answer.refused(EXPECTED)) }
 }
 
 async fn write(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     method: Changing,
     target: &str,
     rule: &Rule,
-    leave: &impl Leave,
+    leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     let mut call = Call::change(method, target).json(&Value::Object(rule.0.clone()));
     if rule.provenance() == Provenance::Pages {
@@ -246,7 +246,7 @@ pub struct States {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn states(wire: Wire<'_>, wanted: impl Fn(&RuleState) -> bool) -> Result<States, ClientError> {
+pub async fn states(wire: Endpoint<'_>, wanted: impl Fn(&RuleState) -> bool) -> Result<States, ClientError> {
     let answer = fetch(wire, &Call::get("/api/prometheus/grafana/api/v1/rules")).await?;
     let envelope: Envelope = read(&answer)?;
     let groups = envelope.data.groups.into_iter();
@@ -286,7 +286,7 @@ fn known(at: Timestamp) -> Option<Timestamp> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn alerts(wire: Wire<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
+pub async fn alerts(wire: Endpoint<'_>, wanted: impl Fn(&Alert) -> bool) -> Result<Vec<Alert>, ClientError> {
     alertmanager::alerts_of(wire, "/api/alertmanager/grafana", wanted).await
 }
 

@@ -10,7 +10,7 @@ use proofmark_environment::{Connection, Role};
 use proofmark_model::clock::Clock;
 use proofmark_model::{CodedError, ErrorCode};
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ const LISTEN: &str = "is another program listening there, and is it an address o
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
+pub async fn open(wire: Endpoint<'_>) -> Result<(), ClientError> {
     let address = address(wire.connection)?;
     let inboxes = wire.systems.shared::<Inboxes>();
     if opened(&inboxes).contains_key(&address) {
@@ -132,7 +132,10 @@ pub async fn open(wire: Wire<'_>) -> Result<(), ClientError> {
 ///
 /// # Errors
 /// The receiver does not listen.
-pub fn delivered(wire: Wire<'_>, wanted: impl Fn(&Delivered) -> bool) -> Result<Vec<Delivered>, ClientError> {
+pub fn delivered(
+    wire: Endpoint<'_>,
+    wanted: impl Fn(&Delivered) -> bool,
+) -> Result<Vec<Delivered>, ClientError> {
     let address = address(wire.connection)?;
     let posts = match opened(&wire.systems.shared::<Inboxes>()).get(&address) {
         Some(inbox) => inbox.posts.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -5,7 +5,7 @@
 use crate::client::alertmanager::{self, Alert, Matcher, NewSilence, Silence, alerts, expire, silences};
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
-use proofmark_evidence::undo::{Owed, Promises, Until};
+use proofmark_evidence::undo::{Promises, RevertPermit, Until};
 use proofmark_model::Permission;
 use proofmark_model::{Duration, Finding, SettingMistake};
 use schemars::JsonSchema;
@@ -56,7 +56,7 @@ pub struct Made {
 /// Our silence, and the alerts that it suppresses.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct AlertSilenceObservation {
     /// The silence; `null` if Alertmanager no longer knows it.
     pub silence: Option<Silence>,
     /// The alerts that it silences, sorted by labels.
@@ -84,9 +84,9 @@ impl Kind for AlertSilence {
         "The silence is active. When it is put back, that no silence of this step is active or about to be.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[ROLE];
-    type Seen = Seen;
+    type Seen = AlertSilenceObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &AlertSilenceObservation, _at: Timestamp) -> Vec<Finding> {
         let state = seen.silence.as_ref().map(|silence| silence.state.as_str());
         let help = match state {
             Some("expired") => "its time is over (`for`), or somebody has ended it",
@@ -146,14 +146,19 @@ impl Act for AlertSilence {
         Ok(Made { id, mark })
     }
 
-    async fn observe(&self, done: &Made, cx: &Cx, _memory: &mut ()) -> Result<Seen, StepError> {
+    async fn observe(
+        &self,
+        done: &Made,
+        cx: &Cx,
+        _memory: &mut (),
+    ) -> Result<AlertSilenceObservation, StepError> {
         let (wire, started) = (cx.wire(ROLE)?, cx.clock.elapsed());
         let held = alerts(wire, |alert| alert.silenced_by.contains(&done.id)).await?;
         let (found, _) = silences(wire.since(started), |silence| silence.id == done.id).await?;
-        Ok(Seen { silence: found.into_iter().next(), alerts: held })
+        Ok(AlertSilenceObservation { silence: found.into_iter().next(), alerts: held })
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
         let (wire, started) = (cx.wire(ROLE)?, cx.clock.elapsed());
         let (ours, _) = silences(wire, |silence| silence.created_by == owed.created_by).await?;
         for silence in ours.iter().filter(|silence| !silence.is_over()) {

@@ -33,7 +33,7 @@ pub struct AlertmanagerAlerts {
 /// The alerts that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct AlertmanagerAlertsObservation {
     /// The alerts, sorted by labels.
     pub alerts: Vec<Alert>,
 }
@@ -52,9 +52,9 @@ impl Kind for AlertmanagerAlerts {
     const JUDGES: &'static str = "At least one alert; with `notifying`, at least one that is active and neither silenced, inhibited nor muted. Where the server does not tell what is muted, that is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["alertmanager"];
-    type Seen = Seen;
+    type Seen = AlertmanagerAlertsObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &AlertmanagerAlertsObservation, _at: Timestamp) -> Vec<Finding> {
         let help = "does it fire in Prometheus (`prometheus-alerts`), does Prometheus know this Alertmanager, and are the labels those that Alertmanager sees (with `external_labels`)?";
         let mut findings =
             vec![Count::AT_LEAST_ONE.judge("at least one alert", Some(seen.alerts.len())).with_help(help)];
@@ -70,9 +70,9 @@ impl Kind for AlertmanagerAlerts {
 }
 
 impl Check for AlertmanagerAlerts {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<AlertmanagerAlertsObservation, StepError> {
         let alerts = alertmanager::alerts(cx.wire("alertmanager")?, |alert| self.wants(alert)).await?;
-        Ok(Seen { alerts })
+        Ok(AlertmanagerAlertsObservation { alerts })
     }
 }
 

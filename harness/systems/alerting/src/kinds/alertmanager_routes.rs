@@ -8,7 +8,7 @@ use proofmark_engine::{Check, Cx, Kind, StepError};
 use proofmark_model::expect::Count;
 use proofmark_model::{Finding, SettingMistake};
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_prometheus::client::{self as prometheus, Outgoing, Query, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub struct AlertmanagerRoutes {
 /// Where alerts would be routed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct AlertmanagerRoutesObservation {
     /// The alerts, sorted by name; alerts of one name with the same routes are listed once.
     pub alerts: Vec<Led>,
     /// The receivers, sorted by name.
@@ -73,9 +73,9 @@ impl Kind for AlertmanagerRoutes {
     const JUDGES: &'static str = "Prometheus sends alerts to an Alertmanager; at least one alert is loaded, and every one of `names`; every alert is led to at least one receiver with an integration, or is excepted. What labels of the series decide is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus", "alertmanager"];
-    type Seen = Seen;
+    type Seen = AlertmanagerRoutesObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &AlertmanagerRoutesObservation, _at: Timestamp) -> Vec<Finding> {
         let mut findings = vec![Count::AT_LEAST_ONE.judge("at least one alert", Some(seen.alerts.len()))];
         for name in self.names.iter().flatten() {
             let there = seen.alerts.iter().any(|alert| alert.name == *name);
@@ -117,7 +117,7 @@ impl Kind for AlertmanagerRoutes {
 }
 
 impl Check for AlertmanagerRoutes {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<AlertmanagerRoutesObservation, StepError> {
         let (prometheus, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
         let mut rules = prometheus::rules(prometheus).await?.rules;
         rules.retain(|rule| rule.kind == "alerting" && self.wants(&rule.name));
@@ -133,7 +133,13 @@ impl Check for AlertmanagerRoutes {
         alerts.sort();
         alerts.dedup();
         let relabelled = outgoing.as_ref().map(|outgoing| outgoing.relabelled);
-        Ok(Seen { alerts, receivers: routing.receivers, labels, sent_to, relabelled })
+        Ok(AlertmanagerRoutesObservation {
+            alerts,
+            receivers: routing.receivers,
+            labels,
+            sent_to,
+            relabelled,
+        })
     }
 }
 
@@ -144,7 +150,7 @@ impl AlertmanagerRoutes {
 }
 
 /// Returns the Alertmanagers that Prometheus has discovered. After a start or reload the discovery takes some seconds.
-async fn sent_to(wire: Wire<'_>) -> Result<Option<Vec<String>>, StepError> {
+async fn sent_to(wire: Endpoint<'_>) -> Result<Option<Vec<String>>, StepError> {
     let started = wire.clock.elapsed();
     let known = told(prometheus::notified(wire).await)?;
     if known.as_ref().is_none_or(|urls| !urls.is_empty()) {
@@ -168,7 +174,7 @@ fn told<T>(answer: Result<T, ClientError>) -> Result<Option<T>, StepError> {
 
 /// Returns whether any series has this label. Series of alerts are excluded, because they have what rules add. If
 /// nothing has been scraped yet, this is unknown.
-async fn carried(wire: Wire<'_>, label: &str) -> Result<Option<bool>, StepError> {
+async fn carried(wire: Endpoint<'_>, label: &str) -> Result<Option<bool>, StepError> {
     let text = format!("count({{{label}!=\"\",__name__!~\"ALERTS|ALERTS_FOR_STATE\"}}) or 0 * count(up)");
     let asked = prometheus::query(wire, &Query { query: &text, at: None, range: None, aside: true }).await;
     let samples = told(asked)?.map(|answer| answer.samples).unwrap_or_default();
@@ -225,7 +231,7 @@ impl Led {
     }
 }
 
-fn judge_sending(seen: &Seen) -> Finding {
+fn judge_sending(seen: &AlertmanagerRoutesObservation) -> Finding {
     let (what, expected) = ("Prometheus sends alerts to an Alertmanager", "at least one Alertmanager");
     match &seen.sent_to {
         None => Finding::undecided(what, expected, "it does not tell to whom it sends, or not yet"),
@@ -234,7 +240,7 @@ fn judge_sending(seen: &Seen) -> Finding {
     }
 }
 
-fn judge_labels(seen: &Seen) -> Option<Finding> {
+fn judge_labels(seen: &AlertmanagerRoutesObservation) -> Option<Finding> {
     let why = match seen.relabelled {
         Some(false) => return None,
         Some(true) => "`alert_relabel_configs` change labels or drop alerts",

@@ -18,7 +18,7 @@ pub struct AlertmanagerStatus {}
 /// What the server reports about itself.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct AlertmanagerStatusObservation {
     /// Whether the server reports that it is ready.
     pub ready: bool,
     /// The version as the server writes it: `0.25.0`.
@@ -38,9 +38,9 @@ impl Kind for AlertmanagerStatus {
     const JUDGES: &'static str = "Alertmanager is ready, and its cluster is `ready` or `disabled` (a single one). One that is `settling` is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["alertmanager"];
-    type Seen = Seen;
+    type Seen = AlertmanagerStatusObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &AlertmanagerStatusObservation, _at: Timestamp) -> Vec<Finding> {
         let word = if seen.ready { "ready" } else { "not ready" };
         let (what, expected) = ("the cluster has settled", "ready, or disabled for a single one");
         let status = seen.cluster.status.as_str();
@@ -58,12 +58,12 @@ impl Kind for AlertmanagerStatus {
 }
 
 impl Check for AlertmanagerStatus {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<AlertmanagerStatusObservation, StepError> {
         let (wire, started) = (cx.wire("alertmanager")?, cx.clock.elapsed());
         let status = alertmanager::status(wire, false).await?;
         let ready = alertmanager::ready(wire.since(started)).await?;
         let receivers = alertmanager::receivers(wire.since(started)).await?;
         let (version, started_at, cluster) = (status.version, status.started_at, status.cluster);
-        Ok(Seen { ready, version, started_at, cluster, receivers })
+        Ok(AlertmanagerStatusObservation { ready, version, started_at, cluster, receivers })
     }
 }

@@ -2,16 +2,16 @@
 //! was counted in it. What fails on the way leaves nothing that looks like a backup.
 
 use crate::abandon::{self, Left};
-use crate::create::{self, Made, Order, Undo};
+use crate::create::{self, BackupRequest, Made, Undo};
 use crate::events::{Events, EventsTo};
 use crate::{BackupError, alarm, name};
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
-use proofmark_evidence::undo::{Owed, Promises};
+use proofmark_evidence::undo::{Promises, RevertPermit};
 use proofmark_model::Permission;
 use proofmark_model::{Duration, Finding, SettingMistake};
 use proofmark_net::docker::{self, Container};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -57,7 +57,7 @@ pub struct Backup {
 /// What became of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct BackupObservation {
     /// The backup; `null` where none was made.
     pub made: Option<Made>,
     /// Why none was made.
@@ -87,9 +87,9 @@ impl Kind for Backup {
     const ROLES: &'static [&'static str] = &[SOURCE, STORE, WEBHOOK, DOCKER];
     const OPTIONAL: &'static [&'static str] = &[DOCKER];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
-    type Seen = Seen;
+    type Seen = BackupObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &BackupObservation, _at: Timestamp) -> Vec<Finding> {
         let what = "a backup was made";
         let Some(made) = &seen.made else {
             let why = seen.failed.clone().unwrap_or_else(|| "none".into());
@@ -134,7 +134,7 @@ impl Kind for Backup {
 }
 
 impl Act for Backup {
-    type Done = Seen;
+    type Done = BackupObservation;
     type Undo = Undo;
     type Reverted = Reverted;
     type Memory = ();
@@ -164,9 +164,9 @@ impl Act for Backup {
         !self.dry_run
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Seen, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<BackupObservation, StepError> {
         let container = self.container.as_deref().map(|name| container(name, cx));
-        let order = Order {
+        let order = BackupRequest {
             template: self.name.as_deref().unwrap_or(name::DEFAULT),
             local: self.local.as_deref().map(Path::new),
             container: container.as_ref(),
@@ -185,7 +185,7 @@ impl Act for Backup {
                     ("duration_sec", json!(took)),
                 ];
                 events.tell("backup_local_completed", "info", &fields);
-                return Ok(Seen { made: Some(made), ..Seen::default() });
+                return Ok(BackupObservation { made: Some(made), ..BackupObservation::default() });
             }
             // Nothing could be promised, so nothing was tried.
             Err(BackupError::Record(error)) => return Err(error.into()),
@@ -196,7 +196,7 @@ impl Act for Backup {
             "error",
             &[("error", json!(error)), ("duration_sec", json!(took))],
         );
-        let mut seen = Seen { failed: Some(error), ..Seen::default() };
+        let mut seen = BackupObservation { failed: Some(error), ..BackupObservation::default() };
         if let (true, Some(why)) = (self.webhook, &seen.failed) {
             let why = cx.systems.redactor.clean_text(why).into_inner();
             let told = alarm::post(cx.wire(WEBHOOK)?, &why, &promises.declare_final()).await;
@@ -205,11 +205,16 @@ impl Act for Backup {
         Ok(seen)
     }
 
-    async fn observe(&self, done: &Seen, _cx: &Cx, _memory: &mut ()) -> Result<Seen, StepError> {
+    async fn observe(
+        &self,
+        done: &BackupObservation,
+        _cx: &Cx,
+        _memory: &mut (),
+    ) -> Result<BackupObservation, StepError> {
         Ok(done.clone())
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
         let left = abandon::abandon(owed, back(owed.folder.as_ref(), cx)?, by).await?;
         if let (Some(inside), true) = (&owed.inside, left != Left::Committed) {
             inside.end(cx.wire(SOURCE)?, &container(&inside.container, cx), by).await?;
@@ -250,6 +255,6 @@ fn container(name: &str, cx: &Cx) -> Container {
 }
 
 /// The way to where something is owed: the store, or what serves a folder.
-pub(super) fn back<'a>(folder: Option<&String>, cx: &'a Cx) -> Result<Wire<'a>, StepError> {
+pub(super) fn back<'a>(folder: Option<&String>, cx: &'a Cx) -> Result<Endpoint<'a>, StepError> {
     if folder.is_some() { Ok(cx.open_wire()) } else { cx.wire(STORE) }
 }

@@ -49,7 +49,7 @@ pub struct BackupCatalogue {
 /// The backups that are there.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct BackupCatalogueObservation {
     /// Where they are: `s3://bucket/prefix`, or a folder.
     pub store: String,
     /// Those that count, newest first.
@@ -82,9 +82,9 @@ impl Kind for BackupCatalogue {
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["store"];
     const TIMEOUT: Duration = Duration::secs(300);
-    type Seen = Seen;
+    type Seen = BackupCatalogueObservation;
 
-    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &BackupCatalogueObservation, at: Timestamp) -> Vec<Finding> {
         let least = self.at_least.unwrap_or(1);
         let count = |bound: String, ok: bool| Finding::judged("how many there are", bound, seen.count, ok);
         let mut findings = vec![count(format!("at least {least}"), seen.count >= least)];
@@ -137,7 +137,7 @@ impl Kind for BackupCatalogue {
 }
 
 impl Check for BackupCatalogue {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<BackupCatalogueObservation, StepError> {
         let wire = cx.wire("store")?;
         let found = catalogue(wire, self.prefix.as_deref().unwrap_or_default()).await?;
         let Catalogue { mut backups, mut without_manifest, without_archive } = found;
@@ -167,7 +167,7 @@ impl Check for BackupCatalogue {
             }
         };
         let gap = |pair: &[Backup]| pair[0].at.duration_since(pair[1].at).unsigned_abs().as_secs();
-        Ok(Seen {
+        Ok(BackupCatalogueObservation {
             store: objects::name(wire)?,
             count: backups.len(),
             bytes: backups.iter().map(|backup| backup.size).sum(),
@@ -183,7 +183,7 @@ impl Check for BackupCatalogue {
 }
 
 impl BackupCatalogue {
-    fn sizes(&self, seen: &Seen) -> Option<Finding> {
+    fn sizes(&self, seen: &BackupCatalogueObservation) -> Option<Finding> {
         let smallest = seen.backups.iter().min_by_key(|backup| backup.size)?;
         let least = self.min_size.unwrap_or(1);
         let shown = format!("{} bytes: {}", smallest.size, smallest.archive);
@@ -217,7 +217,7 @@ fn oldest(age: Duration, oldest: Option<Timestamp>, at: Timestamp) -> Finding {
         .with_help("what should be pruned is not: does the pruning run?")
 }
 
-fn gaps(limit: Duration, seen: &Seen) -> Finding {
+fn gaps(limit: Duration, seen: &BackupCatalogueObservation) -> Finding {
     let (what, expected) = ("the longest time between two", format!("at most {limit}"));
     match seen.longest_gap {
         None => Finding::undecided(what, expected, format!("{} backups", seen.count)),

@@ -11,10 +11,10 @@ use crate::retention::Rules;
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
 use proofmark_environment::Connection;
-use proofmark_evidence::undo::{Owed, Promises};
+use proofmark_evidence::undo::{Promises, RevertPermit};
 use proofmark_model::Permission;
 use proofmark_model::{Duration, ErrorCode, Finding, SettingMistake, Verdict};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -169,7 +169,7 @@ impl Act for BackupPrune {
         Ok(seen)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
         Ok(prune::finish(owed, back(owed.folder.as_ref(), cx)?, by).await?)
     }
 
@@ -201,7 +201,7 @@ impl BackupPrune {
         &self,
         events: &Events<'_>,
         mut seen: Pruned,
-        (wire, began): (Wire<'_>, std::time::Duration),
+        (wire, began): (Endpoint<'_>, std::time::Duration),
     ) {
         let mut error = seen.refused.clone();
         if error.is_none() {
@@ -311,9 +311,9 @@ fn side(seen: &Pruned) -> &'static str {
 }
 
 /// The store, and the folder if there is one.
-fn wires<'a>(cx: &'a Cx, local: Option<&'a Connection>) -> Result<Vec<(Wire<'a>, bool)>, StepError> {
+fn wires<'a>(cx: &'a Cx, local: Option<&'a Connection>) -> Result<Vec<(Endpoint<'a>, bool)>, StepError> {
     let store = cx.wire(STORE)?;
-    let local = local.map(|connection| (Wire { connection: Some(connection), ..store }, true));
+    let local = local.map(|connection| (Endpoint { connection: Some(connection), ..store }, true));
     Ok([(store, false)].into_iter().chain(local).collect())
 }
 

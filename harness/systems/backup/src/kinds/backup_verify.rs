@@ -41,7 +41,7 @@ pub enum Tier {
 /// The backup that was looked at.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct BackupVerifyObservation {
     /// `null` where the store has none.
     pub verified: Option<Verified>,
 }
@@ -53,9 +53,9 @@ impl Kind for BackupVerify {
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["store"];
     const TIMEOUT: Duration = Duration::secs(12 * 3600);
-    type Seen = Seen;
+    type Seen = BackupVerifyObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &BackupVerifyObservation, _at: Timestamp) -> Vec<Finding> {
         let there = "there is a backup to verify";
         let Some(verified) = &seen.verified else {
             return vec![
@@ -70,12 +70,12 @@ impl Kind for BackupVerify {
 }
 
 impl Check for BackupVerify {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<BackupVerifyObservation, StepError> {
         let wire = cx.wire("store")?;
         let which = Which::of(self.backup.as_deref().unwrap_or("newest"));
         let Some(chosen) = choose(wire, &which, self.prefix.as_deref().unwrap_or_default()).await? else {
-            return Ok(Seen { verified: None });
+            return Ok(BackupVerifyObservation { verified: None });
         };
-        Ok(Seen { verified: Some(verify(wire, &chosen, self.tier == Tier::T1).await?) })
+        Ok(BackupVerifyObservation { verified: Some(verify(wire, &chosen, self.tier == Tier::T1).await?) })
     }
 }

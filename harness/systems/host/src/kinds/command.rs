@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
-use proofmark_evidence::undo::{Leave, Owed, Promises};
+use proofmark_evidence::undo::{ChangePermit, Promises, RevertPermit};
 use proofmark_model::Permission;
 use proofmark_model::{Duration, Finding, SettingMistake};
 use proofmark_net::command::{Ended, KEPT, Program, run};
@@ -129,7 +129,7 @@ impl Act for Command {
         Duration::secs(10)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
         let cwd = owed.cwd.as_deref().map(Path::new);
         let program = Program { cwd, ..Program::new(&owed.argv, cx.timeout.0) };
         let ended = ended(program, cx, by).await?;
@@ -157,7 +157,7 @@ impl Act for Command {
     }
 }
 
-async fn ended(program: Program<'_>, cx: &Cx, leave: &impl Leave) -> Result<Ended, StepError> {
+async fn ended(program: Program<'_>, cx: &Cx, leave: &impl ChangePermit) -> Result<Ended, StepError> {
     Ok(run(program, (&cx.clock, &cx.systems.redactor, &cx.log), leave).await?)
 }
 

@@ -65,7 +65,7 @@ pub struct Patterns(pub Vec<Pattern>);
 /// What is at the path. If there is nothing, only `exists` and possibly `link-to` are present.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct FileObservation {
     /// Whether anything exists at the path.
     pub exists: bool,
     /// The type of what is there, after following links.
@@ -124,9 +124,9 @@ impl Kind for File {
     const JUDGES: &'static str = "It exists and is a file; then every setting: executable, fresh, not empty, parsed, every expression found. What could not be read is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
-    type Seen = Seen;
+    type Seen = FileObservation;
 
-    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &FileObservation, at: Timestamp) -> Vec<Finding> {
         let there = match seen.kind {
             _ if !seen.exists => "nothing",
             Some(kind) => kind.words(),
@@ -160,9 +160,9 @@ impl Kind for File {
 }
 
 impl Check for File {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<FileObservation, StepError> {
         let found = files::aside(&self.path, |path, _| files::look(path)).await?;
-        let mut seen = Seen { link_to: found.link_to, ..Seen::default() };
+        let mut seen = FileObservation { link_to: found.link_to, ..FileObservation::default() };
         let Some(meta) = found.meta else { return Ok(seen) };
         seen.describe(&meta);
         let limit = match (&self.matches, self.json || self.yaml) {
@@ -194,7 +194,7 @@ impl Check for File {
 }
 
 impl File {
-    fn judge_meta(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+    fn judge_meta(&self, seen: &FileObservation, at: Timestamp) -> Vec<Finding> {
         let mut findings = vec![];
         if let Some(wanted) = self.executable {
             let mode = seen.mode.clone().unwrap_or_default();
@@ -214,7 +214,7 @@ impl File {
         findings
     }
 
-    fn judge_content(&self, seen: &Seen) -> Vec<Finding> {
+    fn judge_content(&self, seen: &FileObservation) -> Vec<Finding> {
         let mut findings = vec![];
         for (index, Pattern(pattern)) in self.matches.iter().flat_map(|list| &list.0).enumerate() {
             let what = format!("the content matches {pattern}");
@@ -241,7 +241,7 @@ impl File {
     }
 
     /// Searches and parses the content.
-    fn read(&self, mut seen: Seen, content: &Content) -> Result<Seen, StepError> {
+    fn read(&self, mut seen: FileObservation, content: &Content) -> Result<FileObservation, StepError> {
         if !content.whole {
             seen.unread = Some(format!("only its first {} MiB were read", content.bytes.len() >> 20));
         }
@@ -268,7 +268,7 @@ impl File {
     }
 }
 
-impl Seen {
+impl FileObservation {
     fn describe(&mut self, meta: &Meta) {
         self.exists = true;
         self.kind = Some(meta.kind);

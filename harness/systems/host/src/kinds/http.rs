@@ -157,7 +157,7 @@ impl JsonSchema for Statuses {
 /// The answer. It has either `json` or `text`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct HttpObservation {
     /// The URL that answered, after redirects.
     pub url: String,
     /// The HTTP status.
@@ -185,9 +185,9 @@ impl Kind for Http {
     /// Used only if `via` names a connection: an absolute URL needs none.
     // An absolute URL needs no connection; a path uses the connection that `via` names.
     const ROLES: &'static [&'static str] = &[];
-    type Seen = Seen;
+    type Seen = HttpObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &HttpObservation, _at: Timestamp) -> Vec<Finding> {
         let (expected, ok) = Statuses::holds(self.status.as_ref(), seen.status);
         let help = match seen.status {
             401 | 403 => "the login is missing, wrong, or not allowed here",
@@ -212,7 +212,7 @@ impl Kind for Http {
 }
 
 impl Check for Http {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<HttpObservation, StepError> {
         let (method, target) = self.request()?;
         let wire = target::wire(cx, Self::NAME, target)?;
         let tls = self.tls.as_ref().map(Tls::of_connection);
@@ -251,7 +251,7 @@ impl Http {
     }
 }
 
-fn seen(answer: &Answer) -> Seen {
+fn seen(answer: &Answer) -> HttpObservation {
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in &answer.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -267,7 +267,7 @@ fn seen(answer: &Answer) -> Seen {
     let json = (said || looks).then(|| serde_json::from_slice(body).ok()).flatten();
     let text = json.is_none().then(|| String::from_utf8_lossy(body).into_owned());
     let utf8 = json.is_some() || std::str::from_utf8(body).is_ok();
-    Seen {
+    HttpObservation {
         url: answer.url.clone(),
         status: answer.status,
         headers,

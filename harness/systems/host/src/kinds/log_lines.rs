@@ -73,7 +73,7 @@ pub enum Format {
 /// What the log contains.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct LogLinesObservation {
     /// The number of lines that are not blank.
     pub lines: u64,
     /// The number of bytes read.
@@ -154,9 +154,9 @@ impl Kind for LogLines {
     const JUDGES: &'static str = "At least one line; in `jsonl` every line is one JSON object; then `require`, `envelope` and `no-secrets`. Lines that are too long and a file that is rotated meanwhile leave it undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
-    type Seen = Seen;
+    type Seen = LogLinesObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &LogLinesObservation, _at: Timestamp) -> Vec<Finding> {
         let lines = usize::try_from(seen.lines).ok();
         let mut findings = vec![Count::AT_LEAST_ONE.judge("at least one line", lines)];
         if let Some(what) = &seen.changed {
@@ -209,7 +209,7 @@ impl Kind for LogLines {
 }
 
 impl Check for LogLines {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<LogLinesObservation, StepError> {
         let started = cx.clock.elapsed();
         let (settings, seeker) = (self.clone(), cx.systems.redactor.seeker());
         let scan = move |path: &Path, given_up: &_| Scan::new(&settings, seeker).run(path, given_up);
@@ -226,7 +226,7 @@ impl Check for LogLines {
 }
 
 impl LogLines {
-    fn judge_event(&self, name: &str, seen: &Seen) -> Vec<Finding> {
+    fn judge_event(&self, name: &str, seen: &LogLinesObservation) -> Vec<Finding> {
         let event = seen.events.iter().find(|event| event.name == name);
         let count = event.map_or(0, |event| event.count);
         let help = match self.format {
@@ -258,7 +258,7 @@ fn sound(what: &str, expected: &str, problems: &[&Problem]) -> Finding {
     Finding::judged(what, expected, seen, problems.is_empty())
 }
 
-fn judge_leaks(seen: &Seen) -> Finding {
+fn judge_leaks(seen: &LogLinesObservation) -> Finding {
     let what = "no secret stands in it";
     let (Some(leaks), Some(count)) = (&seen.leaks, seen.leak_count) else {
         return Finding::undecided(what, 0, "nobody looked");

@@ -9,7 +9,7 @@
 use crate::processes::{Found, Signal, Wanted, find, hold, lives, marked, start, startable, stop};
 use jiff::{SignedDuration, Timestamp};
 use proofmark_engine::{Act, Cx, Kind, StepError};
-use proofmark_evidence::undo::{Owed, Promises, Until};
+use proofmark_evidence::undo::{Promises, RevertPermit, Until};
 use proofmark_model::Permission;
 use proofmark_model::expect::Pattern;
 use proofmark_model::{Duration, ErrorCode, Finding, SettingMistake};
@@ -67,7 +67,7 @@ pub struct Stopped {
 /// The state of the process after the act.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct ProcessStopObservation {
     /// The process that was stopped.
     pub process: Found,
     /// Whether the process has ended.
@@ -130,9 +130,9 @@ impl Kind for ProcessStop {
     const JUDGES: &'static str = "The process is gone, and 3 seconds later no other one that is meant has taken its place. When it is put back, that exactly one process that is meant runs.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &[];
-    type Seen = Seen;
+    type Seen = ProcessStopObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &ProcessStopObservation, _at: Timestamp) -> Vec<Finding> {
         let told = if seen.gone { "gone" } else { "it still runs" };
         let help = "give it more time with `within`, or ask it with another `signal`";
         let gone = Finding::judged("the process is gone", "gone", told, seen.gone).with_help(help);
@@ -204,19 +204,29 @@ impl Act for ProcessStop {
         Ok(Stopped { process, since: cx.clock.now() })
     }
 
-    async fn observe(&self, done: &Stopped, cx: &Cx, _memory: &mut StopMemory) -> Result<Seen, StepError> {
+    async fn observe(
+        &self,
+        done: &Stopped,
+        cx: &Cx,
+        _memory: &mut StopMemory,
+    ) -> Result<ProcessStopObservation, StepError> {
         let gone = lives(done.process.clone(), self.signal()).await?.is_none();
         let mut others = find(wanted(self.pid_file.as_ref(), self.matches.as_ref(), &done.process)).await?;
         others.retain(|other| *other != done.process);
         let seconds = cx.clock.now().duration_since(done.since).as_secs_f64();
-        Ok(Seen { process: done.process.clone(), gone, seconds, others })
+        Ok(ProcessStopObservation { process: done.process.clone(), gone, seconds, others })
     }
 
     fn patience(_owed: &Undo) -> Duration {
         Duration(GRACE.0 + Duration::secs(60).0)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, memory: &mut StopMemory) -> Result<(), StepError> {
+    async fn revert(
+        owed: &Undo,
+        cx: &Cx,
+        by: &RevertPermit,
+        memory: &mut StopMemory,
+    ) -> Result<(), StepError> {
         let Undo::Process(way) = owed;
         let here = host();
         if here != way.host {

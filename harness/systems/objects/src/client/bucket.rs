@@ -7,10 +7,10 @@ use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proofmark_environment::Tls;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Answer, Call, Changing, Wire, change, fetch};
+use proofmark_net::http::{Answer, Call, Changing, Endpoint, change, fetch};
 use reqwest::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// Returns the bucket of this connection.
-    pub(super) fn of(wire: Wire<'_>) -> Result<Self, ClientError> {
+    pub(super) fn of(wire: Endpoint<'_>) -> Result<Self, ClientError> {
         let StorePlace::Bucket { bucket, prefix } = place(wire.connection)? else {
             let why = "the store is a folder, and only a bucket can be asked for this";
             return Err(ClientError::new(ErrorCode::BadConnection, why));
@@ -80,7 +80,7 @@ impl Bucket {
     /// Sends a query about the bucket, with the login or without. Any status is an answer, not an error.
     pub(super) async fn ask(
         &self,
-        wire: Wire<'_>,
+        wire: Endpoint<'_>,
         query: &[(&str, &str)],
         signed: bool,
     ) -> Result<Answer, ClientError> {
@@ -91,35 +91,35 @@ impl Bucket {
     /// Sends a query about an object, by its whole key. Any status is an answer, not an error.
     pub(super) async fn ask_of(
         &self,
-        wire: Wire<'_>,
+        wire: Endpoint<'_>,
         key: &str,
         query: &[(&str, &str)],
     ) -> Result<Answer, ClientError> {
         self.get(wire, format!("{}{}", self.address(key), asked(query)), true).await
     }
 
-    async fn get(&self, wire: Wire<'_>, target: String, signed: bool) -> Result<Answer, ClientError> {
+    async fn get(&self, wire: Endpoint<'_>, target: String, signed: bool) -> Result<Answer, ClientError> {
         let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..Call::get(target) };
         if signed {
             self.sign(&mut call, Method::GET)?;
         }
-        fetch(Wire { connection: None, ..wire }, &call).await
+        fetch(Endpoint { connection: None, ..wire }, &call).await
     }
 
     /// Deletes an object, a version or an upload, by its whole key. Most servers do not report an error if it does not
     /// exist.
     pub(super) async fn remove(
         &self,
-        wire: Wire<'_>,
+        wire: Endpoint<'_>,
         key: &str,
         query: &[(&str, &str)],
-        leave: &impl Leave,
+        leave: &impl ChangePermit,
     ) -> Result<(), ClientError> {
         let target = format!("{}{}", self.address(key), asked(query));
         let call = Call::change(Changing::DELETE, target);
         let mut call = Call { tls: Some(self.tls.clone()), aside: true, ..call };
         self.sign(&mut call, Method::DELETE)?;
-        let answer = change(Wire { connection: None, ..wire }, &call, leave).await?;
+        let answer = change(Endpoint { connection: None, ..wire }, &call, leave).await?;
         if answer.is_success() { Ok(()) } else { Err(refusal(&answer)) }
     }
 
@@ -160,7 +160,7 @@ fn asked(query: &[(&str, &str)]) -> String {
 ///
 /// # Errors
 /// The bucket cannot be reached, refuses the request, does not exist, or is not a bucket.
-pub async fn probe(wire: Wire<'_>) -> Result<(), ClientError> {
+pub async fn probe(wire: Endpoint<'_>) -> Result<(), ClientError> {
     let bucket = Bucket::of(wire)?;
     list::first(wire, &bucket, &bucket.prefix, true).await.map(drop)
 }
@@ -169,7 +169,7 @@ pub async fn probe(wire: Wire<'_>) -> Result<(), ClientError> {
 ///
 /// # Errors
 /// The server does not give a clear answer.
-pub async fn needs_no_login(wire: Wire<'_>) -> Result<bool, ClientError> {
+pub async fn needs_no_login(wire: Endpoint<'_>) -> Result<bool, ClientError> {
     let bucket = Bucket::of(wire)?;
     match list::first(wire, &bucket, &bucket.prefix, false).await {
         Ok(_) => Ok(true),
@@ -214,7 +214,7 @@ struct VersioningXml {
 ///
 /// # Errors
 /// The bucket cannot be reached, refuses the request, or gives an unexpected answer.
-pub async fn versioning(wire: Wire<'_>) -> Result<Versioning, ClientError> {
+pub async fn versioning(wire: Endpoint<'_>) -> Result<Versioning, ClientError> {
     let answer = Bucket::of(wire)?.ask(wire, &[("versioning", "")], true).await?;
     let read: VersioningXml = open(&answer, "VersioningConfiguration")?;
     match read.status.as_deref() {
@@ -256,7 +256,7 @@ struct RetentionXml {
 ///
 /// # Errors
 /// The bucket cannot be reached, refuses the request, or gives an unexpected answer. A missing lock is not an error.
-pub async fn lock(wire: Wire<'_>) -> Result<Lock, ClientError> {
+pub async fn lock(wire: Endpoint<'_>) -> Result<Lock, ClientError> {
     let answer = Bucket::of(wire)?.ask(wire, &[("object-lock", "")], true).await?;
     let read: LockXml = match open(&answer, "ObjectLockConfiguration") {
         Err(ClientError::Api { kind, .. }) if kind == "ObjectLockConfigurationNotFoundError" => {

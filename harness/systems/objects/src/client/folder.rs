@@ -7,11 +7,11 @@ use super::{Listing, Object};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::{ErrorCode, Exchange};
 use proofmark_net::ClientError;
 use proofmark_net::files::{self, GivenUp, unread, unwritten};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -50,7 +50,7 @@ fn partial(path: &Path, id: &str) -> Result<PathBuf, ClientError> {
 
 /// Works on a file within the remaining time, and logs it.
 async fn done<T: Send + 'static>(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     method: &str,
     path: &Path,
     work: impl FnOnce(&Path, &GivenUp) -> Result<T, ClientError> + Send + 'static,
@@ -62,7 +62,7 @@ async fn done<T: Send + 'static>(
 
 /// Works on a file within the remaining time.
 async fn timed<T: Send + 'static>(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     method: &str,
     path: &Path,
     work: impl FnOnce(&Path, &GivenUp) -> Result<T, ClientError> + Send + 'static,
@@ -79,7 +79,7 @@ async fn timed<T: Send + 'static>(
 }
 
 /// Lists all files whose path below the folder begins with `prefix`.
-pub(super) async fn list(wire: Wire<'_>, folder: &Path, prefix: &str) -> Result<Listing, ClientError> {
+pub(super) async fn list(wire: Endpoint<'_>, folder: &Path, prefix: &str) -> Result<Listing, ClientError> {
     let wanted = prefix.to_owned();
     let objects = done(wire, "list", folder, move |folder, given_up| walk(folder, &wanted, given_up)).await?;
     Ok(Listing { objects, hidden_by: None })
@@ -133,7 +133,7 @@ pub(super) fn stands(root: &Path) -> Result<(), ClientError> {
 }
 
 /// Returns what is stored under a key.
-pub(super) async fn head(wire: Wire<'_>, path: PathBuf) -> Result<Option<Head>, ClientError> {
+pub(super) async fn head(wire: Endpoint<'_>, path: PathBuf) -> Result<Option<Head>, ClientError> {
     done(wire, "look", &path, |path, _| {
         let Some(meta) = files::look(path)?.meta else { return Ok(None) };
         Ok((meta.kind == files::FileType::File).then_some(Head {
@@ -146,7 +146,7 @@ pub(super) async fn head(wire: Wire<'_>, path: PathBuf) -> Result<Option<Head>, 
 }
 
 /// Returns a file's size and bytes; `None` if it does not exist.
-pub(super) async fn read(wire: Wire<'_>, path: PathBuf) -> Result<Option<(u64, Stream)>, ClientError> {
+pub(super) async fn read(wire: Endpoint<'_>, path: PathBuf) -> Result<Option<(u64, Stream)>, ClientError> {
     let opened = done(wire, "read", &path, |path, _| {
         if files::look(path)?.meta.is_none_or(|meta| meta.kind != files::FileType::File) {
             return Ok(None);
@@ -166,10 +166,10 @@ pub(super) async fn read(wire: Wire<'_>, path: PathBuf) -> Result<Option<(u64, S
 
 /// Writes a new file as a whole. Returns `false` if it exists already.
 pub(super) async fn create(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     (root, path): (&Path, PathBuf),
     bytes: Bytes,
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<bool, ClientError> {
     let (root, id) = (root.to_owned(), new_id());
     done(wire, "create", &path, move |path, _| {
@@ -190,9 +190,9 @@ pub(super) async fn create(
 
 /// Begins a file that does not exist yet, and returns the id of its partial file.
 pub(super) async fn begin(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     (root, path): (&Path, PathBuf),
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<String, ClientError> {
     let (root, id) = (root.to_owned(), new_id());
     done(wire, "begin", &path, move |path, _| {
@@ -204,7 +204,12 @@ pub(super) async fn begin(
 }
 
 /// Appends to a partial file.
-pub(super) async fn write(wire: Wire<'_>, path: PathBuf, id: &str, bytes: Bytes) -> Result<(), ClientError> {
+pub(super) async fn write(
+    wire: Endpoint<'_>,
+    path: PathBuf,
+    id: &str,
+    bytes: Bytes,
+) -> Result<(), ClientError> {
     let (carried, beside) = (bytes.len() as u64, partial(&path, id)?);
     let written = timed(wire, "write", &beside, move |beside, _| {
         // The file is not created here, so that an aborted upload stays aborted.
@@ -221,7 +226,7 @@ pub(super) async fn write(wire: Wire<'_>, path: PathBuf, id: &str, bytes: Bytes)
 
 /// Syncs what was written to the disk and gives it its final name, which must still be free.
 pub(super) async fn finish(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     (root, path): (&Path, PathBuf),
     id: &str,
     bytes: u64,
@@ -250,10 +255,10 @@ pub(super) async fn finish(
 
 /// Deletes one partial file, or all those of a key.
 pub(super) async fn abort(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     path: PathBuf,
     id: Option<String>,
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     done(wire, "abort", &path, move |path, _| {
         if let Some(id) = id {
@@ -279,7 +284,11 @@ pub(super) async fn abort(
 }
 
 /// Deletes a file; its folders are kept.
-pub(super) async fn delete(wire: Wire<'_>, path: PathBuf, _leave: &impl Leave) -> Result<(), ClientError> {
+pub(super) async fn delete(
+    wire: Endpoint<'_>,
+    path: PathBuf,
+    _leave: &impl ChangePermit,
+) -> Result<(), ClientError> {
     done(wire, "delete", &path, |path, _| unlink(path)).await
 }
 

@@ -4,7 +4,7 @@ use super::bucket::{Bucket, open};
 use super::page::{Head, Page};
 use super::{Listing, Object};
 use proofmark_net::ClientError;
-use proofmark_net::http::{Answer, Wire};
+use proofmark_net::http::{Answer, Endpoint};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ struct ContentXml {
 }
 
 /// Lists all objects below the store's own prefix whose name begins with `prefix`.
-pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Listing, ClientError> {
+pub(super) async fn list(wire: Endpoint<'_>, bucket: &Bucket, prefix: &str) -> Result<Listing, ClientError> {
     let started = wire.clock.elapsed();
     let whole = format!("{}{prefix}", bucket.prefix);
     let (mut objects, mut kept, mut next) = (vec![], vec![], None::<String>);
@@ -63,7 +63,7 @@ pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Resul
 
 /// Returns the first object, if any, whose whole name begins with `prefix`.
 pub(super) async fn first(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     bucket: &Bucket,
     prefix: &str,
     signed: bool,
@@ -75,7 +75,7 @@ pub(super) async fn first(
 
 /// Returns an object that has the name of one of the folders of `prefix`. MinIO then does not list the folder's
 /// content, and does not report that.
-async fn hidden_by(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Option<String>, ClientError> {
+async fn hidden_by(wire: Endpoint<'_>, bucket: &Bucket, prefix: &str) -> Result<Option<String>, ClientError> {
     let started = wire.clock.elapsed();
     for (slash, _) in prefix.match_indices('/') {
         let folder = &prefix[..slash];
@@ -88,7 +88,7 @@ async fn hidden_by(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Opti
 }
 
 async fn ask(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     bucket: &Bucket,
     prefix: &str,
     token: Option<&str>,

@@ -34,7 +34,7 @@ use jiff::Timestamp;
 use proofmark_environment::Connection;
 use proofmark_model::ErrorCode;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ pub struct Listing {
 ///
 /// # Errors
 /// The store cannot be reached, refuses the request, does not exist, or answers with something other than its list.
-pub async fn list(wire: Wire<'_>, prefix: &str) -> Result<Listing, ClientError> {
+pub async fn list(wire: Endpoint<'_>, prefix: &str) -> Result<Listing, ClientError> {
     match place(wire.connection)? {
         StorePlace::Folder(folder) => folder::list(wire, &folder, prefix).await,
         StorePlace::Bucket { .. } => list::list(wire, &Bucket::of(wire)?, prefix).await,
@@ -76,7 +76,7 @@ pub async fn list(wire: Wire<'_>, prefix: &str) -> Result<Listing, ClientError> 
 ///
 /// # Errors
 /// The connection is not a store.
-pub fn name(wire: Wire<'_>) -> Result<String, ClientError> {
+pub fn name(wire: Endpoint<'_>) -> Result<String, ClientError> {
     Ok(match place(wire.connection)? {
         StorePlace::Folder(folder) => folder.display().to_string(),
         StorePlace::Bucket { bucket, prefix } => format!("s3://{bucket}/{prefix}"),

@@ -13,7 +13,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{BackoffConfig, GetOptions, ObjectStore, PutMode, PutPayload, RetryConfig};
 use proofmark_model::{CodedError, ErrorCode};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_net::{ClientError, error, tls};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) struct Remote {
 
 impl Remote {
     /// Returns the bucket of this connection. No request is sent yet.
-    pub(super) fn of(wire: Wire<'_>, bucket: &Bucket) -> Result<Self, ClientError> {
+    pub(super) fn of(wire: Endpoint<'_>, bucket: &Bucket) -> Result<Self, ClientError> {
         let (time, last) = (Time::of(wire), Last::default());
         let https = bucket.endpoint.starts_with("https:");
         let client = tls::raw_client(https.then_some(&bucket.tls))?;
@@ -97,7 +97,7 @@ impl Remote {
     /// Returns what is stored under a key.
     pub(super) async fn head(
         &self,
-        (wire, bucket): (Wire<'_>, &Bucket),
+        (wire, bucket): (Endpoint<'_>, &Bucket),
         key: &str,
         version: Option<String>,
     ) -> Result<Option<Head>, ClientError> {
@@ -168,7 +168,7 @@ impl Remote {
     /// to a retry.
     pub(super) async fn complete(
         &self,
-        on: (Wire<'_>, &Bucket),
+        on: (Endpoint<'_>, &Bucket),
         (key, id): (&str, &String),
         parts: Vec<PartId>,
         bytes: u64,

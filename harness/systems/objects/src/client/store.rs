@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_net::{ClientError, Log};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub struct Finished {
 /// A store that is read and written: a bucket below its prefix, or a folder of this machine. The time of its wire
 /// limits all operations together.
 pub struct Store<'a> {
-    wire: Wire<'a>,
+    wire: Endpoint<'a>,
     started: Duration,
     pub(super) place: Place,
 }
@@ -78,7 +78,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// The store cannot be reached, refuses the request, does not exist, or is not a store.
-    pub async fn open(wire: Wire<'a>) -> Result<Self, ClientError> {
+    pub async fn open(wire: Endpoint<'a>) -> Result<Self, ClientError> {
         let started = wire.clock.elapsed();
         let place = match place(wire.connection)? {
             StorePlace::Folder(path) => {
@@ -100,7 +100,7 @@ impl<'a> Store<'a> {
     }
 
     /// Returns the wire with its remaining time.
-    pub(super) fn wire(&self) -> Wire<'a> {
+    pub(super) fn wire(&self) -> Endpoint<'a> {
         self.wire.since(self.started)
     }
 
@@ -164,7 +164,12 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// The object cannot be written. It is unknown then whether it exists.
-    pub async fn create(&self, key: &str, bytes: Bytes, leave: &impl Leave) -> Result<Created, ClientError> {
+    pub async fn create(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        leave: &impl ChangePermit,
+    ) -> Result<Created, ClientError> {
         let taken = match &self.place {
             Place::Folder(root) => {
                 let at = (root.as_path(), file(root, key)?);
@@ -190,7 +195,7 @@ impl<'a> Store<'a> {
     /// # Errors
     /// The key is taken, or the store refuses. After a lost answer there may be an upload with an unknown id: abort it
     /// by its key.
-    pub async fn begin(&self, key: &str, leave: &impl Leave) -> Result<Upload<'_>, ClientError> {
+    pub async fn begin(&self, key: &str, leave: &impl ChangePermit) -> Result<Upload<'_>, ClientError> {
         if self.head(key).await?.is_some() {
             let message = format!(
                 "expected nothing under the name `{key}` in the store, but there is an object, and it is left as it is"
@@ -212,7 +217,12 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// The upload cannot be aborted.
-    pub async fn abort(&self, key: &str, id: Option<&str>, leave: &impl Leave) -> Result<(), ClientError> {
+    pub async fn abort(
+        &self,
+        key: &str,
+        id: Option<&str>,
+        leave: &impl ChangePermit,
+    ) -> Result<(), ClientError> {
         match &self.place {
             Place::Folder(root) => {
                 folder::abort(self.wire(), file(root, key)?, id.map(str::to_owned), leave).await
@@ -226,7 +236,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// A partial file cannot be deleted.
-    pub async fn abort_create(&self, key: &str, leave: &impl Leave) -> Result<(), ClientError> {
+    pub async fn abort_create(&self, key: &str, leave: &impl ChangePermit) -> Result<(), ClientError> {
         match &self.place {
             Place::Folder(root) => folder::abort(self.wire(), file(root, key)?, None, leave).await,
             Place::Bucket(_) => Ok(()),
@@ -238,7 +248,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// The object cannot be deleted.
-    pub async fn delete(&self, key: &str, leave: &impl Leave) -> Result<(), ClientError> {
+    pub async fn delete(&self, key: &str, leave: &impl ChangePermit) -> Result<(), ClientError> {
         match &self.place {
             Place::Folder(root) => folder::delete(self.wire(), file(root, key)?, leave).await,
             Place::Bucket(on) => versions::delete((self.wire(), &on.0), key, leave).await,
@@ -291,7 +301,7 @@ impl<'a> Store<'a> {
         &self,
         key: &str,
         version: &str,
-        leave: &impl Leave,
+        leave: &impl ChangePermit,
     ) -> Result<Removed, ClientError> {
         match &self.place {
             Place::Folder(_) if version == versions::ONLY => {

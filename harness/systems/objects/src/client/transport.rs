@@ -14,7 +14,7 @@ use object_store::client::{
 use proofmark_model::Exchange;
 use proofmark_model::clock::Clock;
 use proofmark_model::redact::Redactor;
-use proofmark_net::http::{Answer, Wire};
+use proofmark_net::http::{Answer, Endpoint};
 use proofmark_net::{ClientError, Log, error};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
@@ -51,7 +51,7 @@ pub(super) struct Time {
 
 impl Time {
     /// Returns the time that this wire gives, starting now.
-    pub(super) fn of(wire: Wire<'_>) -> Self {
+    pub(super) fn of(wire: Endpoint<'_>) -> Self {
         let until = wire.clock.elapsed().saturating_add(wire.timeout);
         Self { clock: wire.clock.clone(), until, whole: wire.timeout }
     }
@@ -122,7 +122,7 @@ impl Trip {
 
 impl Transport {
     /// Returns a transport that logs its exchanges where this wire does.
-    pub(super) fn new(wire: Wire<'_>, client: reqwest::Client, time: Time, last: Last) -> Self {
+    pub(super) fn new(wire: Endpoint<'_>, client: reqwest::Client, time: Time, last: Last) -> Self {
         let (redactor, log) = (wire.systems.redactor.clone(), wire.log.clone());
         Self { client, redactor, log, time, last }
     }

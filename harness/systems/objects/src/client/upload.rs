@@ -5,10 +5,10 @@ use super::folder;
 use super::store::{Finished, Place, Store, file, whole};
 use bytes::{Bytes, BytesMut};
 use object_store::multipart::PartId;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Formatter};
@@ -190,10 +190,10 @@ const ROUNDS: usize = 100;
 /// Aborts one upload, or all those of one key. The list needs the whole key as prefix: MinIO lists nothing for a
 /// folder.
 pub(super) async fn abort(
-    (wire, bucket): (Wire<'_>, &Bucket),
+    (wire, bucket): (Endpoint<'_>, &Bucket),
     key: &str,
     id: Option<&str>,
-    leave: &impl Leave,
+    leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     let started = wire.clock.elapsed();
     let whole = whole(&bucket.prefix, key)?.to_string();
@@ -223,7 +223,10 @@ fn gone(done: Result<(), ClientError>) -> Result<(), ClientError> {
 
 /// Returns the ids of the unfinished uploads of a key, by its whole name. The key itself sorts before all others with
 /// that prefix.
-async fn unfinished((wire, bucket): (Wire<'_>, &Bucket), whole: &str) -> Result<Vec<String>, ClientError> {
+async fn unfinished(
+    (wire, bucket): (Endpoint<'_>, &Bucket),
+    whole: &str,
+) -> Result<Vec<String>, ClientError> {
     let answer = bucket.ask(wire, &[("uploads", ""), ("prefix", whole)], true).await?;
     let read: UploadsXml = open(&answer, "ListMultipartUploadsResult")?;
     if read.bucket != bucket.name {

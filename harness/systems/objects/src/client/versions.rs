@@ -6,9 +6,9 @@ use super::bucket::{Bucket, lock, open};
 use super::page::{Head, Page};
 use super::store::whole;
 use jiff::Timestamp;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Answer, Wire};
+use proofmark_net::http::{Answer, Endpoint};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,11 @@ struct VersionXml {
 type Next = (String, String);
 
 /// Lists all versions below the store's own prefix whose key begins with `prefix`.
-pub(super) async fn list(wire: Wire<'_>, bucket: &Bucket, prefix: &str) -> Result<Vec<Version>, ClientError> {
+pub(super) async fn list(
+    wire: Endpoint<'_>,
+    bucket: &Bucket,
+    prefix: &str,
+) -> Result<Vec<Version>, ClientError> {
     let started = wire.clock.elapsed();
     let whole = format!("{}{prefix}", bucket.prefix);
     let (mut all, mut next) = (vec![], None::<Next>);
@@ -152,9 +156,9 @@ fn read(
 
 /// Deletes an object, or hides it if versions are kept.
 pub(super) async fn delete(
-    (wire, bucket): (Wire<'_>, &Bucket),
+    (wire, bucket): (Endpoint<'_>, &Bucket),
     key: &str,
-    leave: &impl Leave,
+    leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     match bucket.remove(wire, whole(&bucket.prefix, key)?.as_ref(), &[], leave).await {
         Err(ClientError::Api { kind, .. }) if kind == "NoSuchKey" => Ok(()),
@@ -164,10 +168,10 @@ pub(super) async fn delete(
 
 /// Deletes one version permanently.
 pub(super) async fn remove(
-    (wire, bucket): (Wire<'_>, &Bucket),
+    (wire, bucket): (Endpoint<'_>, &Bucket),
     key: &str,
     version: &str,
-    leave: &impl Leave,
+    leave: &impl ChangePermit,
 ) -> Result<Removed, ClientError> {
     let whole = whole(&bucket.prefix, key)?;
     match bucket.remove(wire, whole.as_ref(), &[("versionId", version)], leave).await {
@@ -198,7 +202,7 @@ struct HoldXml {
 
 /// Returns whether versions of this bucket can be locked. A login that may not ask gets a yes; each version is then
 /// checked before it is deleted.
-pub(super) async fn can_lock(wire: Wire<'_>) -> Result<bool, ClientError> {
+pub(super) async fn can_lock(wire: Endpoint<'_>) -> Result<bool, ClientError> {
     match lock(wire).await {
         Ok(lock) => Ok(lock.enabled),
         Err(ClientError::Api { status: 403, .. }) => Ok(true),
@@ -209,7 +213,7 @@ pub(super) async fn can_lock(wire: Wire<'_>) -> Result<bool, ClientError> {
 
 /// Returns what protects a version from deletion, as text.
 pub(super) async fn lock_of(
-    (wire, bucket): (Wire<'_>, &Bucket),
+    (wire, bucket): (Endpoint<'_>, &Bucket),
     version: &Version,
 ) -> Result<Option<String>, ClientError> {
     let (started, key) = (wire.clock.elapsed(), whole(&bucket.prefix, &version.key)?);

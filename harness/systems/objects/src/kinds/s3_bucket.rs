@@ -42,7 +42,7 @@ pub struct S3Bucket {
 /// What was observed of the bucket.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct S3BucketObservation {
     /// The name of the store: `s3://bucket/prefix`.
     pub store: String,
     /// Why the bucket cannot be listed with this login.
@@ -77,9 +77,9 @@ impl Kind for S3Bucket {
     const JUDGES: &'static str = "The bucket can be listed with this login, and not without one unless `public` is true; then every setting. What this login may not know is undecided. With `refused` the server does not know its access key, or has disabled it; any other refusal is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["store"];
-    type Seen = Seen;
+    type Seen = S3BucketObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &S3BucketObservation, _at: Timestamp) -> Vec<Finding> {
         if self.refused {
             return vec![judge_refused(seen)];
         }
@@ -137,10 +137,10 @@ impl Kind for S3Bucket {
 }
 
 impl Check for S3Bucket {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<S3BucketObservation, StepError> {
         let wire = cx.wire("store")?;
         let started = cx.clock.elapsed();
-        let mut seen = Seen { store: objects::name(wire)?, ..Seen::default() };
+        let mut seen = S3BucketObservation { store: objects::name(wire)?, ..S3BucketObservation::default() };
         seen.refused = match objects::probe(wire).await {
             Ok(()) => None,
             Err(error) => Some(refusal(error)?),
@@ -158,7 +158,7 @@ impl Check for S3Bucket {
 }
 
 /// Only one error code means that the login is gone. A known login that may not list may still read or write.
-fn judge_refused(seen: &Seen) -> Finding {
+fn judge_refused(seen: &S3BucketObservation) -> Finding {
     let (what, expected) = ("this login is refused", format!("403 {UNKNOWN}"));
     match &seen.refused {
         None => Finding::judged(what, expected, "a list", false)
@@ -174,7 +174,7 @@ fn judge_refused(seen: &Seen) -> Finding {
     }
 }
 
-fn judge_public(seen: &Seen) -> Finding {
+fn judge_public(seen: &S3BucketObservation) -> Finding {
     let (what, expected) = ("it cannot be listed without a login", "refused without a login");
     match seen.public {
         Some(false) => Finding::judged(what, expected, "refused", true),

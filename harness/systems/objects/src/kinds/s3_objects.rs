@@ -37,7 +37,7 @@ pub struct S3Objects {
 /// The objects that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct S3ObjectsObservation {
     /// The name of the store: `s3://bucket/prefix`, or a folder.
     pub store: String,
     /// The objects, sorted by key.
@@ -67,9 +67,9 @@ impl Kind for S3Objects {
     const JUDGES: &'static str = "At least one object (or as many as `count` says); with `newest-within` the newest is that new, with `min-size` none is smaller. A newest that lies in the future is undecided, and so is an empty list where an object may hide the folder.";
     const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &["store"];
-    type Seen = Seen;
+    type Seen = S3ObjectsObservation;
 
-    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &S3ObjectsObservation, at: Timestamp) -> Vec<Finding> {
         let mut findings = vec![self.judge_count(seen)];
         findings.extend(self.newest_within.map(|age| judge_newest(age, seen.newest, at)));
         if let Some(least) = self.min_size.filter(|_| !seen.objects.is_empty()) {
@@ -93,7 +93,7 @@ impl Kind for S3Objects {
 }
 
 impl Check for S3Objects {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<S3ObjectsObservation, StepError> {
         let wire = cx.wire("store")?;
         let mut found = objects::list(wire, self.prefix.as_deref().unwrap_or_default()).await?;
         let listed = found.objects.len();
@@ -101,7 +101,7 @@ impl Check for S3Objects {
             found.objects.retain(|object| pattern.is_match(&object.key));
         }
         let times = || found.objects.iter().map(|object| object.modified);
-        Ok(Seen {
+        Ok(S3ObjectsObservation {
             store: objects::name(wire)?,
             count: found.objects.len(),
             listed,
@@ -115,7 +115,7 @@ impl Check for S3Objects {
 }
 
 impl S3Objects {
-    fn judge_count(&self, seen: &Seen) -> Finding {
+    fn judge_count(&self, seen: &S3ObjectsObservation) -> Finding {
         let (what, count) = match &self.count {
             None => ("at least one object", &Count::AT_LEAST_ONE),
             Some(count) => ("number of objects", count),

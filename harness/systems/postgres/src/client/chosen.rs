@@ -7,7 +7,7 @@ use super::snapshot::{self, SETTINGS, Source};
 use super::tables;
 use proofmark_model::{CodedError, ErrorCode};
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For each relation by its number: those that its rows refer to, other than itself.
@@ -50,7 +50,7 @@ pub struct NamedTable {
 ///
 /// # Errors
 /// When the database cannot be asked, a name leads to no table or to several, or tables refer to each other in a circle.
-pub async fn named(wire: Wire<'_>, names: &[String]) -> Result<Named, ClientError> {
+pub async fn named(wire: Endpoint<'_>, names: &[String]) -> Result<Named, ClientError> {
     let mut session = Session::open(wire).await?;
     session.begin(SETTINGS).await?;
     let database = session.identity().await?;

@@ -3,7 +3,7 @@
 use super::dsn::{ChannelBinding, Dsn, SslMode};
 use proofmark_environment::{Connection, Tls};
 use proofmark_model::ErrorCode;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_net::tls::{self, Trust};
 use proofmark_net::{ClientError, error};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct Way {
 
 impl Way {
     /// Reads what the connection says.
-    pub(super) fn new(wire: Wire<'_>) -> Result<Self, ClientError> {
+    pub(super) fn new(wire: Endpoint<'_>) -> Result<Self, ClientError> {
         let (connection, dsn) = dsn(wire.connection)?;
         let at = address(dsn);
         let (mode, trust) = mode(dsn, &connection.tls).map_err(|why| {

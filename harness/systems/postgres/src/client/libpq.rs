@@ -8,7 +8,7 @@ use super::dsn::Dsn;
 use proofmark_model::ErrorCode;
 use proofmark_model::redact::Secret;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_net::tls::Trust;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +30,7 @@ pub struct Libpq {
 ///
 /// # Errors
 /// When the connection is no database, or asks for a TLS connection that libpq does not know.
-pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientError> {
+pub fn libpq(wire: Endpoint<'_>, database: Option<&str>) -> Result<Libpq, ClientError> {
     let (connection, dsn) = dsn(wire.connection)?;
     let unusable = |why: String| {
         ClientError::new(ErrorCode::BadConnection, format!("connection `{}`: {why}", connection.name))
@@ -92,7 +92,7 @@ pub fn libpq(wire: Wire<'_>, database: Option<&str>) -> Result<Libpq, ClientErro
 ///
 /// # Errors
 /// When the connection is no database.
-pub fn libpq_inside(wire: Wire<'_>, address: &Address, session: &str) -> Result<Libpq, ClientError> {
+pub fn libpq_inside(wire: Endpoint<'_>, address: &Address, session: &str) -> Result<Libpq, ClientError> {
     let (_, dsn) = dsn(wire.connection)?;
     let mut variables = login(dsn, Some(&address.user));
     for (name, value) in [

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::{Database, value};
 use proofmark_model::{CodedError, ErrorCode};
 use proofmark_net::ClientError;
-use proofmark_net::http::{MAX_BYTES, Wire};
+use proofmark_net::http::{Endpoint, MAX_BYTES};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio_postgres::types::Type;
@@ -30,7 +30,12 @@ pub struct Rows {
 ///
 /// # Errors
 /// When there is no whole answer, or the statement is none that reads rows.
-pub async fn query(wire: Wire<'_>, sql: &str, max_rows: usize, filtered: bool) -> Result<Rows, ClientError> {
+pub async fn query(
+    wire: Endpoint<'_>,
+    sql: &str,
+    max_rows: usize,
+    filtered: bool,
+) -> Result<Rows, ClientError> {
     let mut session = Session::open(wire).await?;
     let security = if filtered { "on" } else { "off" };
     session.begin(&format!("; SET LOCAL row_security = {security}")).await?;

@@ -5,9 +5,9 @@ use super::picture::{self, TablePicture};
 use super::session::Session;
 use super::snapshot::chosen;
 use super::tables;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 
 /// So many tables are tried: the rows of some are held by others.
 const TRIED: usize = 20;
@@ -17,9 +17,9 @@ const TRIED: usize = 20;
 /// # Errors
 /// When the database cannot be asked.
 pub async fn sabotage(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     rows: &[TablePicture],
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<Option<(TablePicture, TablePicture)>, ClientError> {
     let mut session = Session::open(wire).await?;
     session.ask("BEGIN; SET LOCAL search_path = pg_catalog").await?;

@@ -6,10 +6,10 @@ use super::picture;
 use super::session::Session;
 use super::snapshot::Source;
 use proofmark_environment::Connection;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use serde::{Deserialize, Serialize};
 
 /// What stands before the names of all of them.
@@ -71,7 +71,7 @@ pub enum Found {
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn find(wire: Wire<'_>, scratch: &Scratch) -> Result<Found, ClientError> {
+pub async fn find(wire: Endpoint<'_>, scratch: &Scratch) -> Result<Found, ClientError> {
     let mut session = Session::open(wire).await?;
     found(&mut session, scratch).await
 }
@@ -81,10 +81,10 @@ pub async fn find(wire: Wire<'_>, scratch: &Scratch) -> Result<Found, ClientErro
 /// # Errors
 /// When the role may not, the server lacks the locale, or there is one of that name.
 pub async fn create(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     scratch: &Scratch,
     like: Option<&Source>,
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     let mut session = Session::open(wire).await?;
     let name = identifier(&scratch.name);
@@ -98,7 +98,11 @@ pub async fn create(
 ///
 /// # Errors
 /// When the server cannot be asked or refuses, or a database of that name is not ours.
-pub async fn remove(wire: Wire<'_>, scratch: &Scratch, _leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn remove(
+    wire: Endpoint<'_>,
+    scratch: &Scratch,
+    _leave: &impl ChangePermit,
+) -> Result<(), ClientError> {
     let mut session = Session::open(wire).await?;
     match found(&mut session, scratch).await? {
         Found::Nothing => Ok(()),
@@ -124,7 +128,7 @@ pub async fn remove(wire: Wire<'_>, scratch: &Scratch, _leave: &impl Leave) -> R
 ///
 /// # Errors
 /// When it is not, or cannot be asked.
-pub async fn prove(wire: Wire<'_>, scratch: &Scratch) -> Result<(), ClientError> {
+pub async fn prove(wire: Endpoint<'_>, scratch: &Scratch) -> Result<(), ClientError> {
     let mut session = Session::open(wire).await?;
     let rows = session
         .ask(
@@ -151,7 +155,7 @@ pub async fn prove(wire: Wire<'_>, scratch: &Scratch) -> Result<(), ClientError>
 ///
 /// # Errors
 /// When the server cannot be asked or refuses.
-pub async fn analyze(wire: Wire<'_>, _leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn analyze(wire: Endpoint<'_>, _leave: &impl ChangePermit) -> Result<(), ClientError> {
     Session::open(wire).await?.ask("ANALYZE").await.map(drop)
 }
 
@@ -159,7 +163,7 @@ pub async fn analyze(wire: Wire<'_>, _leave: &impl Leave) -> Result<(), ClientEr
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn lacking(wire: Wire<'_>, extensions: &[&str]) -> Result<(Vec<String>, u32), ClientError> {
+pub async fn lacking(wire: Endpoint<'_>, extensions: &[&str]) -> Result<(Vec<String>, u32), ClientError> {
     let mut session = Session::open(wire).await?;
     let version = session.ask("SELECT pg_catalog.current_setting('server_version_num')").await?;
     let major = version.first().and_then(|row| row.try_get(0).ok().flatten()?.parse::<u32>().ok());

@@ -5,7 +5,7 @@ use super::Database;
 use super::connect::{Way, said_no};
 use futures_util::TryStreamExt;
 use proofmark_model::{ErrorCode, Exchange};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use proofmark_net::{ClientError, Log, error};
 use std::pin::pin;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const IDENTITY: &str = "SELECT pg_catalog.current_setting('transaction_read_only
 
 /// An open connection.
 pub(super) struct Session<'a> {
-    wire: Wire<'a>,
+    wire: Endpoint<'a>,
     way: Way,
     client: Client,
     driver: JoinHandle<()>,
@@ -45,7 +45,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Connects.
-    pub(super) async fn open(wire: Wire<'a>) -> Result<Self, ClientError> {
+    pub(super) async fn open(wire: Endpoint<'a>) -> Result<Self, ClientError> {
         let started = wire.clock.elapsed();
         let way = Way::new(wire)?;
         let mut taken = Exchange { method: "connect".into(), target: way.at.clone(), ..Exchange::default() };

@@ -3,15 +3,15 @@
 
 use super::scratch::literal;
 use super::session::Session;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 
 /// How many sessions have this name, of the role that asks.
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn sessions(wire: Wire<'_>, name: &str) -> Result<usize, ClientError> {
+pub async fn sessions(wire: Endpoint<'_>, name: &str) -> Result<usize, ClientError> {
     let mut session = Session::open(wire).await?;
     Ok(session.ask(&format!("SELECT pid {}", of(name))).await?.len())
 }
@@ -20,7 +20,11 @@ pub async fn sessions(wire: Wire<'_>, name: &str) -> Result<usize, ClientError> 
 ///
 /// # Errors
 /// When the server cannot be asked or refuses.
-pub async fn end_sessions(wire: Wire<'_>, name: &str, _leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn end_sessions(
+    wire: Endpoint<'_>,
+    name: &str,
+    _leave: &impl ChangePermit,
+) -> Result<(), ClientError> {
     let mut session = Session::open(wire).await?;
     session.ask(&format!("SELECT pg_catalog.pg_terminate_backend(pid) {}", of(name))).await.map(drop)
 }

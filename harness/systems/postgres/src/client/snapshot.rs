@@ -7,7 +7,7 @@ use super::session::Session;
 use super::tables::{self, Choice, LeftOut, Relation, TRIES};
 use jiff::Timestamp;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -117,7 +117,7 @@ impl<'a> Snapshot<'a> {
     ///
     /// # Errors
     /// When the database cannot be reached, does not let the role lock a table, or tables come and go.
-    pub async fn take(wire: Wire<'a>) -> Result<Self, ClientError> {
+    pub async fn take(wire: Endpoint<'a>) -> Result<Self, ClientError> {
         let mut session = Session::open(wire).await?;
         for _ in 0..TRIES {
             session.begin(SETTINGS).await?;

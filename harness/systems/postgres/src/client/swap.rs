@@ -7,10 +7,10 @@ use super::picture::{self, texts};
 use super::scratch::{Scratch, identifier, literal};
 use super::session::Session;
 use proofmark_environment::Connection;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::ErrorCode;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use std::time::Duration;
 
 /// Databases that every server has: one of them is connected to while another is put in the place of the connection's own.
@@ -39,7 +39,7 @@ pub struct Place {
 ///
 /// # Errors
 /// When the connection is to no database.
-pub fn database(wire: Wire<'_>) -> Result<String, ClientError> {
+pub fn database(wire: Endpoint<'_>) -> Result<String, ClientError> {
     let (connection, dsn) = dsn(wire.connection)?;
     dsn.named().cloned().ok_or_else(|| {
         let message = format!("connection `{}` names no database in its `url`", connection.name);
@@ -51,7 +51,7 @@ pub fn database(wire: Wire<'_>) -> Result<String, ClientError> {
 ///
 /// # Errors
 /// When none of those that every server has lets the role in.
-pub async fn beside(wire: Wire<'_>) -> Result<Connection, ClientError> {
+pub async fn beside(wire: Endpoint<'_>) -> Result<Connection, ClientError> {
     let (connection, own) = (dsn(wire.connection)?.0, database(wire)?);
     let mut last = None;
     for name in ALWAYS_THERE.into_iter().filter(|name| *name != own) {
@@ -59,7 +59,7 @@ pub async fn beside(wire: Wire<'_>) -> Result<Connection, ClientError> {
         if let Some(dsn) = connection.part::<Dsn>() {
             other.put(dsn.to_database(name));
         }
-        let opened = Session::open(Wire { connection: Some(&other), ..wire }).await.map(drop);
+        let opened = Session::open(Endpoint { connection: Some(&other), ..wire }).await.map(drop);
         match opened {
             Ok(()) => return Ok(other),
             Err(error) => last = last.or(Some(error)),
@@ -73,7 +73,7 @@ pub async fn beside(wire: Wire<'_>) -> Result<Connection, ClientError> {
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn place(over: Wire<'_>, name: &str) -> Result<Place, ClientError> {
+pub async fn place(over: Endpoint<'_>, name: &str) -> Result<Place, ClientError> {
     let mut session = Session::open(over).await?;
     let sql = "SELECT s.system_identifier, d.oid, d.datname FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d";
     let mut place = Place { name: name.to_owned(), ..Place::default() };
@@ -101,7 +101,7 @@ pub async fn place(over: Wire<'_>, name: &str) -> Result<Place, ClientError> {
 ///
 /// # Errors
 /// When it cannot be asked.
-pub async fn relations(wire: Wire<'_>) -> Result<u64, ClientError> {
+pub async fn relations(wire: Endpoint<'_>) -> Result<u64, ClientError> {
     let count = "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
     let mut session = Session::open(wire).await?;
@@ -116,11 +116,11 @@ pub async fn relations(wire: Wire<'_>) -> Result<u64, ClientError> {
 /// # Errors
 /// When the server refuses, or sessions do not go.
 pub async fn swap(
-    over: Wire<'_>,
+    over: Endpoint<'_>,
     (scratch, aside): (&Scratch, &Scratch),
     place: &Place,
     properties: &[String],
-    _leave: &impl Leave,
+    _leave: &impl ChangePermit,
 ) -> Result<(), ClientError> {
     let (mut names, mut cutter) = (Session::open(over).await?, Session::open(over).await?);
     let [new, old, name] = [&scratch.name, &aside.name, &place.name].map(|name| identifier(name));

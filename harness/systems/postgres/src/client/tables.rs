@@ -4,7 +4,7 @@ use super::Database;
 use super::picture;
 use super::session::Session;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub trait Choice: Sync {
 ///
 /// # Errors
 /// When there is no whole answer: also when the role may not read one of them, or row-level security would hide rows.
-pub async fn tables(wire: Wire<'_>, choice: &impl Choice) -> Result<Tables, ClientError> {
+pub async fn tables(wire: Endpoint<'_>, choice: &impl Choice) -> Result<Tables, ClientError> {
     let mut session = Session::open(wire).await?;
     for _ in 0..TRIES {
         session.begin(SETTINGS).await?;

@@ -37,7 +37,7 @@ pub struct PostgresQuery {
 /// What the statement gave.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PostgresQueryObservation {
     /// Names of the columns, as the statement orders them.
     pub columns: Vec<String>,
     /// Objects by column name, in the order in which they came: only `ORDER BY` promises one.
@@ -53,9 +53,9 @@ impl Kind for PostgresQuery {
     const JUDGES: &'static str = "The statement ran and gave at least one row.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["postgres"];
-    type Seen = Seen;
+    type Seen = PostgresQueryObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PostgresQueryObservation, _at: Timestamp) -> Vec<Finding> {
         let help = "no row is also what a misspelt value or a wrong join gives; where none is right, say so with `expect: [{ at: $.rows, count: { equals: 0 } }]` and a `control`";
         vec![Count::AT_LEAST_ONE.judge("at least one row", Some(seen.rows.len())).with_help(help)]
     }
@@ -78,9 +78,9 @@ impl Kind for PostgresQuery {
 }
 
 impl Check for PostgresQuery {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PostgresQueryObservation, StepError> {
         let most = usize::try_from(self.max_rows.unwrap_or(MAX_ROWS)).unwrap_or(usize::MAX);
         let seen = postgres::query(cx.wire("postgres")?, &self.sql, most, self.row_security).await?;
-        Ok(Seen { columns: seen.columns, rows: seen.rows, database: seen.database })
+        Ok(PostgresQueryObservation { columns: seen.columns, rows: seen.rows, database: seen.database })
     }
 }

@@ -30,7 +30,7 @@ pub struct PostgresTables {
 /// What was counted.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PostgresTablesObservation {
     /// Sorted by schema and name.
     pub tables: Vec<Table>,
     /// What is there and was not counted. Sorted by schema and name.
@@ -64,9 +64,9 @@ impl Kind for PostgresTables {
     const JUDGES: &'static str = "At least one table, and each that `tables` names is there once.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["postgres"];
-    type Seen = Seen;
+    type Seen = PostgresTablesObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PostgresTablesObservation, _at: Timestamp) -> Vec<Finding> {
         let help = "is this the right database and schema? The server's own schemas, views and foreign tables do not count";
         let mut findings =
             vec![Count::AT_LEAST_ONE.judge("at least one table", Some(seen.tables.len())).with_help(help)];
@@ -101,9 +101,13 @@ impl Kind for PostgresTables {
 }
 
 impl Check for PostgresTables {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PostgresTablesObservation, StepError> {
         let seen = postgres::tables(cx.wire("postgres")?, self).await?;
-        Ok(Seen { tables: seen.tables, left_out: seen.left_out, database: seen.database })
+        Ok(PostgresTablesObservation {
+            tables: seen.tables,
+            left_out: seen.left_out,
+            database: seen.database,
+        })
     }
 }
 
@@ -112,7 +116,7 @@ fn is_system(schema: &str) -> bool {
 }
 
 /// Is the table there that was named, and only one of that name?
-fn judge_named(wanted: &str, seen: &Seen) -> Finding {
+fn judge_named(wanted: &str, seen: &PostgresTablesObservation) -> Finding {
     let what = format!("the table {wanted} is there");
     let found: Vec<String> = seen
         .tables

@@ -3,7 +3,7 @@
 use super::{SampleValue, data, moment, shape};
 use jiff::Timestamp;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -55,7 +55,7 @@ struct Entry<'a> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn alerts(wire: Wire<'_>) -> Result<Vec<Alert>, ClientError> {
+pub async fn alerts(wire: Endpoint<'_>) -> Result<Vec<Alert>, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v1/alerts")).await?;
     let data: Alerts<'_> = data(&answer)?;
     let entries = data.alerts.ok_or_else(|| shape(&answer, "there is no `alerts`"))?;

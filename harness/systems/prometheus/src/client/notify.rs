@@ -2,7 +2,7 @@
 
 use super::{data, shape};
 use proofmark_environment::document;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use proofmark_net::{ClientError, anchored};
 use regex::Regex;
 use serde::Deserialize;
@@ -41,7 +41,7 @@ struct Active {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn notified(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
+pub async fn notified(wire: Endpoint<'_>) -> Result<Vec<String>, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/alertmanagers") }).await?;
     let known: Alertmanagers = data(&answer)?;
     let mut urls: Vec<String> = known.active_alertmanagers.into_iter().map(|one| one.url).collect();
@@ -53,7 +53,7 @@ pub async fn notified(wire: Wire<'_>) -> Result<Vec<String>, ClientError> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request, or its configuration cannot be parsed.
-pub async fn outgoing(wire: Wire<'_>) -> Result<Outgoing, ClientError> {
+pub async fn outgoing(wire: Endpoint<'_>) -> Result<Outgoing, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/status/config") }).await?;
     let config: Config = data(&answer)?;
     Outgoing::of(&config.yaml)

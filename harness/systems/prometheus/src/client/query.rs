@@ -3,7 +3,7 @@
 use super::{doubts, open, shape, time};
 use jiff::Timestamp;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
@@ -135,7 +135,7 @@ struct Counted<'a> {
 /// # Errors
 /// The server cannot be reached or refuses the request: `bad_data` for `PromQL` that cannot be parsed, `execution` for
 /// `PromQL` that cannot be evaluated.
-pub async fn query(wire: Wire<'_>, query: &Query<'_>) -> Result<Queried, ClientError> {
+pub async fn query(wire: Endpoint<'_>, query: &Query<'_>) -> Result<Queried, ClientError> {
     let mut form = vec![("query", query.query.to_owned())];
     let path = match &query.range {
         None => {
@@ -170,7 +170,7 @@ pub struct Held {
 ///
 /// # Errors
 /// The server cannot be reached, or another attempt may succeed.
-pub async fn held(wire: Wire<'_>, count: &str) -> Result<Held, ClientError> {
+pub async fn held(wire: Endpoint<'_>, count: &str) -> Result<Held, ClientError> {
     let queried = match query(wire, &Query { query: count, aside: true, ..Query::default() }).await {
         Ok(queried) => queried,
         Err(error @ ClientError::Api { .. }) if !error.is_transient() => {

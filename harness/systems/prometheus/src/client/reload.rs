@@ -3,9 +3,9 @@
 
 use super::runtime;
 use jiff::Timestamp;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Changing, Wire, change};
+use proofmark_net::http::{Call, Changing, Endpoint, change};
 
 /// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Reloaded {
 ///
 /// # Errors
 /// The server cannot be reached, does not permit reloads, or does not report the outcome.
-pub async fn reload(wire: Wire<'_>, leave: &impl Leave) -> Result<Reloaded, ClientError> {
+pub async fn reload(wire: Endpoint<'_>, leave: &impl ChangePermit) -> Result<Reloaded, ClientError> {
     let started = wire.clock.elapsed();
     let before = runtime(wire).await?.server_time;
     let call = Call { aside: true, ..Call::change(Changing::POST, "/-/reload") };

@@ -4,7 +4,7 @@ use super::{data, length, moment, shape};
 use jiff::Timestamp;
 use proofmark_model::Duration;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -99,7 +99,7 @@ struct Entry<'a> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn rules(wire: Wire<'_>) -> Result<Loaded, ClientError> {
+pub async fn rules(wire: Endpoint<'_>) -> Result<Loaded, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v1/rules")).await?;
     let data: Groups<'_> = data(&answer)?;
     let groups = data.groups.ok_or_else(|| shape(&answer, "there is no `groups`"))?;

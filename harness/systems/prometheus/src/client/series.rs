@@ -3,7 +3,7 @@
 use super::{doubts, open, shape};
 use jiff::Timestamp;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use std::collections::BTreeMap;
 
 /// What the index lists.
@@ -21,7 +21,7 @@ pub struct Listed {
 /// # Errors
 /// The server cannot be reached or refuses the request.
 pub async fn series(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     selector: &str,
     (start, end): (Timestamp, Timestamp),
 ) -> Result<Listed, ClientError> {

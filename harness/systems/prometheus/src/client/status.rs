@@ -4,7 +4,7 @@ use super::{data, moment, shape};
 use jiff::Timestamp;
 use proofmark_model::Duration;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use serde::Deserialize;
 
 /// What the server reports about its run.
@@ -68,7 +68,7 @@ struct BuildInfo {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn flags(wire: Wire<'_>) -> Result<Flags, ClientError> {
+pub async fn flags(wire: Endpoint<'_>) -> Result<Flags, ClientError> {
     let answer = fetch(wire, &Call { aside: true, ..Call::get("/api/v1/status/flags") }).await?;
     let info: FlagsInfo = data(&answer)?;
     let resend_delay = info.resend_delay.parse().unwrap_or(Duration::secs(60));
@@ -80,7 +80,7 @@ pub async fn flags(wire: Wire<'_>) -> Result<Flags, ClientError> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn runtime(wire: Wire<'_>) -> Result<Runtime, ClientError> {
+pub async fn runtime(wire: Endpoint<'_>) -> Result<Runtime, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v1/status/runtimeinfo")).await?;
     let info: RuntimeInfo = data(&answer)?;
     let wrong = |why: String| shape(&answer, &why);
@@ -98,7 +98,7 @@ pub async fn runtime(wire: Wire<'_>) -> Result<Runtime, ClientError> {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn version(wire: Wire<'_>) -> Result<String, ClientError> {
+pub async fn version(wire: Endpoint<'_>) -> Result<String, ClientError> {
     let call = Call { aside: true, ..Call::get("/api/v1/status/buildinfo") };
     let answer = fetch(wire, &call).await?;
     let info: BuildInfo = data(&answer)?;

@@ -3,7 +3,7 @@
 use super::{data, moment, shape};
 use jiff::Timestamp;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -80,7 +80,7 @@ struct Identity<'a> {
 /// # Errors
 /// The server cannot be reached or refuses the request.
 pub async fn targets(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     job: Option<&str>,
     pool: Option<&str>,
 ) -> Result<Vec<Target>, ClientError> {
@@ -105,7 +105,7 @@ pub async fn targets(
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn dropped(wire: Wire<'_>, job: Option<&str>, pool: Option<&str>) -> Result<u64, ClientError> {
+pub async fn dropped(wire: Endpoint<'_>, job: Option<&str>, pool: Option<&str>) -> Result<u64, ClientError> {
     let call = Call { aside: true, ..Call::get(targets_path("dropped", pool)) };
     let answer = fetch(wire, &call).await?;
     let data: Targets<'_> = data(&answer)?;

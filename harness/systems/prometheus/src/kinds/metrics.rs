@@ -32,7 +32,7 @@ pub struct Metrics {
 /// What the endpoint exposes.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct MetricsObservation {
     /// The URL that answered, after redirects.
     pub url: String,
     /// The text format of the answer.
@@ -61,9 +61,9 @@ impl Kind for Metrics {
     const RULES: u32 = 1;
     // An absolute URL needs no connection; a path uses the connection that `via` names.
     const ROLES: &'static [&'static str] = &[];
-    type Seen = Seen;
+    type Seen = MetricsObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &MetricsObservation, _at: Timestamp) -> Vec<Finding> {
         let help = "an empty answer is what some servers give for a path or a part that they do not have";
         let count = Count::AT_LEAST_ONE.judge("at least one sample", Some(seen.sample_count)).with_help(help);
         let mut findings = vec![count];
@@ -88,7 +88,7 @@ impl Kind for Metrics {
 }
 
 impl Check for Metrics {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<MetricsObservation, StepError> {
         let wire = target::wire(cx, Self::NAME, &self.get)?;
         let mut call = Call::get(&self.get);
         call.headers.insert("accept".into(), ACCEPT.into());
@@ -105,13 +105,13 @@ impl Check for Metrics {
 }
 
 impl Metrics {
-    fn seen(&self, read: Exposition, format: Format, answer: &Answer) -> Seen {
+    fn seen(&self, read: Exposition, format: Format, answer: &Answer) -> MetricsObservation {
         let sample_count = read.families.iter().map(|family| family.samples.len()).sum();
         let asked = |family: &Family| self.only.is_empty() || self.only.contains(&family.name);
         let (families, empty): (Vec<_>, Vec<_>) =
             read.families.into_iter().filter(asked).partition(|family| !family.samples.is_empty());
         let problem_count = read.problems.len();
-        Seen {
+        MetricsObservation {
             url: answer.url.clone(),
             format,
             families,

@@ -43,7 +43,7 @@ pub enum State {
 /// The alerts that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PrometheusAlertsObservation {
     /// The alerts, sorted by labels.
     pub alerts: Vec<Alert>,
     /// The number of all active alerts, matching or not.
@@ -56,9 +56,9 @@ impl Kind for PrometheusAlerts {
     const JUDGES: &'static str = "At least one alert.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
-    type Seen = Seen;
+    type Seen = PrometheusAlertsObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PrometheusAlertsObservation, _at: Timestamp) -> Vec<Finding> {
         let help = format!(
             "{} alerts are pending or firing in all; is its rule loaded, healthy and evaluated (`prometheus-rules`), and has its `for` passed? Give the step a `within`",
             seen.all
@@ -72,11 +72,11 @@ impl Kind for PrometheusAlerts {
 }
 
 impl Check for PrometheusAlerts {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PrometheusAlertsObservation, StepError> {
         let mut alerts = prometheus::alerts(cx.wire("prometheus")?).await?;
         let all = alerts.len() as u64;
         alerts.retain(|alert| self.wants(alert));
-        Ok(Seen { alerts, all })
+        Ok(PrometheusAlertsObservation { alerts, all })
     }
 }
 

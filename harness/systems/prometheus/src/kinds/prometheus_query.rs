@@ -40,7 +40,7 @@ pub struct Range {
 /// The result of the query.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PrometheusQueryObservation {
     /// The samples, sorted by labels, then time. A scalar or a string is one sample without labels; a range has one
     /// entry per point.
     pub samples: Vec<Sample>,
@@ -61,9 +61,9 @@ impl Kind for PrometheusQuery {
     const JUDGES: &'static str = "At least one sample.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
-    type Seen = Seen;
+    type Seen = PrometheusQueryObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PrometheusQueryObservation, _at: Timestamp) -> Vec<Finding> {
         let help = "an empty answer is also what a misspelt metric or label gives; where none is right, say so with `expect: [{ at: $.samples, count: { equals: 0 } }]` and a `control`";
         let mut findings =
             vec![Count::AT_LEAST_ONE.judge("at least one sample", Some(seen.samples.len())).with_help(help)];
@@ -106,7 +106,7 @@ impl Kind for PrometheusQuery {
 }
 
 impl Check for PrometheusQuery {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PrometheusQueryObservation, StepError> {
         let range = match &self.range {
             None => None,
             Some(range) => {
@@ -120,6 +120,6 @@ impl Check for PrometheusQuery {
         };
         let query = Query { query: &self.query, at: self.at, range, aside: false };
         let seen = prometheus::query(cx.wire("prometheus")?, &query).await?;
-        Ok(Seen { samples: seen.samples, warnings: seen.warnings })
+        Ok(PrometheusQueryObservation { samples: seen.samples, warnings: seen.warnings })
     }
 }

@@ -32,7 +32,7 @@ pub struct PrometheusSeries {
 /// What the selector selects.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PrometheusSeriesObservation {
     /// The labels of each series, including `__name__`; sorted.
     pub series: Vec<BTreeMap<String, String>>,
     /// Every label key of these series; sorted.
@@ -60,9 +60,9 @@ impl Kind for PrometheusSeries {
     const JUDGES: &'static str = "At least one series, and one of them has a sample now, or within `last`. A list that the server says is cut is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
-    type Seen = Seen;
+    type Seen = PrometheusSeriesObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PrometheusSeriesObservation, _at: Timestamp) -> Vec<Finding> {
         let help = "an empty list is also what a misspelt metric or label gives; `last` looks further back";
         let mut findings =
             vec![Count::AT_LEAST_ONE.judge("at least one series", Some(seen.series.len())).with_help(help)];
@@ -93,7 +93,7 @@ impl Kind for PrometheusSeries {
 }
 
 impl Check for PrometheusSeries {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PrometheusSeriesObservation, StepError> {
         let (wire, started, end) = (cx.wire("prometheus")?, cx.clock.elapsed(), cx.clock.now());
         let start = end.checked_sub(self.last.unwrap_or(LOOKBACK).0);
         let start = start
@@ -109,12 +109,17 @@ impl Check for PrometheusSeries {
             Err(ClientError::Status { status: 404, .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(Seen { labels: labels(&listed.series), series: listed.series, alive, warnings: listed.warnings })
+        Ok(PrometheusSeriesObservation {
+            labels: labels(&listed.series),
+            series: listed.series,
+            alive,
+            warnings: listed.warnings,
+        })
     }
 }
 
 impl PrometheusSeries {
-    fn judge_alive(&self, seen: &Seen) -> Option<Finding> {
+    fn judge_alive(&self, seen: &PrometheusSeriesObservation) -> Option<Finding> {
         let alive = seen.alive?;
         let what = match self.last {
             None => "a listed series has a sample now".to_owned(),

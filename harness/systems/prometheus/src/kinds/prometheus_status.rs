@@ -29,7 +29,7 @@ pub struct Wanted(String);
 /// What the server reports about itself.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PrometheusStatusObservation {
     /// The version as the server writes it; packages of distributions append to it: `3.5.3+ds1`.
     pub version: String,
     /// Whether the last reload succeeded.
@@ -103,9 +103,9 @@ impl Kind for PrometheusStatus {
     const JUDGES: &'static str = "The last reload succeeded; the version is the one that `version` says.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
-    type Seen = Seen;
+    type Seen = PrometheusStatusObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PrometheusStatusObservation, _at: Timestamp) -> Vec<Finding> {
         let since = seen.reloaded_at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
         let word = if seen.reload_ok { "succeeded" } else { "failed" };
         let help = format!(
@@ -119,11 +119,11 @@ impl Kind for PrometheusStatus {
 }
 
 impl Check for PrometheusStatus {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PrometheusStatusObservation, StepError> {
         let (wire, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
         let runtime = prometheus::runtime(wire).await?;
         let version = prometheus::version(wire.since(started)).await?;
-        Ok(Seen {
+        Ok(PrometheusStatusObservation {
             version,
             reload_ok: runtime.reload_ok,
             reloaded_at: runtime.reloaded_at,

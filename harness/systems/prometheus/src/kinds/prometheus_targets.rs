@@ -27,7 +27,7 @@ pub struct PrometheusTargets {
 /// The targets that match the settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PrometheusTargetsObservation {
     /// The active targets, sorted by job, pool, instance.
     pub targets: Vec<Target>,
     /// How many dropped targets would have matched. Counted only if no active target matches.
@@ -41,9 +41,9 @@ impl Kind for PrometheusTargets {
     const JUDGES: &'static str = "At least one target (or as many as `count` says), and every one is `up`. A target that was not scraped yet is undecided.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = &["prometheus"];
-    type Seen = Seen;
+    type Seen = PrometheusTargetsObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PrometheusTargetsObservation, _at: Timestamp) -> Vec<Finding> {
         let mut findings = vec![self.judge_count(seen)];
         let mut up = 0_usize;
         for target in &seen.targets {
@@ -69,7 +69,7 @@ impl Kind for PrometheusTargets {
 }
 
 impl Check for PrometheusTargets {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PrometheusTargetsObservation, StepError> {
         let wire = cx.wire("prometheus")?;
         let started = cx.clock.elapsed();
         let (job, pool) = (self.job.as_deref(), self.pool.as_deref());
@@ -79,12 +79,12 @@ impl Check for PrometheusTargets {
             // This is only for the advice: it is already known that there are no targets.
             dropped = prometheus::dropped(wire.since(started), job, pool).await.ok();
         }
-        Ok(Seen { targets, dropped })
+        Ok(PrometheusTargetsObservation { targets, dropped })
     }
 }
 
 impl PrometheusTargets {
-    fn judge_count(&self, seen: &Seen) -> Finding {
+    fn judge_count(&self, seen: &PrometheusTargetsObservation) -> Finding {
         let help = match seen.dropped {
             Some(dropped) if dropped > 0 => format!(
                 "{dropped} discovered targets of that name are dropped by relabelling: look at the ServiceMonitor's selector and port names"

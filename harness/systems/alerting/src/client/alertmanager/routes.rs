@@ -3,7 +3,7 @@
 use super::{EXPECTED, Matcher, read};
 use proofmark_environment::document;
 use proofmark_net::ClientError;
-use proofmark_net::http::{Call, Wire, fetch};
+use proofmark_net::http::{Call, Endpoint, fetch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,7 +62,7 @@ struct Config {
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request, or its configuration cannot be parsed.
-pub async fn routing(wire: Wire<'_>) -> Result<Routing, ClientError> {
+pub async fn routing(wire: Endpoint<'_>) -> Result<Routing, ClientError> {
     let answer = fetch(wire, &Call::get("/api/v2/status")).await?;
     let body: Body = read(&answer)?;
     let wrong = |why: String| {

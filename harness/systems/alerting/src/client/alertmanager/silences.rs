@@ -3,9 +3,9 @@
 
 use super::{EXPECTED, read};
 use jiff::Timestamp;
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::SettingMistake;
-use proofmark_net::http::{Call, Changing, Wire, change, fetch};
+use proofmark_net::http::{Call, Changing, Endpoint, change, fetch};
 use proofmark_net::{ClientError, anchored};
 use regex::Regex;
 use schemars::JsonSchema;
@@ -184,7 +184,7 @@ impl fmt::Display for Matcher {
 /// # Errors
 /// The server cannot be reached or refuses the request.
 pub async fn silences(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     wanted: impl Fn(&Silence) -> bool,
 ) -> Result<(Vec<Silence>, Option<Timestamp>), ClientError> {
     let answer = fetch(wire, &Call::get("/api/v2/silences")).await?;
@@ -200,9 +200,9 @@ pub async fn silences(
 /// The server cannot be reached or refuses the request. If the answer was incomplete, the silence may have been created
 /// nevertheless.
 pub async fn silence(
-    wire: Wire<'_>,
+    wire: Endpoint<'_>,
     new: &NewSilence<'_>,
-    leave: &impl Leave,
+    leave: &impl ChangePermit,
 ) -> Result<String, ClientError> {
     let matcher = |it: &Matcher| json!({ "name": it.name, "value": it.value, "isRegex": it.regex, "isEqual": it.equal });
     let body = json!({
@@ -220,7 +220,7 @@ pub async fn silence(
 ///
 /// # Errors
 /// The server cannot be reached or refuses the request.
-pub async fn expire(wire: Wire<'_>, id: &str, leave: &impl Leave) -> Result<(), ClientError> {
+pub async fn expire(wire: Endpoint<'_>, id: &str, leave: &impl ChangePermit) -> Result<(), ClientError> {
     let call = Call::change(Changing::DELETE, format!("/api/v2/silence/{id}"));
     let answer = change(wire, &call, leave).await?;
     if answer.is_success() || answer.status == 404 { Ok(()) } else { Err(answer.refused(EXPECTED)) }

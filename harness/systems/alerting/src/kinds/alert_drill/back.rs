@@ -7,7 +7,7 @@ use super::file::{RuleFile, State, text};
 use super::{DrillMemory, Mark, Undo, alerts, grafana, has, is_meant, run};
 use crate::client::alertmanager;
 use proofmark_engine::{Cx, StepError};
-use proofmark_evidence::undo::Owed;
+use proofmark_evidence::undo::RevertPermit;
 use proofmark_model::{Duration, ErrorCode, Finding, sha256};
 use proofmark_net::files;
 use proofmark_prometheus::client::{self as prometheus, Reloaded, Rule};
@@ -81,7 +81,7 @@ pub(super) fn patience(owed: &Undo) -> Duration {
 pub(super) async fn revert(
     owed: &Undo,
     cx: &Cx,
-    by: &Owed,
+    by: &RevertPermit,
     memory: &mut DrillMemory,
 ) -> Result<(), StepError> {
     match &owed.way {
@@ -96,7 +96,7 @@ pub(super) async fn revert(
     }
 }
 
-async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &RevertPermit) -> Result<(), StepError> {
     let mark = owed.mark.as_deref();
     files::clear(&file.beside, by)?;
     let loaded = loaded(owed, cx).await;

@@ -2,7 +2,7 @@
 
 use super::edit::{Edit, has_mark, without};
 use proofmark_engine::{Cx, StepError};
-use proofmark_evidence::undo::Leave;
+use proofmark_evidence::undo::ChangePermit;
 use proofmark_model::{ErrorCode, sha256};
 use proofmark_net::files;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ impl RuleFile {
     }
 
     /// Makes the drill's change, unless someone else changed the file first.
-    pub(super) fn arm(&self, leave: &impl Leave) -> Result<(), StepError> {
+    pub(super) fn arm(&self, leave: &impl ChangePermit) -> Result<(), StepError> {
         if matches!(self.state()?, State::Original) {
             return self.write(&self.armed.of(&self.original), leave);
         }
@@ -70,7 +70,7 @@ impl RuleFile {
         Err(StepError::new(ErrorCode::Conflict, message))
     }
 
-    pub(super) fn write(&self, text: &str, leave: &impl Leave) -> Result<(), StepError> {
+    pub(super) fn write(&self, text: &str, leave: &impl ChangePermit) -> Result<(), StepError> {
         Ok(files::replace(&self.path, &self.beside, text.as_bytes(), leave)?)
     }
 

@@ -1,7 +1,7 @@
 //! Observes how far the alert has come. The times are those of the server's own samples, of the receiver, and of
 //! Proofmark's observations if a system does not report a time.
 
-use super::{AlertDrill, Counter, Delivered, Done, Hops, Mark, Seen, alerts, has, is_meant};
+use super::{AlertDrill, AlertDrillObservation, Counter, Delivered, Done, Hops, Mark, alerts, has, is_meant};
 use crate::client::{alertmanager, receiver};
 use jiff::Timestamp;
 use proofmark_engine::{Cx, StepError};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const TRIED: &str = "alertmanager_notification_requests_total";
 const FAILED: &str = "alertmanager_notification_requests_failed_total";
 
-impl Seen {
+impl AlertDrillObservation {
     /// Returns what is known before the first observation.
     pub(super) fn begun(done: &Done) -> Self {
         Self {
@@ -35,9 +35,13 @@ impl Seen {
     }
 }
 
-pub(super) async fn look(drill: &AlertDrill, done: &Done, cx: &Cx) -> Result<Seen, StepError> {
+pub(super) async fn look(
+    drill: &AlertDrill,
+    done: &Done,
+    cx: &Cx,
+) -> Result<AlertDrillObservation, StepError> {
     let mark = Mark::of(done.mark.as_deref(), done.other_than.is_some());
-    let mut seen = Seen::begun(done);
+    let mut seen = AlertDrillObservation::begun(done);
     let (Some(changed), None, None) = (done.changed, &done.refused, &done.not_taken) else { return Ok(seen) };
     let loaded = prometheus::rules(cx.wire("prometheus")?).await?;
     let now = loaded.server_time.unwrap_or_else(|| cx.clock.now());

@@ -1,14 +1,14 @@
 //! Judges how far the alert has come: the first hop that it did not reach fails, by its name.
 
-use super::{AlertDrill, Delivered, How, Refused, Seen, Through, grafana};
+use super::{AlertDrill, AlertDrillObservation, Delivered, How, Refused, Through, grafana};
 use crate::client::alertmanager::Alert as Held;
 use jiff::Timestamp;
 use proofmark_model::{Duration, Finding, Verdict};
 use proofmark_prometheus::client::Rule;
 
-pub(super) fn judge(drill: &AlertDrill, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+pub(super) fn judge(drill: &AlertDrill, seen: &AlertDrillObservation, _at: Timestamp) -> Vec<Finding> {
     let mut findings = vec![];
-    let hops: [fn(&AlertDrill, &Seen) -> Vec<Finding>; 7] = match drill.through {
+    let hops: [fn(&AlertDrill, &AlertDrillObservation) -> Vec<Finding>; 7] = match drill.through {
         Through::Grafana(_) => {
             [before, grafana::taken, grafana::evaluated, grafana::fires, arrives, not_held_back, delivered]
         }
@@ -25,7 +25,7 @@ pub(super) fn judge(drill: &AlertDrill, seen: &Seen, _at: Timestamp) -> Vec<Find
     findings
 }
 
-fn before(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn before(drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let alert = &drill.alert;
     let failed = |what: &str, expected: &str, seen: String, help: &str| {
         let help = format!("nothing was changed; {help}");
@@ -75,7 +75,7 @@ fn before(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     }
 }
 
-fn taken(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn taken(drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let what = "Prometheus took the changed rules";
     match &seen.not_taken {
         Some(why) => vec![
@@ -98,7 +98,7 @@ fn taken(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     }
 }
 
-fn evaluated(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn evaluated(drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let (what, expected) = ("the drilled rule is evaluated without error", "health ok");
     let Some(rule) = &seen.rule else {
         let help = match drill.how {
@@ -122,7 +122,7 @@ fn evaluated(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     }
 }
 
-fn fires(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn fires(_drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let (what, expected) = ("the alert fires in Prometheus", "firing");
     let now = |state: &str| seen.alerts.iter().any(|alert| alert.state == state);
     if let (true, Some(at)) = (now("firing"), seen.hops.firing) {
@@ -151,7 +151,7 @@ fn fires(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     vec![Finding::judged(what, expected, said, false).with_help(help)]
 }
 
-fn arrives(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn arrives(drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let (what, expected) = (format!("{} has the alert", drill.holder()), "at least one");
     if seen.held.is_empty() {
         let (said, help) = if drill.in_grafana() {
@@ -175,7 +175,7 @@ fn arrives(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     vec![Finding::judged(what, expected, said, true)]
 }
 
-fn not_held_back(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn not_held_back(drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let by = |of: fn(&Held) -> &[String]| {
         let mut all: Vec<&str> = seen.held.iter().flat_map(of).map(String::as_str).collect();
         all.sort_unstable();
@@ -233,7 +233,7 @@ fn not_held_back(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     findings
 }
 
-fn delivered(drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+fn delivered(drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let never = format!("it is in {} but was never delivered", drill.holder());
     match drill.delivered {
         Delivered::No => vec![],
@@ -271,7 +271,7 @@ pub(super) fn time(at: Option<Timestamp>) -> String {
 }
 
 /// Formats how long after the change something happened, and when.
-pub(super) fn after(seen: &Seen, at: Option<Timestamp>) -> String {
+pub(super) fn after(seen: &AlertDrillObservation, at: Option<Timestamp>) -> String {
     match (seen.hops.changed, at) {
         (Some(changed), Some(at)) => {
             let length = at.duration_since(changed).unsigned_abs();

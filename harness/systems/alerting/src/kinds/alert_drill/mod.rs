@@ -14,7 +14,7 @@ use crate::client::alertmanager::Alert as Held;
 use crate::client::receiver::Delivered as Post;
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
-use proofmark_evidence::undo::{Leave, Owed, Promises};
+use proofmark_evidence::undo::{ChangePermit, Promises, RevertPermit};
 use proofmark_model::Permission;
 use proofmark_model::{Duration, ErrorCode, Finding, SettingMistake};
 use proofmark_net::command::{self, Program};
@@ -133,7 +133,7 @@ pub enum Delivered {
 /// What was observed during the drill.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct AlertDrillObservation {
     /// Why nothing was changed; `null` if something was.
     pub refused: Option<Refused>,
     /// The value of the label `proofmark` that marks what the drill added; `null` if it added nothing.
@@ -257,9 +257,9 @@ impl Kind for AlertDrill {
     const JUDGES: &'static str = "Nothing of that name was firing before; Prometheus (or Grafana) took the changed rule and evaluates it; the alert fires, is in Alertmanager, and is neither silenced, inhibited nor muted; with `delivered`, a message came. Afterwards that the file is byte for byte as before (in Grafana the rule, but for when it was written), and that the drill's rule and alert are gone.";
     const RULES: u32 = 1;
     const ROLES: &'static [&'static str] = ALL;
-    type Seen = Seen;
+    type Seen = AlertDrillObservation;
 
-    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &AlertDrillObservation, at: Timestamp) -> Vec<Finding> {
         judge::judge(self, seen, at)
     }
 
@@ -320,7 +320,12 @@ impl Act for AlertDrill {
         }
     }
 
-    async fn observe(&self, done: &Done, cx: &Cx, memory: &mut DrillMemory) -> Result<Seen, StepError> {
+    async fn observe(
+        &self,
+        done: &Done,
+        cx: &Cx,
+        memory: &mut DrillMemory,
+    ) -> Result<AlertDrillObservation, StepError> {
         if self.in_grafana() {
             grafana::look(self, done, cx, memory).await
         } else {
@@ -328,7 +333,7 @@ impl Act for AlertDrill {
         }
     }
 
-    fn settled(&self, seen: &Seen) -> bool {
+    fn settled(&self, seen: &AlertDrillObservation) -> bool {
         seen.refused.is_some() || seen.not_taken.is_some()
     }
 
@@ -336,7 +341,12 @@ impl Act for AlertDrill {
         back::patience(owed)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, memory: &mut DrillMemory) -> Result<(), StepError> {
+    async fn revert(
+        owed: &Undo,
+        cx: &Cx,
+        by: &RevertPermit,
+        memory: &mut DrillMemory,
+    ) -> Result<(), StepError> {
         back::revert(owed, cx, by, memory).await
     }
 
@@ -448,7 +458,12 @@ async fn alerts(
 }
 
 /// Runs a program of the user, which must succeed.
-async fn run(argv: &[String], cwd: Option<&str>, cx: &Cx, leave: &impl Leave) -> Result<(), StepError> {
+async fn run(
+    argv: &[String],
+    cwd: Option<&str>,
+    cx: &Cx,
+    leave: &impl ChangePermit,
+) -> Result<(), StepError> {
     let program = Program { cwd: cwd.map(Path::new), ..Program::new(argv, cx.timeout.0) };
     let ended = command::run(program, (&cx.clock, &cx.systems.redactor, &cx.log), leave).await?;
     if ended.exit == Some(0) {

@@ -6,14 +6,14 @@ mod live;
 
 pub use live::Tolerance;
 
-use crate::drill::{Ask, Drilled, Tier, Undo, drill};
+use crate::drill::{DrillRequest, Drilled, Tier, Undo, drill};
 use crate::events::{Events, EventsTo};
 use crate::fetch::Which;
 use crate::in_place::{self, Holds};
 use crate::recreate::{self, Standing};
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError};
-use proofmark_evidence::undo::{Owed, Promises};
+use proofmark_evidence::undo::{Promises, RevertPermit};
 use proofmark_model::Permission;
 use proofmark_model::{Duration, Finding, SettingMistake, Verdict};
 use proofmark_postgres::client::{self as postgres, Found};
@@ -207,7 +207,7 @@ impl Act for RestoreDrill {
         };
         let mode = [("mode", json!(mode))];
         events.tell("dr_smoke_started", "info", &mode);
-        let ask = Ask {
+        let ask = DrillRequest {
             which: Which::of(self.backup.as_deref().unwrap_or("newest")),
             prefix: self.prefix.as_deref().unwrap_or_default(),
             tier: self.tier,
@@ -250,7 +250,7 @@ impl Act for RestoreDrill {
         }
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(owed: &Undo, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
         match owed {
             Undo::Scratch(scratch) => postgres::remove(cx.wire(SERVER)?, scratch, by).await?,
             Undo::Tables(tables) => in_place::keep(tables, (cx.wire(STORE)?, cx.wire(SERVER)?), by).await?,

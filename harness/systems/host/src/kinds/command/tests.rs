@@ -3,7 +3,7 @@
 use super::*;
 use proofmark_environment::Systems;
 use proofmark_evidence::record::Recorder;
-use proofmark_evidence::undo::{By, Ledger, Until};
+use proofmark_evidence::undo::{Ledger, PromiseContext, Until};
 use proofmark_model::clock::Clock;
 use proofmark_model::redact::Redactor;
 use proofmark_model::{Duration as Time, Verdict};
@@ -29,7 +29,7 @@ async fn act(command: &Command, cx: &Cx) -> Result<Ended, StepError> {
     let folder = tempfile::tempdir().unwrap();
     let recorder = Recorder::create(folder.path(), &cx.clock, Redactor::default(), Box::new(|_| {})).unwrap();
     let ledger = Ledger::new(Arc::new(Mutex::new(recorder)), cx.clock.clone(), vec![]);
-    let by = By {
+    let by = PromiseContext {
         scenario: "s".into(),
         step: "t".into(),
         kind: Command::NAME,

@@ -2,10 +2,10 @@
 //! The answer to the latter shows whether the change is reverted: its status, which for DELETE may also say that there
 //! was nothing left to remove.
 
-use super::{Seen, Statuses, Tls, nothing_allowed, seen};
+use super::{HttpObservation, Statuses, Tls, nothing_allowed, seen};
 use jiff::Timestamp;
 use proofmark_engine::{Act, Cx, Kind, StepError, target};
-use proofmark_evidence::undo::{Leave, Owed, Promises};
+use proofmark_evidence::undo::{ChangePermit, Promises, RevertPermit};
 use proofmark_model::Permission;
 use proofmark_model::{ErrorCode, Finding, SettingMistake};
 use proofmark_net::http::{Answer, Call, Changing, MAX_BYTES, change};
@@ -98,9 +98,9 @@ impl Kind for HttpChange {
     const RULES: u32 = 1;
     // As in the check: an absolute URL needs no connection; a path uses the connection that `via` names.
     const ROLES: &'static [&'static str] = &[];
-    type Seen = Seen;
+    type Seen = HttpObservation;
 
-    fn judge(&self, seen: &Seen, _at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &HttpObservation, _at: Timestamp) -> Vec<Finding> {
         let (expected, ok) = Statuses::holds(self.status.as_ref(), seen.status);
         let help = match seen.status {
             300..=399 => {
@@ -133,7 +133,7 @@ impl Kind for HttpChange {
 }
 
 impl Act for HttpChange {
-    type Done = Seen;
+    type Done = HttpObservation;
     type Undo = Request;
     type Reverted = Reverted;
     type Memory = ();
@@ -146,7 +146,7 @@ impl Act for HttpChange {
         self.undo.is_some()
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Request>) -> Result<Seen, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, Request>) -> Result<HttpObservation, StepError> {
         if let Some(mistake) = self.mistake() {
             return Err(mistake.into());
         }
@@ -160,11 +160,16 @@ impl Act for HttpChange {
         Ok(seen(&answer))
     }
 
-    async fn observe(&self, done: &Seen, _cx: &Cx, _memory: &mut ()) -> Result<Seen, StepError> {
+    async fn observe(
+        &self,
+        done: &HttpObservation,
+        _cx: &Cx,
+        _memory: &mut (),
+    ) -> Result<HttpObservation, StepError> {
         Ok(done.clone())
     }
 
-    async fn revert(owed: &Request, cx: &Cx, by: &Owed, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(owed: &Request, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
         let answer = owed.send(cx, MAX_BYTES, by).await?;
         let (expected, ok) = owed.holds(answer.status);
         if ok {
@@ -206,7 +211,7 @@ impl HttpChange {
 }
 
 impl Request {
-    async fn send(&self, cx: &Cx, max_bytes: u64, leave: &impl Leave) -> Result<Answer, StepError> {
+    async fn send(&self, cx: &Cx, max_bytes: u64, leave: &impl ChangePermit) -> Result<Answer, StepError> {
         let method = changing(&self.method)?;
         let wire = target::wire(cx, HttpChange::NAME, &self.url)?;
         let (headers, body) = (self.headers.clone(), self.body.clone());

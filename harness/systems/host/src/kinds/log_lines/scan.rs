@@ -3,7 +3,7 @@
 
 use super::fields::{FieldType, Fields, Shape, says_utc};
 use super::line::{self, Keys, Read};
-use super::{Event, Format, Leak, LogLines, Problem, Seen};
+use super::{Event, Format, Leak, LogLines, LogLinesObservation, Problem};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use proofmark_model::redact::{Seeker, leak};
@@ -34,7 +34,7 @@ pub struct Scan<'a> {
     words: Vec<(String, Regex)>,
     nested: bool,
     events: HashMap<Box<str>, Event, RandomState>,
-    seen: Seen,
+    seen: LogLinesObservation,
 }
 
 impl<'a> Scan<'a> {
@@ -50,7 +50,7 @@ impl<'a> Scan<'a> {
             Regex::new(&whole).ok().map(|regex| (name.clone(), regex))
         };
         let words = required.filter_map(|(name, _)| word(name)).collect();
-        let mut seen = Seen::default();
+        let mut seen = LogLinesObservation::default();
         if settings.no_secrets {
             (seen.leaks, seen.leak_count) = (Some(vec![]), Some(0));
         }
@@ -58,7 +58,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads the file to its end.
-    pub fn run(mut self, path: &Path, given_up: &GivenUp) -> Result<Seen, ClientError> {
+    pub fn run(mut self, path: &Path, given_up: &GivenUp) -> Result<LogLinesObservation, ClientError> {
         let mut lines = Lines::open(path, LONGEST)?;
         let mut number = 0;
         loop {
@@ -246,7 +246,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn finish(mut self) -> Seen {
+    fn finish(mut self) -> LogLinesObservation {
         let mut events: Vec<Event> = self.events.into_values().collect();
         for event in &mut events {
             if leak::in_text(&event.name).is_some() {

@@ -7,7 +7,7 @@ use crate::promql::selectors::{Selector, selectors};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use proofmark_model::Finding;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -62,7 +62,7 @@ impl Metrics {
     /// It uses an instant query, not `/api/v1/series`, which lists series that ended hours ago and does not know
     /// windows. It uses `count`, because the answer has one line however many series there are. A window of days is
     /// expensive nevertheless, but the rule costs the server as much at every evaluation.
-    pub(super) async fn look(wire: Wire<'_>, rules: &[Rule]) -> Result<Self, ClientError> {
+    pub(super) async fn look(wire: Endpoint<'_>, rules: &[Rule]) -> Result<Self, ClientError> {
         let mut named: BTreeMap<Selector, BTreeSet<String>> = BTreeMap::new();
         let mut unread = Vec::new();
         for rule in rules {

@@ -70,7 +70,7 @@ pub struct PrometheusRules {
 /// The rules that were checked.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Seen {
+pub struct PrometheusRulesObservation {
     /// The rules, sorted by file, group and name.
     pub rules: Vec<Rule>,
     /// The number of all loaded rules.
@@ -92,9 +92,9 @@ impl Kind for PrometheusRules {
     const JUDGES: &'static str = "At least one rule; every one of `names` and `groups` is there; every rule is healthy and was evaluated within two of its intervals; with `metrics-exist`, every selector has series or is excepted. A rule that was not evaluated yet, or cannot be read, is undecided. With `can-fire`, every alert could fire or is excepted.";
     const RULES: u32 = 2;
     const ROLES: &'static [&'static str] = &["prometheus"];
-    type Seen = Seen;
+    type Seen = PrometheusRulesObservation;
 
-    fn judge(&self, seen: &Seen, at: Timestamp) -> Vec<Finding> {
+    fn judge(&self, seen: &PrometheusRulesObservation, at: Timestamp) -> Vec<Finding> {
         let help = format!("{} rules are loaded in all; are the names spelt as in Prometheus?", seen.loaded);
         let mut findings =
             vec![Count::AT_LEAST_ONE.judge("at least one rule", Some(seen.rules.len())).with_help(help)];
@@ -139,7 +139,7 @@ impl Kind for PrometheusRules {
 }
 
 impl Check for PrometheusRules {
-    async fn observe(&self, cx: &Cx) -> Result<Seen, StepError> {
+    async fn observe(&self, cx: &Cx) -> Result<PrometheusRulesObservation, StepError> {
         let (wire, started) = (cx.wire("prometheus")?, cx.clock.elapsed());
         let loaded = prometheus::rules(wire).await?;
         let rules: Vec<Rule> = loaded.rules.iter().filter(|rule| self.wants(rule)).cloned().collect();
@@ -151,7 +151,7 @@ impl Check for PrometheusRules {
             None
         };
         let (all, server_time) = (loaded.rules.len() as u64, loaded.server_time);
-        Ok(Seen { rules, loaded: all, server_time, metrics, can_fire })
+        Ok(PrometheusRulesObservation { rules, loaded: all, server_time, metrics, can_fire })
     }
 }
 
@@ -162,7 +162,7 @@ impl PrometheusRules {
     }
 
     /// Returns one finding for each name and group in the settings.
-    fn judge_names(&self, seen: &Seen) -> Vec<Finding> {
+    fn judge_names(&self, seen: &PrometheusRulesObservation) -> Vec<Finding> {
         let help = "is it spelt as in Prometheus, did the last reload succeed (`prometheus-status`), and does the `ruleSelector` of an operator match it?";
         let judge = |what: String, there: bool| {
             let word = if there { "loaded" } else { "not loaded" };

@@ -4,7 +4,7 @@ use crate::client::{self as prometheus, Query, SampleValue};
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use proofmark_net::ClientError;
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -102,7 +102,7 @@ impl<'a> Known<'a> {
 
 /// How queries are asked: over which connection, for which time, and until when.
 pub(super) struct Asking<'a> {
-    pub wire: Wire<'a>,
+    pub wire: Endpoint<'a>,
     /// The time of evaluation of every query.
     pub at: Option<Timestamp>,
     /// The deadline by the wire's clock.
@@ -143,7 +143,7 @@ impl Asking<'_> {
         if left.is_zero() {
             return (unseen(query, "the step's time was over before this could be asked".into()), false);
         }
-        let wire = Wire { timeout: left.min(self.each), ..self.wire };
+        let wire = Endpoint { timeout: left.min(self.each), ..self.wire };
         let asked = Query { query: &query, at: self.at, aside: true, ..Query::default() };
         match prometheus::query(wire, &asked).await {
             Ok(queried) => {

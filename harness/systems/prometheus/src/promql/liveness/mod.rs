@@ -25,7 +25,7 @@ use known::{Answer, Asking, Given, Known, Stop};
 use life::Ground;
 use promql_parser::parser::Expr;
 use proofmark_model::{Duration, Finding};
-use proofmark_net::http::Wire;
+use proofmark_net::http::Endpoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
@@ -101,7 +101,7 @@ struct Read<'a> {
 
 impl CanFire {
     /// Asks everything that is needed to judge these alerts.
-    pub(crate) async fn look(wire: Wire<'_>, rules: &[Rule], loaded: &Loaded) -> Self {
+    pub(crate) async fn look(wire: Endpoint<'_>, rules: &[Rule], loaded: &Loaded) -> Self {
         let started = wire.clock.elapsed();
         let runtime = prometheus::runtime(wire).await.ok();
         let flags = prometheus::flags(wire.since(started)).await.ok();

@@ -316,7 +316,8 @@ const JUDGED: &str = include_str!("../../../../../../fixtures/recordings/can-fir
 
 #[test]
 fn what_was_recorded_is_judged_again_as_it_was_and_asked_again_as_it_was() {
-    let seen: crate::kinds::prometheus_rules::Seen = serde_json::from_str(SEEN).unwrap();
+    let seen: crate::kinds::prometheus_rules::PrometheusRulesObservation =
+        serde_json::from_str(SEEN).unwrap();
     let judged: Vec<Finding> = serde_json::from_str(JUDGED).unwrap();
     let mut can_fire = seen.can_fire.unwrap();
     let findings = can_fire.judge(&seen.rules, &Reasons::default());

@@ -10,7 +10,7 @@ use crate::client::alertmanager::Alert;
 use crate::client::grafana::{self, Provenance, Rule};
 use jiff::Timestamp;
 use proofmark_engine::{Cx, StepError};
-use proofmark_evidence::undo::Owed;
+use proofmark_evidence::undo::RevertPermit;
 use proofmark_model::{ErrorCode, Finding};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub(crate) struct Back {
 pub(crate) async fn revert(
     (owed, way): (&Undo, &Way),
     cx: &Cx,
-    by: &Owed,
+    by: &RevertPermit,
     memory: &mut DrillMemory,
 ) -> Result<(), StepError> {
     let uid = &way.drilled.uid;
@@ -54,7 +54,7 @@ pub(crate) async fn revert(
 }
 
 /// Removes from the rule what the drill put into it. Changes that someone else made meanwhile are kept.
-async fn itself(way: &Way, now: Rule, cx: &Cx, by: &Owed) -> Result<(), StepError> {
+async fn itself(way: &Way, now: Rule, cx: &Cx, by: &RevertPermit) -> Result<(), StepError> {
     let places = &way.drilled.places;
     let by_hand = |why: &str| {
         let left: Vec<String> =
@@ -100,7 +100,7 @@ fn not_locked(way: &Way, now: &Rule) -> Result<(), StepError> {
 async fn clone(
     (owed, way): (&Undo, &Way),
     now: Rule,
-    (cx, by): (&Cx, &Owed),
+    (cx, by): (&Cx, &RevertPermit),
     memory: &mut DrillMemory,
 ) -> Result<(), StepError> {
     let (wire, drilled) = (cx.wire("grafana")?, &way.drilled);

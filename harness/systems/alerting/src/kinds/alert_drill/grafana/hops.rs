@@ -1,7 +1,7 @@
 //! Observes how far the alert has come in Grafana. The times are the server's own, and as precise as the rule's
 //! evaluation interval.
 
-use super::super::{AlertDrill, Delivered, Done, DrillMemory, Seen};
+use super::super::{AlertDrill, AlertDrillObservation, Delivered, Done, DrillMemory};
 use super::{InGrafana, UID, plain};
 use crate::client::alertmanager::Alert;
 use crate::client::grafana::{self, Instance};
@@ -16,8 +16,8 @@ pub(crate) async fn look(
     done: &Done,
     cx: &Cx,
     memory: &mut DrillMemory,
-) -> Result<Seen, StepError> {
-    let mut seen = Seen::begun(done);
+) -> Result<AlertDrillObservation, StepError> {
+    let mut seen = AlertDrillObservation::begun(done);
     let (Some(changed), Some(drilled)) = (done.changed, &done.grafana) else { return Ok(seen) };
     let wire = cx.wire("grafana")?;
     let rule = grafana::rule(wire, &drilled.uid).await?;

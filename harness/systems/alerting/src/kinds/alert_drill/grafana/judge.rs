@@ -1,7 +1,7 @@
 //! Judges how far the alert has come in Grafana, up to its firing; the later hops are judged as without Grafana.
 
 use super::super::judge::{after, time};
-use super::super::{AlertDrill, Seen};
+use super::super::{AlertDrill, AlertDrillObservation};
 use super::{InGrafana, Refused};
 use proofmark_model::Finding;
 
@@ -29,7 +29,7 @@ pub(crate) fn refused(why: &Refused) -> (&'static str, &'static str, String, &'s
     }
 }
 
-pub(crate) fn taken(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+pub(crate) fn taken(_drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let (what, expected) = ("Grafana has the drilled rule", "the rule as the drill asks for it");
     let failed = |said: &str| {
         let help = "does something else write this rule: a person, a pipeline, an operator?";
@@ -45,7 +45,7 @@ pub(crate) fn taken(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     }
 }
 
-pub(crate) fn evaluated(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+pub(crate) fn evaluated(_drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let (what, expected) = ("the drilled rule is evaluated without error", "health ok");
     let Some(state) = seen.grafana.as_ref().and_then(|rule| rule.state.as_ref()) else {
         let help =
@@ -69,7 +69,7 @@ pub(crate) fn evaluated(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     }
 }
 
-pub(crate) fn fires(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
+pub(crate) fn fires(_drill: &AlertDrill, seen: &AlertDrillObservation) -> Vec<Finding> {
     let (what, expected) = ("the alert fires in Grafana", "Alerting");
     let pending =
         seen.hops.pending.map_or_else(String::new, |at| format!("pending {}, ", after(seen, Some(at))));
@@ -81,7 +81,7 @@ pub(crate) fn fires(_drill: &AlertDrill, seen: &Seen) -> Vec<Finding> {
     vec![Finding::judged(what, expected, said, false).with_help(help)]
 }
 
-fn not_firing(seen: &Seen) -> (String, &'static str) {
+fn not_firing(seen: &AlertDrillObservation) -> (String, &'static str) {
     let rule = seen.grafana.as_ref();
     let words: Vec<&str> = rule.iter().flat_map(|rule| states(rule)).collect();
     let blind = words.iter().find(|word| word.contains("NoData") || word.contains("Error"));

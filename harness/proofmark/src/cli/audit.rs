@@ -32,11 +32,11 @@ scenarios: they pass now, and fail when a rule is taken away or dies.";
 pub(super) enum Command {
     /// Look for alerts that can never fire, targets that are down, a reload that failed, alerts that reach nobody
     #[command(after_help = OF_PROMETHEUS)]
-    Prometheus(Options),
+    Prometheus(AuditCommandArgs),
 }
 
 #[derive(Debug, Clone, Args)]
-pub(super) struct Options {
+pub(super) struct AuditCommandArgs {
     /// Where Prometheus is: a URL, or `env:NAME` for the variable that holds it
     #[arg(long, value_name = "URL", required_unless_present = "env", conflicts_with = "env")]
     url: Option<String>,
@@ -55,7 +55,7 @@ pub(super) struct Options {
 
 /// Audits.
 pub(super) async fn audit(Command::Prometheus(options): &Command, clock: &Clock) -> Exit {
-    let Options { common, all, .. } = options;
+    let AuditCommandArgs { common, all, .. } = options;
     options.url.iter().for_each(|url| note_password("--url", url));
     options.alertmanager.iter().for_each(|url| note_password("--alertmanager", url));
     let request = AuditRequest {

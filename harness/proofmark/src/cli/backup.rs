@@ -42,7 +42,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 `proofmark drill` proves one by restoring it.";
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct BackupCommandArgs {
     #[command(subcommand)]
     command: Command,
     /// Ask nothing; only `restore` asks, for the database's name
@@ -56,7 +56,7 @@ enum Command {
     #[command(
         after_help = format!("Examples:\n  proofmark backup create --allow change\n  proofmark backup create --local backups --env environment.yaml --allow change\n  proofmark backup create --container shop-db-1 --allow change\n  proofmark backup create --dry-run\n  proofmark backup create --keep-within 30d --allow change,destroy\n\n{VARIABLES}\n\n{TOLD}\n\n{PRUNED}")
     )]
-    Create(create::Options),
+    Create(create::CreateCommandArgs),
     /// List the backups of the store, newest first
     #[command(
         after_help = format!("Examples:\n  proofmark backup list\n  proofmark backup list --prefix postgres/2026/02/ --json\n  proofmark backup list --foreign\n\n{VARIABLES}")
@@ -71,12 +71,12 @@ enum Command {
     #[command(
         after_help = format!("Examples:\n  proofmark backup prune --keep 30 --allow destroy\n  proofmark backup prune --keep-within 30d --keep-at-least 7 --allow destroy\n  proofmark backup prune --keep 10 --foreign --dry-run\n\nWhat any rule keeps stays. The newest is never deleted.\n\n{VARIABLES}")
     )]
-    Prune(prune::Options),
+    Prune(prune::PruneCommandArgs),
     /// Make the database again from its backup, or fill some tables of it
     #[command(
         after_help = format!("Examples:\n  proofmark backup restore --allow destroy\n  proofmark backup restore oldest --table bookings --yes --allow destroy\n\nThe backup is verified first. The database is restored beside the one that is there, or is lost, and compared; then it takes its place: the sessions are ended, the name changes, and the old one is dropped. With --table the tables are emptied and filled in one transaction, which no other table notices. A restore that fails leaves everything as it was. What was written since the backup is lost.\n\n{VARIABLES}")
     )]
-    Restore(restore::Options),
+    Restore(restore::RestoreCommandArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -103,7 +103,7 @@ struct Verify {
 }
 
 /// Does what the command says.
-pub(super) async fn backup(Options { command, yes }: &Options, clock: &Clock) -> Exit {
+pub(super) async fn backup(BackupCommandArgs { command, yes }: &BackupCommandArgs, clock: &Clock) -> Exit {
     match command {
         Command::Create(options) => create::create(options, clock).await,
         Command::Restore(options) => restore::restore(options, *yes, clock).await,

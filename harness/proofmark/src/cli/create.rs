@@ -18,7 +18,7 @@ use proofmark_model::clock::Clock;
 use serde_json::Value;
 
 #[derive(Debug, Clone, Args)]
-pub(super) struct Options {
+pub(super) struct CreateCommandArgs {
     /// How it is called, from {db} {date} {time} {micros} {pid}; without --env and a name it begins with `postgres/`
     #[arg(long, value_name = "TEMPLATE")]
     name: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct Options {
 }
 
 /// Makes a backup.
-pub(super) async fn create(options: &Options, clock: &Clock) -> Exit {
+pub(super) async fn create(options: &CreateCommandArgs, clock: &Clock) -> Exit {
     let common = &options.common;
     let request = CreateRequest {
         name: options.name.clone(),

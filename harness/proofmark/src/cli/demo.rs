@@ -25,7 +25,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Where the demo leaves what it made.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Options {
+pub struct DemoCommandArgs {
     /// Folder for the evidence of both runs
     #[arg(long, value_name = "DIR", default_value = "evidence")]
     pub evidence: PathBuf,
@@ -75,7 +75,7 @@ impl From<LabError> for Stop {
 
 /// Plays the demo. 0: the first run passed and the second failed exactly as named; 1: not so; 3: the world could not be
 /// set up; 130: interrupted. A run that ended in another way passes its exit code on.
-pub async fn conduct(options: &Options) -> Exit {
+pub async fn conduct(options: &DemoCommandArgs) -> Exit {
     let mut stage = Stage::default();
     let interrupted = interruption();
     let end = tokio::select! {
@@ -101,7 +101,7 @@ pub async fn conduct(options: &Options) -> Exit {
     }
 }
 
-async fn play(options: &Options, stage: &mut Stage) -> Result<Exit, Stop> {
+async fn play(options: &DemoCommandArgs, stage: &mut Stage) -> Result<Exit, Stop> {
     say(
         "Proofmark's demo: a small shop, watched by a real Prometheus, both started for this and stopped at the end.",
     );
@@ -184,7 +184,7 @@ impl Told {
         Some(wrong)
     }
 
-    fn shown(&self, options: &Options) -> String {
+    fn shown(&self, options: &DemoCommandArgs) -> String {
         let evidence = options.evidence.join(&self.id);
         let report = options.reports.join(format!("{}.html", self.id));
         format!("{}  {}", report.display(), evidence.display())
@@ -192,7 +192,7 @@ impl Told {
 }
 
 /// Runs the scenarios.
-async fn run(options: &Options, stage: &mut Stage, what: &Played) -> Result<Told, Stop> {
+async fn run(options: &DemoCommandArgs, stage: &mut Stage, what: &Played) -> Result<Told, Stop> {
     let mut args = vec!["run".into(), what.scenarios.as_os_str().to_owned()];
     args.extend(["--env".into(), what.environment.as_os_str().to_owned()]);
     args.extend(["--allow".into(), "exec,change".into()]);
@@ -205,7 +205,7 @@ async fn run(options: &Options, stage: &mut Stage, what: &Played) -> Result<Told
 }
 
 /// Audits the monitoring, and shows what comes before the report.
-async fn audit(options: &Options, stage: &mut Stage, environment: &Path) -> Result<Told, Stop> {
+async fn audit(options: &DemoCommandArgs, stage: &mut Stage, environment: &Path) -> Result<Told, Stop> {
     say("4. Without any file: what would the shop's Prometheus not tell?");
     let args = ["audit", "prometheus", "--env"].map(OsString::from).into_iter();
     let args = args.chain([environment.as_os_str().to_owned()]).collect();
@@ -220,7 +220,7 @@ async fn audit(options: &Options, stage: &mut Stage, environment: &Path) -> Resu
 
 /// Runs this same program, as a user would, and reads the report that it leaves.
 async fn told(
-    options: &Options,
+    options: &DemoCommandArgs,
     stage: &mut Stage,
     mut args: Vec<OsString>,
     stdout: Stdio,

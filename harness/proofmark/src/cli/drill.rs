@@ -31,7 +31,7 @@ names is not touched. The login of a bucket comes from MINIO_ACCESS_KEY and MINI
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; its server from --endpoint, MINIO_ENDPOINT or AWS_ENDPOINT_URL.";
 
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct DrillCommandArgs {
     /// Where the backups are: `s3://bucket/prefix`, or a folder
     #[arg(required_unless_present = "env", conflicts_with = "env")]
     store: Option<String>,
@@ -66,8 +66,8 @@ pub(super) struct Options {
 }
 
 /// Drills.
-pub(super) async fn drill(options: &Options, clock: &Clock) -> Exit {
-    let Options { backup, common, .. } = options;
+pub(super) async fn drill(options: &DrillCommandArgs, clock: &Clock) -> Exit {
+    let DrillCommandArgs { backup, common, .. } = options;
     options.into.iter().for_each(|into| note_password("--into", into));
     let request = DrillCommand {
         places: options.store.clone().zip(options.into.clone()),

@@ -15,13 +15,13 @@ const ERROR_CODES: &str = "error-codes";
 
 /// Which kind.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct ExplainCommandArgs {
     /// A kind of step, such as `http`, or `error-codes`; without it all kinds are listed
     kind: Option<String>,
 }
 
 /// Explains one kind, or lists all.
-pub(super) fn explain(options: &Options) -> Exit {
+pub(super) fn explain(options: &ExplainCommandArgs) -> Exit {
     let Some(name) = &options.kind else {
         let wide = registry().kinds().map(|kind| kind.name.len()).max().unwrap_or_default();
         for kind in registry().kinds() {

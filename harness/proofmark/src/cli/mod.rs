@@ -68,7 +68,7 @@ struct Cli {
 enum Command {
     /// Run scenarios, keep evidence, write reports
     #[command(after_help = format!("Examples:\n  {}\n\n{}", RUN.join("\n  "), *EXITS))]
-    Run(run::Options),
+    Run(run::RunCommandArgs),
     /// Check scenario files and the environment without touching anything
     #[command(
         after_help = "Examples:\n  proofmark validate\n  proofmark validate scenarios/phase5 --env environments/homelab.yaml\n\nExit codes: 0 all is well, 2 not so: every mistake of every file is shown."
@@ -86,21 +86,21 @@ enum Command {
     #[command(
         after_help = "Examples:\n  proofmark report\n  proofmark report 20260216T020000Z-x7k2q9 --format junit > junit.xml\n  proofmark report --format markdown > summary.md\n\nThe exit code is that of the run; 3 for a run that never ended."
     )]
-    Report(report::Options),
+    Report(report::ReportCommandArgs),
     /// Make every hash and every judgement of a run again, offline
     #[command(
         after_help = "Examples:\n  proofmark verify\n  proofmark verify evidence/20260216T020000Z-x7k2q9\n\nExit codes: 0 the same, 3 incomplete or judged by other rules, 5 different."
     )]
-    Verify(verify::Options),
+    Verify(verify::VerifyCommandArgs),
     /// Put back what runs that died have changed and promised to put back
     #[command(
         after_help = "Examples:\n  proofmark recover --env environments/homelab.yaml\n  proofmark recover --all --env environments/homelab.yaml\n  proofmark recover 20260216T020000Z-x7k2q9 --env lab.yaml\n\nExit codes: 0 nothing is owed any more, 4 something is."
     )]
-    Recover(recover::Options),
+    Recover(recover::RecoverCommandArgs),
     #[cfg(feature = "backup")]
     /// Make, list, verify, prune and restore backups of a PostgreSQL database
     #[command(after_help = backup::EXAMPLES)]
-    Backup(backup::Options),
+    Backup(backup::BackupCommandArgs),
     #[cfg(feature = "alerting")]
     /// Find what a live system would not tell: alerts that can never fire, targets that are down
     #[command(subcommand, after_help = audit::EXAMPLES)]
@@ -108,18 +108,18 @@ enum Command {
     #[cfg(feature = "backup")]
     /// Prove a backup, anyone's: restore it into a scratch database, compare, drop it again
     #[command(override_usage = drill::USAGE, after_help = drill::EXAMPLES)]
-    Drill(drill::Options),
+    Drill(drill::DrillCommandArgs),
     /// Make one check without any file, and show what it saw
     #[command(after_help = r#try::EXAMPLES)]
-    Try(r#try::Options),
+    Try(r#try::TryCommandArgs),
     /// Explain a kind of step: its settings, what it sees, what it judges by itself
     #[command(after_help = "Examples:\n  proofmark explain\n  proofmark explain http")]
-    Explain(explain::Options),
+    Explain(explain::ExplainCommandArgs),
     /// Print the format of a file as JSON Schema, for editors
     #[command(
         after_help = "Example:\n  proofmark schema > .proofmark.schema.json\n  # then, as the first line of a scenario file:\n  # yaml-language-server: $schema=../.proofmark.schema.json"
     )]
-    Schema(schema::Options),
+    Schema(schema::SchemaCommandArgs),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  proofmark completions bash > /etc/bash_completion.d/proofmark")]
     Completions {
@@ -134,7 +134,7 @@ enum Command {
     #[command(
         after_help = "Example:\n  proofmark demo\n\nIt stops everything that it started. Exit codes: 0 the first run passed and the second failed\nas named, 1 not so, 3 the world could not be set up."
     )]
-    Demo(demo::Options),
+    Demo(demo::DemoCommandArgs),
 }
 
 fn written(bytes: &[u8]) -> Exit {

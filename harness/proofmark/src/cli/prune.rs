@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct PruneCommandArgs {
     #[command(flatten)]
     rules: RetentionArgs,
     /// Only names that begin with this; without --env it is `postgres/`
@@ -41,7 +41,7 @@ pub(super) struct Options {
 }
 
 /// Prunes.
-pub(super) async fn prune(options: &Options, clock: &Clock) -> Exit {
+pub(super) async fn prune(options: &PruneCommandArgs, clock: &Clock) -> Exit {
     let common = &options.common;
     let request = PruneRequest {
         rules: options.rules.rules(),

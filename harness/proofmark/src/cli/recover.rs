@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Which runs.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct RecoverCommandArgs {
     /// A run's folder, or its id in `--evidence`; without it the newest run that owes something
     #[arg(conflicts_with = "all")]
     run: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Options {
 }
 
 /// Puts back what is owed.
-pub(super) async fn recover(options: &Options, clock: &Clock) -> Exit {
+pub(super) async fn recover(options: &RecoverCommandArgs, clock: &Clock) -> Exit {
     let request = RecoverRequest {
         run: options.run.clone(),
         all: options.all,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// What to tell, and how.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct ReportCommandArgs {
     /// A run's folder, or its id in `--evidence`; without it the newest
     run: Option<String>,
     /// Folder of the runs
@@ -26,7 +26,7 @@ pub(super) struct Options {
 }
 
 /// Tells a run.
-pub(super) fn report(options: &Options) -> Exit {
+pub(super) fn report(options: &ReportCommandArgs) -> Exit {
     let report = match app::report::report(options.run.as_deref(), &options.evidence) {
         Ok(report) => report,
         Err(error) => return show_unread(&error),

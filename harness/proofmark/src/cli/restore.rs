@@ -17,7 +17,7 @@ use proofmark_postgres::client::Dsn;
 use std::io::{IsTerminal, Write};
 
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct RestoreCommandArgs {
     #[command(flatten)]
     which: BackupArgs,
     /// Only this table, `name`, `schema.name` or `*` (may be given several times): it is emptied and filled where it is
@@ -30,8 +30,8 @@ pub(super) struct Options {
 }
 
 /// Restores.
-pub(super) async fn restore(options: &Options, yes: bool, clock: &Clock) -> Exit {
-    let Options { which: BackupArgs { backup, prefix }, table, events, common } = options;
+pub(super) async fn restore(options: &RestoreCommandArgs, yes: bool, clock: &Clock) -> Exit {
+    let RestoreCommandArgs { which: BackupArgs { backup, prefix }, table, events, common } = options;
     let confirm: Confirm = if table.is_empty() { all_typed } else { tables_typed };
     let request = RestoreRequest {
         backup: backup.clone(),

@@ -9,7 +9,7 @@ use proofmark_model::{Duration, Exit};
 
 /// What to run, and where to leave what was seen.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct RunCommandArgs {
     #[command(flatten)]
     chosen: SelectionArgs,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct Options {
 }
 
 /// Runs what was chosen.
-pub(super) async fn run(options: &Options, clock: &Clock) -> Exit {
+pub(super) async fn run(options: &RunCommandArgs, clock: &Clock) -> Exit {
     let request = RunRequest {
         selection: options.chosen.selection(),
         environment: options.chosen.env.clone(),

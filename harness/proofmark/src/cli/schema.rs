@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Which file.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct SchemaCommandArgs {
     /// Which file's format
     #[arg(value_enum, default_value = "scenario")]
     of: Of,
@@ -25,7 +25,7 @@ enum Of {
 }
 
 /// Prints the schema.
-pub(super) fn schema(options: &Options) -> Exit {
+pub(super) fn schema(options: &SchemaCommandArgs) -> Exit {
     let schema: Value = match options.of {
         Of::Scenario => proofmark_engine::scenario::schema(registry()),
         Of::Environment => proofmark_environment::schema(vocabulary()),

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub(super) const EXAMPLES: &str = include_str!("try.txt").trim_ascii();
 
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct TryCommandArgs {
     /// The kind of check, such as `prometheus-query`
     kind: String,
     /// Its settings; each value is read as YAML
@@ -51,7 +51,7 @@ const SHOWN: usize = 20;
 const LONG: usize = 2000;
 
 /// Looks once, and tells what was seen.
-pub(super) async fn try_one(options: &Options, clock: &Clock) -> Exit {
+pub(super) async fn try_one(options: &TryCommandArgs, clock: &Clock) -> Exit {
     options.url.iter().for_each(|url| note_password("--url", url));
     let request = CheckRequest {
         kind: options.kind.clone(),

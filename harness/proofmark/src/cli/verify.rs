@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// Which run.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct VerifyCommandArgs {
     /// A run's folder, or its id in `--evidence`; without it the newest
     run: Option<String>,
     /// Folder of the runs
@@ -19,7 +19,7 @@ pub(super) struct Options {
 }
 
 /// Verifies a run and says what is not as it was kept.
-pub(super) fn verify(options: &Options) -> Exit {
+pub(super) fn verify(options: &VerifyCommandArgs) -> Exit {
     let VerifiedRun { folder, exit, verified } =
         match app::verify::verify(options.run.as_deref(), &options.evidence) {
             Ok(verified) => verified,

@@ -66,14 +66,14 @@ pub struct AlertSilenceObservation {
 /// How the silence is found again.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Undo {
+pub struct AlertSilenceUndo {
     created_by: String,
 }
 
 /// The silences that this step created, including expired ones.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
+pub struct AlertSilenceReverted {
     silences: Vec<Silence>,
 }
 
@@ -119,8 +119,8 @@ impl Act for AlertSilence {
     const WITHIN: Option<Duration> = Some(Duration::secs(10));
     const UNTIL: Until = Until::Scenario;
     type Done = Made;
-    type Undo = Undo;
-    type Reverted = Reverted;
+    type Undo = AlertSilenceUndo;
+    type Reverted = AlertSilenceReverted;
     type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
@@ -131,7 +131,7 @@ impl Act for AlertSilence {
         true
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Made, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, AlertSilenceUndo>) -> Result<Made, StepError> {
         let matchers = self.wanted()?;
         let mark = format!("proofmark {}", promises.mark_of_step());
         let started = cx.clock.elapsed();
@@ -139,7 +139,7 @@ impl Act for AlertSilence {
         let (_, there) = silences(cx.wire(ROLE)?, |_| false).await?;
         let starts_at = there.unwrap_or_else(|| cx.clock.now());
         let ends_at = starts_at + self.lasts.unwrap_or(USUAL).0;
-        let promise = promises.promise(&Undo { created_by: mark.clone() })?;
+        let promise = promises.promise(&AlertSilenceUndo { created_by: mark.clone() })?;
         let comment = self.comment.as_deref().unwrap_or("made by Proofmark for a drill, and ended by it");
         let new = NewSilence { matchers: &matchers, starts_at, ends_at, created_by: &mark, comment };
         let id = alertmanager::silence(cx.wire(ROLE)?.since(started), &new, &promise).await?;
@@ -158,7 +158,12 @@ impl Act for AlertSilence {
         Ok(AlertSilenceObservation { silence: found.into_iter().next(), alerts: held })
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(
+        owed: &AlertSilenceUndo,
+        cx: &Cx,
+        by: &RevertPermit,
+        _memory: &mut (),
+    ) -> Result<(), StepError> {
         let (wire, started) = (cx.wire(ROLE)?, cx.clock.elapsed());
         let (ours, _) = silences(wire, |silence| silence.created_by == owed.created_by).await?;
         for silence in ours.iter().filter(|silence| !silence.is_over()) {
@@ -167,12 +172,16 @@ impl Act for AlertSilence {
         Ok(())
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
+    async fn observe_reverted(
+        owed: &AlertSilenceUndo,
+        cx: &Cx,
+        _memory: &mut (),
+    ) -> Result<AlertSilenceReverted, StepError> {
         let (silences, _) = silences(cx.wire(ROLE)?, |silence| silence.created_by == owed.created_by).await?;
-        Ok(Reverted { silences })
+        Ok(AlertSilenceReverted { silences })
     }
 
-    fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(_owed: &AlertSilenceUndo, seen: &AlertSilenceReverted, _at: Timestamp) -> Vec<Finding> {
         let left = seen.silences.iter().filter(|silence| !silence.is_over());
         let left: Vec<String> = left.map(|silence| format!("{} is {}", silence.id, silence.state)).collect();
         let told = if left.is_empty() { "none".to_owned() } else { left.join("; ") };

@@ -71,7 +71,7 @@ pub struct BackupObservation {
 /// What is left once the promises are kept.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
+pub struct BackupReverted {
     left: Left,
     /// Sessions of a pg_dump that was started in a container; `null` where it has come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,7 +136,7 @@ impl Kind for Backup {
 impl Act for Backup {
     type Done = BackupObservation;
     type Undo = Undo;
-    type Reverted = Reverted;
+    type Reverted = BackupReverted;
     type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
@@ -222,7 +222,7 @@ impl Act for Backup {
         Ok(())
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
+    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<BackupReverted, StepError> {
         let left = abandon::look(owed, back(owed.folder.as_ref(), cx)?).await?;
         let at_work = match &owed.inside {
             Some(inside) if left != Left::Committed => {
@@ -230,10 +230,10 @@ impl Act for Backup {
             }
             _ => None,
         };
-        Ok(Reverted { left, at_work })
+        Ok(BackupReverted { left, at_work })
     }
 
-    fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(_owed: &Undo, seen: &BackupReverted, _at: Timestamp) -> Vec<Finding> {
         let what = "nothing of an unfinished backup is left";
         let (words, ok) = match seen.left {
             Left::Committed => ("the backup is finished", true),

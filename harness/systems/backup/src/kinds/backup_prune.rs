@@ -66,7 +66,7 @@ pub struct BackupPrune {
 /// What is seen of backups of which half was deleted.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
+pub struct BackupPruneReverted {
     unfinished: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ impl Kind for BackupPrune {
 impl Act for BackupPrune {
     type Done = Pruned;
     type Undo = Undo;
-    type Reverted = Reverted;
+    type Reverted = BackupPruneReverted;
     type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
@@ -173,11 +173,17 @@ impl Act for BackupPrune {
         Ok(prune::finish(owed, back(owed.folder.as_ref(), cx)?, by).await?)
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
-        Ok(Reverted { unfinished: prune::unfinished(owed, back(owed.folder.as_ref(), cx)?).await? })
+    async fn observe_reverted(
+        owed: &Undo,
+        cx: &Cx,
+        _memory: &mut (),
+    ) -> Result<BackupPruneReverted, StepError> {
+        Ok(BackupPruneReverted {
+            unfinished: prune::unfinished(owed, back(owed.folder.as_ref(), cx)?).await?,
+        })
     }
 
-    fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(_owed: &Undo, seen: &BackupPruneReverted, _at: Timestamp) -> Vec<Finding> {
         vec![named("no half of a pruned backup is left", "none", "none", seen.unfinished.clone())]
     }
 }

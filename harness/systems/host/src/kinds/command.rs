@@ -41,7 +41,7 @@ pub struct Command {
 /// The program that reverts the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Undo {
+pub struct CommandUndo {
     argv: Vec<String>,
     cwd: Option<String>,
 }
@@ -49,7 +49,7 @@ pub struct Undo {
 /// How the program that reverts the change ended.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
+pub struct CommandReverted {
     /// The exit status; `null` if a signal ended the program.
     exit: Option<i32>,
     /// The last lines on standard error, if the program failed.
@@ -94,8 +94,8 @@ impl Kind for Command {
 
 impl Act for Command {
     type Done = Ended;
-    type Undo = Undo;
-    type Reverted = Reverted;
+    type Undo = CommandUndo;
+    type Reverted = CommandReverted;
     type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
@@ -106,7 +106,7 @@ impl Act for Command {
         self.undo.is_some()
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Ended, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, CommandUndo>) -> Result<Ended, StepError> {
         let argv = self.line()?;
         // The path must be valid from whichever folder the change is reverted.
         let cwd = shown(Path::new(self.cwd.as_deref().unwrap_or(".")));
@@ -114,7 +114,8 @@ impl Act for Command {
         let program = |cwd| Program { cwd, stdin, ..Program::new(&argv, cx.timeout.0) };
         match &self.undo {
             Some(undo) => {
-                let promise = promises.promise(&Undo { argv: undo.clone(), cwd: Some(cwd.clone()) })?;
+                let promise =
+                    promises.promise(&CommandUndo { argv: undo.clone(), cwd: Some(cwd.clone()) })?;
                 ended(program(Some(Path::new(&cwd))), cx, &promise).await
             }
             None => ended(program(own), cx, &promises.declare_final()).await,
@@ -125,11 +126,16 @@ impl Act for Command {
         Ok(done.clone())
     }
 
-    fn patience(_owed: &Undo) -> Duration {
+    fn patience(_owed: &CommandUndo) -> Duration {
         Duration::secs(10)
     }
 
-    async fn revert(owed: &Undo, cx: &Cx, by: &RevertPermit, _memory: &mut ()) -> Result<(), StepError> {
+    async fn revert(
+        owed: &CommandUndo,
+        cx: &Cx,
+        by: &RevertPermit,
+        _memory: &mut (),
+    ) -> Result<(), StepError> {
         let cwd = owed.cwd.as_deref().map(Path::new);
         let program = Program { cwd, ..Program::new(&owed.argv, cx.timeout.0) };
         let ended = ended(program, cx, by).await?;
@@ -139,13 +145,17 @@ impl Act for Command {
         Ok(())
     }
 
-    async fn observe_reverted(_owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
+    async fn observe_reverted(
+        _owed: &CommandUndo,
+        cx: &Cx,
+        _memory: &mut (),
+    ) -> Result<CommandReverted, StepError> {
         let last = cx.log.take_answer().filter(|last| !last.is_empty());
         let said = last.map(|last| String::from_utf8_lossy(&last).into_owned());
-        Ok(Reverted { exit: cx.log.last_status(), said })
+        Ok(CommandReverted { exit: cx.log.last_status(), said })
     }
 
-    fn judge_reverted(_owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(_owed: &CommandUndo, seen: &CommandReverted, _at: Timestamp) -> Vec<Finding> {
         let what = "the command that puts it back ended with exit status 0";
         let told = seen.exit.map_or_else(|| Value::from("ended by a signal"), Value::from);
         let finding = Finding::judged(what, 0, told, seen.exit == Some(0));

@@ -4,7 +4,7 @@
 //! observed.
 //!
 //! Stopping a container could be added: its settings would go beside `pid-file` and `matches`, and its undo beside
-//! [`Undo::Process`], without changing what is here.
+//! [`ProcessStopUndo::Process`], without changing what is here.
 
 use crate::processes::{Found, Signal, Wanted, find, hold, lives, marked, start, startable, stop};
 use jiff::{SignedDuration, Timestamp};
@@ -81,7 +81,7 @@ pub struct ProcessStopObservation {
 /// How to undo the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Undo {
+pub enum ProcessStopUndo {
     /// A process of this machine.
     Process(Box<Way>),
 }
@@ -108,7 +108,7 @@ pub struct Way {
 /// The processes that run after the revert.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
+pub struct ProcessStopReverted {
     /// The processes that the settings select.
     processes: Vec<Found>,
     /// The processes that were started here, and their descendants.
@@ -177,8 +177,8 @@ impl Act for ProcessStop {
     const WITHIN: Option<Duration> = Some(Duration::secs(30));
     const UNTIL: Until = Until::Scenario;
     type Done = Stopped;
-    type Undo = Undo;
-    type Reverted = Reverted;
+    type Undo = ProcessStopUndo;
+    type Reverted = ProcessStopReverted;
     type Memory = StopMemory;
 
     fn needs(&self) -> &'static [Permission] {
@@ -189,7 +189,7 @@ impl Act for ProcessStop {
         true
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Stopped, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, ProcessStopUndo>) -> Result<Stopped, StepError> {
         if let Some(mistake) = self.mistake() {
             return Err(mistake.into());
         }
@@ -198,7 +198,7 @@ impl Act for ProcessStop {
         startable(&way.start, &way.cwd)?;
         let held = hold(way.process.clone())?;
         let (process, signal) = (way.process.clone(), way.signal);
-        let promise = promises.promise(&Undo::Process(Box::new(way)))?;
+        let promise = promises.promise(&ProcessStopUndo::Process(Box::new(way)))?;
         promises.begins(&promise)?;
         stop(held, signal, WAIT.0.min(cx.timeout.0), &cx.log, &promise).await?;
         Ok(Stopped { process, since: cx.clock.now() })
@@ -217,17 +217,17 @@ impl Act for ProcessStop {
         Ok(ProcessStopObservation { process: done.process.clone(), gone, seconds, others })
     }
 
-    fn patience(_owed: &Undo) -> Duration {
+    fn patience(_owed: &ProcessStopUndo) -> Duration {
         Duration(GRACE.0 + Duration::secs(60).0)
     }
 
     async fn revert(
-        owed: &Undo,
+        owed: &ProcessStopUndo,
         cx: &Cx,
         by: &RevertPermit,
         memory: &mut StopMemory,
     ) -> Result<(), StepError> {
-        let Undo::Process(way) = owed;
+        let ProcessStopUndo::Process(way) = owed;
         let here = host();
         if here != way.host {
             let message = format!("the process ran on the machine `{}`, and this is `{here}`", way.host);
@@ -246,13 +246,17 @@ impl Act for ProcessStop {
         started.map_err(|error| StepError::from(error).transient())
     }
 
-    async fn observe_reverted(owed: &Undo, _cx: &Cx, memory: &mut StopMemory) -> Result<Reverted, StepError> {
-        let Undo::Process(way) = owed;
+    async fn observe_reverted(
+        owed: &ProcessStopUndo,
+        _cx: &Cx,
+        memory: &mut StopMemory,
+    ) -> Result<ProcessStopReverted, StepError> {
+        let ProcessStopUndo::Process(way) = owed;
         way.look(memory).await
     }
 
-    fn judge_reverted(owed: &Undo, seen: &Reverted, at: Timestamp) -> Vec<Finding> {
-        let Undo::Process(way) = owed;
+    fn judge_reverted(owed: &ProcessStopUndo, seen: &ProcessStopReverted, at: Timestamp) -> Vec<Finding> {
+        let ProcessStopUndo::Process(way) = owed;
         let (what, one) = ("the process runs again", "exactly one process that is meant");
         let grace = SignedDuration::try_from(GRACE.0).unwrap_or_default();
         if seen.ending == Some(true) && at.duration_since(way.at) < grace {
@@ -318,11 +322,11 @@ impl ProcessStop {
 }
 
 impl Way {
-    async fn look(&self, memory: &StopMemory) -> Result<Reverted, StepError> {
+    async fn look(&self, memory: &StopMemory) -> Result<ProcessStopReverted, StepError> {
         let ending = lives(self.process.clone(), self.signal).await?;
         let ending = ending.map(|may_end| may_end && !memory.not_asked);
         let processes = find(wanted(self.pid_file.as_ref(), self.matches.as_ref(), &self.process)).await?;
-        Ok(Reverted { processes, started: marked(self.mark.clone()).await?, ending })
+        Ok(ProcessStopReverted { processes, started: marked(self.mark.clone()).await?, ending })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::edit::NEVER;
 use super::file::{RuleFile, State, text};
-use super::{DrillMemory, Mark, Undo, alerts, grafana, has, is_meant, run};
+use super::{AlertDrillUndo, DrillMemory, Mark, alerts, grafana, has, is_meant, run};
 use crate::client::alertmanager;
 use proofmark_engine::{Cx, StepError};
 use proofmark_evidence::undo::RevertPermit;
@@ -42,7 +42,7 @@ pub(super) enum Way {
 /// What is observed after the rules were restored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
+pub struct AlertDrillReverted {
     /// The rule file, if the drill changed one.
     file: Option<FileSeen>,
     /// The rules of the drill that Prometheus still has.
@@ -67,19 +67,19 @@ struct FileSeen {
     ours: bool,
 }
 
-impl Undo {
+impl AlertDrillUndo {
     fn mark(&self) -> Mark<'_> {
         Mark::of(self.mark.as_deref(), matches!(self.way, Way::Command { .. }))
     }
 }
 
-pub(super) fn patience(owed: &Undo) -> Duration {
+pub(super) fn patience(owed: &AlertDrillUndo) -> Duration {
     let pipeline = if matches!(owed.way, Way::Command { .. }) { PIPELINE } else { Std::ZERO };
     Duration(owed.ghost.0 + owed.interval.0 * 4 + RESOLVES + PATIENCE + pipeline)
 }
 
 pub(super) async fn revert(
-    owed: &Undo,
+    owed: &AlertDrillUndo,
     cx: &Cx,
     by: &RevertPermit,
     memory: &mut DrillMemory,
@@ -96,7 +96,12 @@ pub(super) async fn revert(
     }
 }
 
-async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &RevertPermit) -> Result<(), StepError> {
+async fn rule_file(
+    owed: &AlertDrillUndo,
+    file: &RuleFile,
+    cx: &Cx,
+    by: &RevertPermit,
+) -> Result<(), StepError> {
     let mark = owed.mark.as_deref();
     files::clear(&file.beside, by)?;
     let loaded = loaded(owed, cx).await;
@@ -142,7 +147,7 @@ async fn rule_file(owed: &Undo, file: &RuleFile, cx: &Cx, by: &RevertPermit) -> 
 }
 
 /// Returns the drill's own rule, if it added one, and the rule that was there before.
-async fn loaded(owed: &Undo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), StepError> {
+async fn loaded(owed: &AlertDrillUndo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), StepError> {
     let rules = prometheus::rules(cx.wire("prometheus")?).await?.rules;
     let find = |mark: Mark<'_>, which: &dyn Fn(&Rule) -> bool| {
         let is_it = |rule: &&Rule| is_meant(rule, &owed.alert, &owed.labels, mark) && which(rule);
@@ -158,7 +163,7 @@ async fn loaded(owed: &Undo, cx: &Cx) -> Result<(Option<Rule>, Option<Rule>), St
 
 /// Returns whether the clone, which is false by now, has yet to resolve. If that is unknown it waits, but only for a
 /// limited time.
-async fn waits(owed: &Undo, file: &RuleFile, cx: &Cx, drilled: Option<&Rule>) -> bool {
+async fn waits(owed: &AlertDrillUndo, file: &RuleFile, cx: &Cx, drilled: Option<&Rule>) -> bool {
     if file.age(cx) > owed.interval.0 * 2 + RESOLVES {
         return false;
     }
@@ -170,7 +175,7 @@ async fn waits(owed: &Undo, file: &RuleFile, cx: &Cx, drilled: Option<&Rule>) ->
 }
 
 /// Returns how many alerts of the drill Prometheus and Alertmanager have.
-async fn left(owed: &Undo, cx: &Cx) -> Result<(usize, usize), StepError> {
+async fn left(owed: &AlertDrillUndo, cx: &Cx) -> Result<(usize, usize), StepError> {
     let active = alerts(cx, (&owed.alert, &owed.labels), owed.mark()).await?.len();
     let ours = |alert: &alertmanager::Alert| {
         alert.name == owed.alert && has(&alert.labels, &owed.labels, owed.mark())
@@ -179,11 +184,11 @@ async fn left(owed: &Undo, cx: &Cx) -> Result<(usize, usize), StepError> {
     Ok((active, held))
 }
 
-pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
+pub(super) async fn look(owed: &AlertDrillUndo, cx: &Cx) -> Result<AlertDrillReverted, StepError> {
     let file = match &owed.way {
         Way::Grafana(way) => {
             let (back, alerts, held) = grafana::look_back(way, cx).await?;
-            return Ok(Reverted {
+            return Ok(AlertDrillReverted {
                 file: None,
                 rules: vec![],
                 query: None,
@@ -201,7 +206,7 @@ pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
     };
     let (drilled, own) = loaded(owed, cx).await?;
     let (alerts, held) = left(owed, cx).await?;
-    Ok(Reverted {
+    Ok(AlertDrillReverted {
         file,
         rules: drilled.into_iter().map(|rule| format!("{}, group {}", rule.name, rule.group)).collect(),
         query: own.map(|rule| rule.query),
@@ -211,7 +216,7 @@ pub(super) async fn look(owed: &Undo, cx: &Cx) -> Result<Reverted, StepError> {
     })
 }
 
-pub(super) fn judge(owed: &Undo, seen: &Reverted) -> Vec<Finding> {
+pub(super) fn judge(owed: &AlertDrillUndo, seen: &AlertDrillReverted) -> Vec<Finding> {
     if let (Way::Grafana(way), Some(back)) = (&owed.way, &seen.grafana) {
         return grafana::judge_back(owed, way, back, (seen.alerts, seen.held));
     }

@@ -4,7 +4,8 @@ use super::back::Way;
 use super::file::RuleFile;
 use super::hops::counters;
 use super::{
-    AlertDrill, Delivered, Done, How, Mark, Programs, Refused, Through, Undo, alerts, edit, is_meant, run,
+    AlertDrill, AlertDrillUndo, Delivered, Done, How, Mark, Programs, Refused, Through, alerts, edit,
+    is_meant, run,
 };
 use crate::client::{alertmanager, receiver};
 use proofmark_engine::{Cx, StepError};
@@ -28,7 +29,7 @@ struct Before {
 pub(super) async fn fire(
     drill: &AlertDrill,
     cx: &Cx,
-    promises: &Promises<'_, Undo>,
+    promises: &Promises<'_, AlertDrillUndo>,
 ) -> Result<Done, StepError> {
     let before = match before(drill, cx).await? {
         Ok(before) => before,
@@ -40,7 +41,7 @@ pub(super) async fn fire(
     }
     let counted = counters(drill, cx).await?;
     let interval = before.rule.interval;
-    let undo = Undo {
+    let undo = AlertDrillUndo {
         alert: drill.alert.clone(),
         labels: drill.labels.clone(),
         mark: drill.marks().then(|| promises.mark()),

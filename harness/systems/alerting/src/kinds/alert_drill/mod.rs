@@ -232,7 +232,7 @@ pub struct Done {
 /// How to undo the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Undo {
+pub struct AlertDrillUndo {
     alert: String,
     labels: BTreeMap<String, String>,
     /// The mark, if something was added.
@@ -285,8 +285,8 @@ impl Kind for AlertDrill {
 impl Act for AlertDrill {
     const WITHIN: Option<Duration> = Some(Duration::secs(300));
     type Done = Done;
-    type Undo = Undo;
-    type Reverted = back::Reverted;
+    type Undo = AlertDrillUndo;
+    type Reverted = back::AlertDrillReverted;
     type Memory = DrillMemory;
 
     fn roles(&self) -> &'static [&'static str] {
@@ -298,7 +298,7 @@ impl Act for AlertDrill {
         }
     }
 
-    fn roles_back(owed: &Undo) -> &'static [&'static str] {
+    fn roles_back(owed: &AlertDrillUndo) -> &'static [&'static str] {
         if matches!(owed.way, back::Way::Grafana(_)) { &["grafana"] } else { WITHOUT_RECEIVER }
     }
 
@@ -313,7 +313,7 @@ impl Act for AlertDrill {
         true
     }
 
-    async fn act(&self, cx: &Cx, promises: &Promises<'_, Undo>) -> Result<Done, StepError> {
+    async fn act(&self, cx: &Cx, promises: &Promises<'_, AlertDrillUndo>) -> Result<Done, StepError> {
         match &self.through {
             Through::Grafana(OfGrafana { rule }) => grafana::fire(self, rule, cx, promises).await,
             Through::RuleFile(_) | Through::Command(_) => fire::fire(self, cx, promises).await,
@@ -337,12 +337,12 @@ impl Act for AlertDrill {
         seen.refused.is_some() || seen.not_taken.is_some()
     }
 
-    fn patience(owed: &Undo) -> Duration {
+    fn patience(owed: &AlertDrillUndo) -> Duration {
         back::patience(owed)
     }
 
     async fn revert(
-        owed: &Undo,
+        owed: &AlertDrillUndo,
         cx: &Cx,
         by: &RevertPermit,
         memory: &mut DrillMemory,
@@ -351,14 +351,18 @@ impl Act for AlertDrill {
     }
 
     async fn observe_reverted(
-        owed: &Undo,
+        owed: &AlertDrillUndo,
         cx: &Cx,
         _memory: &mut DrillMemory,
-    ) -> Result<back::Reverted, StepError> {
+    ) -> Result<back::AlertDrillReverted, StepError> {
         back::look(owed, cx).await
     }
 
-    fn judge_reverted(owed: &Undo, seen: &back::Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(
+        owed: &AlertDrillUndo,
+        seen: &back::AlertDrillReverted,
+        _at: Timestamp,
+    ) -> Vec<Finding> {
         back::judge(owed, seen)
     }
 }

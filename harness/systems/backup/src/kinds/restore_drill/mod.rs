@@ -107,7 +107,7 @@ pub enum Into {
 /// What is found once it should be back.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Reverted {
+pub enum RestoreDrillReverted {
     /// Under the scratch database's name; `null` for nothing.
     Scratch(Option<String>),
     /// In the tables.
@@ -169,7 +169,7 @@ impl Kind for RestoreDrill {
 impl Act for RestoreDrill {
     type Done = Drilled;
     type Undo = Undo;
-    type Reverted = Reverted;
+    type Reverted = RestoreDrillReverted;
     type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
@@ -259,31 +259,37 @@ impl Act for RestoreDrill {
         Ok(())
     }
 
-    async fn observe_reverted(owed: &Undo, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
+    async fn observe_reverted(
+        owed: &Undo,
+        cx: &Cx,
+        _memory: &mut (),
+    ) -> Result<RestoreDrillReverted, StepError> {
         Ok(match owed {
             Undo::Scratch(scratch) => {
-                Reverted::Scratch(match postgres::find(cx.wire(SERVER)?, scratch).await? {
+                RestoreDrillReverted::Scratch(match postgres::find(cx.wire(SERVER)?, scratch).await? {
                     Found::Nothing => None,
                     Found::Ours => Some("the scratch database".to_owned()),
                     Found::BeingMade => Some("a server that still makes it".to_owned()),
                     Found::Other(comment) => Some(format!("another database, with the comment `{comment}`")),
                 })
             }
-            Undo::Tables(tables) => {
-                Reverted::Tables(in_place::holds(tables, (cx.wire(STORE)?, cx.wire(SERVER)?)).await?)
+            Undo::Tables(tables) => RestoreDrillReverted::Tables(
+                in_place::holds(tables, (cx.wire(STORE)?, cx.wire(SERVER)?)).await?,
+            ),
+            Undo::Database(owed) => {
+                RestoreDrillReverted::Database(recreate::look(owed, cx.wire(SERVER)?).await?)
             }
-            Undo::Database(owed) => Reverted::Database(recreate::look(owed, cx.wire(SERVER)?).await?),
         })
     }
 
-    fn judge_reverted(owed: &Undo, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(owed: &Undo, seen: &RestoreDrillReverted, _at: Timestamp) -> Vec<Finding> {
         vec![match (owed, seen) {
-            (Undo::Scratch(scratch), Reverted::Scratch(found)) => {
+            (Undo::Scratch(scratch), RestoreDrillReverted::Scratch(found)) => {
                 let what = format!("the scratch database {} is gone", scratch.name);
                 let shown = found.clone().unwrap_or_else(|| "gone".to_owned());
                 Finding::judged(what, "gone", shown, found.is_none())
             }
-            (Undo::Tables(tables), Reverted::Tables(holds)) => {
+            (Undo::Tables(tables), RestoreDrillReverted::Tables(holds)) => {
                 let what = format!("what the tables hold: {}", tables.names.join(", "));
                 let shown = match holds {
                     Holds::Backup => "what the backup holds",
@@ -293,7 +299,7 @@ impl Act for RestoreDrill {
                 let expected = "what the backup holds, or what they held before";
                 Finding::judged(what, expected, shown, *holds != Holds::Other)
             }
-            (Undo::Database(owed), Reverted::Database(Standing { is_there, left })) => {
+            (Undo::Database(owed), RestoreDrillReverted::Database(Standing { is_there, left })) => {
                 let what = format!("nothing is left beside the database {}", owed.database);
                 let shown = match (left.is_empty(), is_there) {
                     (false, _) => left.join(", "),

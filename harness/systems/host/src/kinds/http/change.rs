@@ -85,7 +85,7 @@ pub struct Request {
 /// The answer to the request that reverts the change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Reverted {
+pub struct HttpReverted {
     /// The HTTP status; `null` if no answer is known.
     status: Option<u16>,
 }
@@ -135,7 +135,7 @@ impl Kind for HttpChange {
 impl Act for HttpChange {
     type Done = HttpObservation;
     type Undo = Request;
-    type Reverted = Reverted;
+    type Reverted = HttpReverted;
     type Memory = ();
 
     fn needs(&self) -> &'static [Permission] {
@@ -187,11 +187,11 @@ impl Act for HttpChange {
         Err(StepError { transient: passing, ..error })
     }
 
-    async fn observe_reverted(_owed: &Request, cx: &Cx, _memory: &mut ()) -> Result<Reverted, StepError> {
-        Ok(Reverted { status: cx.log.last_status().and_then(|status| u16::try_from(status).ok()) })
+    async fn observe_reverted(_owed: &Request, cx: &Cx, _memory: &mut ()) -> Result<HttpReverted, StepError> {
+        Ok(HttpReverted { status: cx.log.last_status().and_then(|status| u16::try_from(status).ok()) })
     }
 
-    fn judge_reverted(owed: &Request, seen: &Reverted, _at: Timestamp) -> Vec<Finding> {
+    fn judge_reverted(owed: &Request, seen: &HttpReverted, _at: Timestamp) -> Vec<Finding> {
         let (expected, ok) = seen.status.map_or_else(|| owed.holds(0), |status| owed.holds(status));
         vec![Finding::judged("the request that puts it back was answered well", expected, seen.status, ok)]
     }

@@ -3,7 +3,7 @@
 
 use super::super::back::RESOLVES;
 use super::super::edit::MARK;
-use super::super::{DrillMemory, Undo};
+use super::super::{AlertDrillUndo, DrillMemory};
 use super::fire::digest;
 use super::{Original, UID, Way};
 use crate::client::alertmanager::Alert;
@@ -31,7 +31,7 @@ pub(crate) struct Back {
 }
 
 pub(crate) async fn revert(
-    (owed, way): (&Undo, &Way),
+    (owed, way): (&AlertDrillUndo, &Way),
     cx: &Cx,
     by: &RevertPermit,
     memory: &mut DrillMemory,
@@ -98,7 +98,7 @@ fn not_locked(way: &Way, now: &Rule) -> Result<(), StepError> {
 
 /// Makes the clone false, and deletes it once none of its alerts is left or it has taken too long.
 async fn clone(
-    (owed, way): (&Undo, &Way),
+    (owed, way): (&AlertDrillUndo, &Way),
     now: Rule,
     (cx, by): (&Cx, &RevertPermit),
     memory: &mut DrillMemory,
@@ -159,7 +159,7 @@ fn differing(one: &Rule, other: &Rule) -> Vec<String> {
 }
 
 /// Judges the restored rule. `counts` is the number of alerts of the drill in Grafana and in its Alertmanager.
-pub(crate) fn judge(owed: &Undo, way: &Way, back: &Back, counts: (usize, usize)) -> Vec<Finding> {
+pub(crate) fn judge(owed: &AlertDrillUndo, way: &Way, back: &Back, counts: (usize, usize)) -> Vec<Finding> {
     let none = |what: &str, count: usize| Finding::judged(what, 0, count, count == 0);
     let ghost =
         format!("Grafana's Alertmanager keeps an alert that was not resolved for up to {}", owed.ghost);

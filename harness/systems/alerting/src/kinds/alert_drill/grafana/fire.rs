@@ -1,7 +1,7 @@
 //! Makes the change in Grafana: checks the preconditions, records the promise, writes the rule.
 
 use super::super::back::Way as WayBack;
-use super::super::{AlertDrill, Delivered, Done, How, Refused, Undo};
+use super::super::{AlertDrill, AlertDrillUndo, Delivered, Done, How, Refused};
 use super::{Drilled, Original, Refused as Why, Way, edit};
 use crate::client::grafana::{self, Provenance, Rule, RuleState};
 use crate::client::receiver;
@@ -31,7 +31,7 @@ pub(crate) async fn fire(
     drill: &AlertDrill,
     uid: &str,
     cx: &Cx,
-    promises: &Promises<'_, Undo>,
+    promises: &Promises<'_, AlertDrillUndo>,
 ) -> Result<Done, StepError> {
     let before = match before(drill, uid, cx).await? {
         Ok(before) => before,
@@ -49,7 +49,7 @@ pub(crate) async fn fire(
     let clones = drill.how == How::TemporaryRule;
     let sha256 = digest(&rule);
     let way = Way { drilled: drilled.clone(), original: (!clones).then_some(Original { sha256, rule }) };
-    let undo = Undo {
+    let undo = AlertDrillUndo {
         alert: drill.alert.clone(),
         labels: drill.labels.clone(),
         mark: clones.then_some(mark),

@@ -17,12 +17,12 @@ const APP: &str = "
     INSERT INTO bookings SELECT i, 'note ' || i FROM generate_series(1, 500) i;
 ";
 
-/// A backup is tried and fails, with these words, of which the webhook is told, and leaves nothing.
+/// A backup is tried and fails, with these words (or others after a `|`), which the webhook gets too, and leaves nothing.
 fn fails(desk: &Desk, words: &str) {
     let hook = hooked(desk);
     desk.runs("change", 1);
     let message = told(&hook, desk, &[POSTGRES_PASSWORD, "top%2Fsecret", "login-password"]);
-    assert!(message.contains(words), "{words}: {message}");
+    assert!(words.split(" | ").any(|words| message.contains(words)), "{words}: {message}");
     let left: Vec<String> = desk.files("store").into_keys().chain(desk.files("copies").into_keys()).collect();
     assert!(left.is_empty(), "{words}: {left:?}");
 }
@@ -99,10 +99,11 @@ fn a_pg_dump_that_fails_or_leaves_something_out_makes_no_backup() {
             "echo \"not let in as $PGUSER with $PGPASSWORD\" >&2; exit 1",
             "pg_dump ended with 1: not let in as postgres with",
         ),
-        // Every session ends, and with the first of them the snapshot.
+        // Every session ends, and with the first of them the snapshot: pg_dump misses that, or our own session is closed
+        // under a question, whichever comes first.
         (
             "psql -qc \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()\" > /dev/null; real \"$@\"",
-            "snapshot",
+            "snapshot | connection closed",
         ),
         (
             "psql -qc 'CREATE TABLE IF NOT EXISTS later (n int)'; shift; real \"$@\"",

@@ -102,8 +102,27 @@ pub trait ErasedCheck: ErasedKind {
     fn observe<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Value, StepError>>;
 }
 
-/// State that an act keeps between its observations.
-pub type Memory = Box<dyn Any + Send>;
+/// What an act remembers from one observation, or one attempt to put back, to the next. It is empty until the act asks.
+#[derive(Default)]
+pub struct Memory(Option<Box<dyn Any + Send>>);
+
+impl Memory {
+    /// The memory as the kind's own type; a new one where it is empty, or of another kind.
+    fn of<M: Default + Send + 'static>(&mut self) -> &mut M {
+        if !self.0.as_ref().is_some_and(|memory| memory.is::<M>()) {
+            self.0 = None;
+        }
+        let memory = self.0.get_or_insert_with(|| Box::new(M::default()));
+        #[expect(clippy::expect_used, reason = "whatever is not of this type was removed above")]
+        memory.downcast_mut().expect("of this type")
+    }
+}
+
+impl Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Memory")
+    }
+}
 
 /// A step that changes a system.
 pub trait ErasedAct: ErasedKind {
@@ -121,8 +140,6 @@ pub trait ErasedAct: ErasedKind {
     fn until(&self) -> Until;
     /// Returns whether no further observation can differ from this one.
     fn settled(&self, seen: &Value) -> bool;
-    /// The empty state before the first observation.
-    fn memory(&self) -> Memory;
     /// Makes the change, once, and returns what the observations need to know about it.
     ///
     /// # Errors
@@ -209,9 +226,6 @@ impl<K: Act> ErasedAct for Erased<K, true> {
     fn settled(&self, seen: &Value) -> bool {
         of_json(seen).is_ok_and(|seen| self.0.settled(&seen))
     }
-    fn memory(&self) -> Memory {
-        Box::new(K::Memory::default())
-    }
     fn act<'a>(
         &'a self,
         cx: &'a Cx,
@@ -226,17 +240,8 @@ impl<K: Act> ErasedAct for Erased<K, true> {
         cx: &'a Cx,
         memory: &'a mut Memory,
     ) -> BoxFuture<'a, Result<Value, StepError>> {
-        async move { as_json(&self.0.observe(&of_json(done)?, cx, own::<K>(memory)).await?) }.boxed()
+        async move { as_json(&self.0.observe(&of_json(done)?, cx, memory.of::<K::Memory>()).await?) }.boxed()
     }
-}
-
-/// The state as the kind's own type; replaced by a new one if it belongs to another kind.
-fn own<K: Act>(memory: &mut Memory) -> &mut K::Memory {
-    if !memory.is::<K::Memory>() {
-        *memory = Box::new(K::Memory::default());
-    }
-    #[expect(clippy::expect_used, reason = "it was made of this type two lines above")]
-    memory.downcast_mut().expect("of this type")
 }
 
 /// A check in a registry.
@@ -275,7 +280,6 @@ pub struct ActKind {
     pub(super) of_json: fn(&Value) -> Result<AnyAct, serde_json::Error>,
     pub(super) roles_back: fn(Option<&Value>) -> &'static [&'static str],
     pub(super) patience: fn(&Value) -> Duration,
-    pub(super) memory: fn() -> Memory,
     pub(super) revert: Revert,
     pub(super) judge_reverted: fn(&Value, &Value, Timestamp) -> Vec<Finding>,
 }
@@ -292,10 +296,9 @@ impl ActKind {
                 None => K::ROLES,
             },
             patience: |undo| of_json(undo).map(|undo| K::patience(&undo)).unwrap_or_default(),
-            memory: || Box::new(K::Memory::default()),
             revert: |undo, cx, by, memory| {
                 async move {
-                    let (undo, memory) = (of_json(undo)?, own::<K>(memory));
+                    let (undo, memory) = (of_json(undo)?, memory.of::<K::Memory>());
                     K::revert(&undo, cx, by, memory).await?;
                     as_json(&K::observe_reverted(&undo, cx, memory).await?)
                 }

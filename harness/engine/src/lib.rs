@@ -17,4 +17,4 @@ pub use erased::{
     ActKind, AnyAct, AnyCheck, CheckKind, ErasedAct, ErasedCheck, ErasedKind, KindInfo, Memory,
 };
 pub use kind::{Act, Check, Cx, Kind, StepError};
-pub use registry::{Optional, Registry, System};
+pub use registry::{Optional, Registry, System, feature_advice};

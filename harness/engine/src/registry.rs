@@ -35,6 +35,11 @@ impl System {
     pub const EMPTY: Self = Self { name: "", roles: &[], sources: &[], dialers: &[], checks: &[], acts: &[] };
 }
 
+/// What to do where a program was built without a feature.
+pub fn feature_advice(feature: &str) -> String {
+    format!("use a program that was built with the feature `{feature}`, or with `full`")
+}
+
 /// The systems that a program was built with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registry(Arc<Lists>);
@@ -43,7 +48,7 @@ pub struct Registry(Arc<Lists>);
 struct Lists {
     checks: Vec<CheckKind>,
     acts: Vec<ActKind>,
-    /// The names of both lists, as serde wants them: for as long as the program lives.
+    /// The names of both lists, in their order, as serde wants them: for as long as the program lives.
     names: [&'static [&'static str]; 2],
     vocabulary: Vocabulary,
     optional: Optional,
@@ -114,12 +119,8 @@ impl Registry {
     /// # Errors
     /// The first mistake: an unknown name, several names, a setting that cannot be read.
     pub fn check(&self, document: &Document, node: &Node) -> Result<AnyCheck, Diag> {
-        let (name, settings) = document.named(node, self.0.names[0])?;
-        let kind = self.0.checks.iter().find(|kind| kind.info.name == name);
-        kind.map_or_else(
-            || Err(document.diag(node, "unknown-name", name)),
-            |kind| (kind.typed)(document, settings),
-        )
+        let (place, settings) = document.named(node, self.0.names[0])?;
+        (self.0.checks[place].typed)(document, settings)
     }
 
     /// The same for an act.
@@ -127,12 +128,8 @@ impl Registry {
     /// # Errors
     /// As for a check.
     pub fn act(&self, document: &Document, node: &Node) -> Result<AnyAct, Diag> {
-        let (name, settings) = document.named(node, self.0.names[1])?;
-        let kind = self.0.acts.iter().find(|kind| kind.info.name == name);
-        kind.map_or_else(
-            || Err(document.diag(node, "unknown-name", name)),
-            |kind| (kind.typed)(document, settings),
-        )
+        let (place, settings) = document.named(node, self.0.names[1])?;
+        (self.0.acts[place].typed)(document, settings)
     }
 
     /// A check from its name and its settings as they were kept.
@@ -178,11 +175,6 @@ impl Registry {
     /// For how long it is tried to put a change of this kind back.
     pub fn patience(&self, kind: &str, undo: &Value) -> Duration {
         self.by_name(kind).map(|kind| (kind.patience)(undo)).unwrap_or_default()
-    }
-
-    /// What is remembered before the first attempt to put back: nothing.
-    pub fn memory(&self, kind: &str) -> Memory {
-        self.by_name(kind).map_or_else(|| Box::new(()) as Memory, |kind| (kind.memory)())
     }
 
     /// Puts a change of this kind back, and looks whether the world is back, as JSON.

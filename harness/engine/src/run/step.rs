@@ -2,8 +2,8 @@
 
 use super::attempt::{Operation, PollPolicy};
 use super::{Runner, rounded};
-use crate::Cx;
 use crate::scenario::{Judged, ResolvedStep, Scenario, Step, StepOperation};
+use crate::{Cx, Memory};
 use proofmark_environment::document::Scope;
 use proofmark_evidence::record::RecordError;
 use proofmark_evidence::undo::PromiseContext;
@@ -142,7 +142,7 @@ impl Runner {
                 };
                 self.look(
                     &pace,
-                    Operation::Act { act: act.as_ref(), by: &by, done: None, memory: act.memory() },
+                    Operation::Act { act: act.as_ref(), by: &by, done: None, memory: Memory::default() },
                     record,
                 )
                 .await

@@ -5,6 +5,7 @@ use super::attempt::{Operation, PollPolicy};
 use super::order::Outcome;
 use super::step::took;
 use super::{Runner, rounded};
+use crate::Memory;
 use proofmark_evidence::record::RecordError;
 use proofmark_evidence::undo::OpenPromise;
 use proofmark_model::{Duration, Event, OwedChange, ScenarioInfo, StepRecord, Verdict};
@@ -100,13 +101,8 @@ impl Runner {
             evidence: None,
             not_secret: &[],
         };
-        let judged = self
-            .look(
-                &pace,
-                Operation::Revert { debt, memory: self.world.registry.memory(&promised.kind) },
-                &mut record,
-            )
-            .await?;
+        let judged =
+            self.look(&pace, Operation::Revert { debt, memory: Memory::default() }, &mut record).await?;
         record.ended = self.world.clock.now();
         record.verdict = judged.verdict();
         record.findings = judged.findings;

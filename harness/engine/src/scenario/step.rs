@@ -1,6 +1,6 @@
 //! One step as it is written, and after its templates are filled in.
 
-use crate::{AnyAct, AnyCheck, KindInfo, Registry};
+use crate::{AnyAct, AnyCheck, KindInfo, Registry, feature_advice};
 use jiff::Timestamp;
 use proofmark_environment::Environment;
 use proofmark_environment::document::{Document, Node, Scope};
@@ -297,8 +297,7 @@ fn explained(diag: Diag, registry: &Registry, node: &Node, acts: bool) -> Diag {
     }
     if let Some(feature) = registry.missing_feature(&word) {
         let message = format!("this program was built without `{feature}`, which has the kind `{word}`");
-        let help = format!("use a program that was built with the feature `{feature}`, or with `full`");
-        return Diag { code: "built-without", message, help: Some(help), ..diag };
+        return Diag { code: "built-without", message, help: Some(feature_advice(feature)), ..diag };
     }
     let message = diag.message.replace("unknown name", "unknown kind");
     Diag { code: "unknown-kind", message, ..diag }

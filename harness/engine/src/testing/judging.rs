@@ -1,5 +1,7 @@
 //! Observations in, findings out: what kinds conclude, without a system to ask.
 
+#![expect(clippy::needless_pass_by_value, reason = "settings are written where they are judged by")]
+
 use crate::{Registry, System};
 use jiff::Timestamp;
 use proofmark_model::{Finding, Verdict};
@@ -19,15 +21,15 @@ impl Judge {
     }
 
     /// What a check, `{name: settings}`, concludes of this.
-    pub fn check(&self, kind: &Value, seen: &Value) -> Vec<Finding> {
-        let check = self.registry.check_of_json(kind).unwrap();
+    pub fn check(&self, kind: Value, seen: &Value) -> Vec<Finding> {
+        let check = self.registry.check_of_json(&kind).unwrap();
         assert_eq!(check.mistake(), None);
         check.judge(seen, self.at)
     }
 
     /// What an act, `{name: settings}`, concludes of this.
-    pub fn act(&self, kind: &Value, seen: &Value) -> Vec<Finding> {
-        let act = self.registry.act_of_json(kind).unwrap();
+    pub fn act(&self, kind: Value, seen: &Value) -> Vec<Finding> {
+        let act = self.registry.act_of_json(&kind).unwrap();
         assert_eq!(act.mistake(), None);
         act.judge(seen, self.at)
     }
@@ -38,12 +40,17 @@ impl Judge {
     }
 
     /// A mistake in the settings of a check or an act.
-    pub fn mistake(&self, kind: &Value) -> Option<String> {
-        let mistake = match self.registry.check_of_json(kind) {
+    pub fn mistake(&self, kind: Value) -> Option<String> {
+        let mistake = match self.registry.check_of_json(&kind) {
             Ok(check) => check.mistake(),
-            Err(_) => self.registry.act_of_json(kind).unwrap().mistake(),
+            Err(_) => self.registry.act_of_json(&kind).unwrap().mistake(),
         };
         mistake.map(|mistake| mistake.to_string())
+    }
+
+    /// The list that a check without settings counts by itself.
+    pub fn counted(&self, check: &str) -> Option<&'static str> {
+        self.registry.check_of(check, &serde_json::json!({})).unwrap().counted()
     }
 
     /// The kinds.

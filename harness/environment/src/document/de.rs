@@ -302,8 +302,8 @@ impl<'de> IntoDeserializer<'de, Mistake> for &'de Node {
 }
 
 impl Node {
-    /// The name in `name: { settings }`, if it is one of these; the settings are not read.
-    pub(super) fn name_of(&self, names: &'static [&'static str]) -> Result<&'static str, Mistake> {
+    /// The place among these names of the one in `name: { settings }`; the settings are not read.
+    pub(super) fn name_of(&self, names: &'static [&'static str]) -> Result<usize, Mistake> {
         self.deserialize_enum("", names, NameOf(names)).map_err(|mistake| mistake.at(self))
     }
 }
@@ -311,23 +311,23 @@ impl Node {
 struct NameOf(&'static [&'static str]);
 
 impl<'de> Visitor<'de> for NameOf {
-    type Value = &'static str;
+    type Value = usize;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("variant identifier")
     }
     fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
-        let known = self.0.iter().copied().find(|name| *name == word);
-        known.ok_or_else(|| E::unknown_variant(word, self.0))
+        let place = self.0.iter().position(|name| *name == word);
+        place.ok_or_else(|| E::unknown_variant(word, self.0))
     }
     fn visit_enum<A: de::EnumAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        let (name, settings) = access.variant_seed(self)?;
+        let (place, settings) = access.variant_seed(self)?;
         de::VariantAccess::newtype_variant::<de::IgnoredAny>(settings)?;
-        Ok(name)
+        Ok(place)
     }
 }
 
 impl<'de> de::DeserializeSeed<'de> for NameOf {
-    type Value = &'static str;
+    type Value = usize;
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_identifier(self)
     }

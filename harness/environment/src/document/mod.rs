@@ -193,7 +193,8 @@ impl Document {
         node.typed().map_err(|mistake| self.mistaken(mistake))
     }
 
-    /// Reads `name: { settings }` where the name is one of `names`: the name, and the node of its settings.
+    /// Reads `name: { settings }` where the name is one of `names`: the place of the name among them, and the
+    /// node of its settings.
     ///
     /// # Errors
     /// A node that is not a map of one entry, or another name, at its place.
@@ -201,10 +202,10 @@ impl Document {
         &self,
         node: &'n Node,
         names: &'static [&'static str],
-    ) -> Result<(&'static str, &'n Node), Diag> {
-        let name = node.name_of(names).map_err(|mistake| self.mistaken(mistake))?;
+    ) -> Result<(usize, &'n Node), Diag> {
+        let place = node.name_of(names).map_err(|mistake| self.mistaken(mistake))?;
         let settings = node.entries().first().map_or(node, |(_, settings)| settings);
-        Ok((name, settings))
+        Ok((place, settings))
     }
 
     fn mistaken(&self, mistake: Mistake) -> Diag {

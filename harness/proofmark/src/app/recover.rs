@@ -8,6 +8,7 @@ use super::options::RunOptions;
 use super::outcome::{RunOutcome, conclude};
 use super::owed::unreadable;
 use crate::kinds::{registry, vocabulary};
+use proofmark_engine::feature_advice;
 use proofmark_engine::run::{Stop, World, recover as put_back};
 use proofmark_environment::{Environment, Systems, Uses, Variables};
 use proofmark_evidence::record::{Recorder, find, read};
@@ -127,8 +128,7 @@ fn built_without(promised: &Promised, feature: &str) -> Diag {
     let message = format!(
         "what `{scenario}#{step}` changed is put back by the kind `{kind}`; this program was built without `{feature}`"
     );
-    let help = format!("use a program that was built with the feature `{feature}`, or with `full`");
-    Diag::new("built-without", message).help(help)
+    Diag::new("built-without", message).help(feature_advice(feature))
 }
 
 /// The connections that the undo data use. The permission to run programs and to change systems was given with the promise.

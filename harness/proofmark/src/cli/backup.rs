@@ -1,8 +1,7 @@
 //! `backup`: its commands; `list` and `verify` with the few lines before the report that say what came of it.
 
 use super::backup_arguments::BackupArgs;
-use super::embedded::CommandArgs;
-use super::embedded::show_step;
+use super::embedded::{CommandArgs, show_step};
 use super::terminal::Terminal;
 use super::wording::{left_open, part, rows, shown};
 use super::{create, prune, restore};

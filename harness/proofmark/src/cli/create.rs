@@ -1,8 +1,7 @@
 //! `backup create`: makes a backup, and says what came of it and of old ones.
 
 use super::backup_arguments::{EventsArgs, RetentionArgs};
-use super::embedded::CommandArgs;
-use super::embedded::show_step;
+use super::embedded::{CommandArgs, show_step};
 use super::output::tell;
 use super::prune::pruned;
 use super::terminal::Terminal;

@@ -1,8 +1,7 @@
 //! `drill`: a backup, anyone's, is restored into a scratch database and compared. No files: two places are enough.
 
 use super::backup_arguments::EventsArgs;
-use super::embedded::CommandArgs;
-use super::embedded::show_step;
+use super::embedded::{CommandArgs, show_step};
 use super::output::note_password;
 use super::terminal::Terminal;
 use super::wording::{left_open, rows, shown};

@@ -1,8 +1,7 @@
 //! `backup prune`: deletes the backups that no rule keeps. The rules stand in flags, or in the variables of the plans.
 
 use super::backup_arguments::{EventsArgs, RetentionArgs};
-use super::embedded::CommandArgs;
-use super::embedded::show_step;
+use super::embedded::{CommandArgs, show_step};
 use super::terminal::Terminal;
 use super::wording::shown;
 use crate::app;

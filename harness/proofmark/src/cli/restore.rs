@@ -3,8 +3,7 @@
 
 use super::backup_arguments::{BackupArgs, EventsArgs};
 use super::drill::drilled;
-use super::embedded::CommandArgs;
-use super::embedded::show_step;
+use super::embedded::{CommandArgs, show_step};
 use super::terminal::{Confirm, Terminal};
 use crate::app;
 use crate::app::backup::restore::RestoreRequest;

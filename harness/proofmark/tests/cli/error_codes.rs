@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test reads its own files")]
 
-use crate::ground::house::{crates, top};
+use crate::ground::house::product;
 use fixtures::{Answer, Desk, Ended, Fault, Server};
 use proofmark_model::ErrorCode;
 use proofmark_model::diag::CODES;
@@ -113,22 +113,9 @@ fn what_passes_or_fails_has_no_code() {
     }
 }
 
-/// The sources of all crates, without tests.
-fn sources() -> Vec<(String, String)> {
-    let all = crates()
-        .into_iter()
-        .flat_map(|of| of.sources())
-        .map(|(path, text)| (path.strip_prefix(top()).unwrap().display().to_string(), text));
-    let product =
-        all.filter(|(name, _)| !["test", "judgements", "features"].iter().any(|word| name.contains(word)));
-    product
-        .map(|(name, text)| (name, text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned()))
-        .collect()
-}
-
 #[test]
 fn every_code_of_an_error_is_used() {
-    let sources = sources();
+    let sources = product();
     for (code, ..) in ErrorCode::TABLE {
         let name = Regex::new(&format!(r"ErrorCode::{code:?}\b|Self::{code:?}\b")).unwrap();
         let used = |(path, text): &&(String, String)| {
@@ -151,7 +138,7 @@ fn used() -> BTreeSet<String> {
     // The readers of YAML and of templates hand over a code, a message and advice.
     let tuples = Regex::new(r#"\(\s*"([a-z]+(?:-[a-z]+)*)",\s*(?:format!|"|message)"#).unwrap();
     let mut out = BTreeSet::new();
-    for (path, text) in sources() {
+    for (path, text) in product() {
         if path.ends_with("src/diag.rs") {
             continue;
         }

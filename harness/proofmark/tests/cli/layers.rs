@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test reads the source tree")]
 
-use crate::ground::house::{Crate, crates};
+use crate::ground::house::{Crate, crates, is_test};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,13 +89,6 @@ fn code_lines(code: &str) -> String {
 /// Code without its tests and comments.
 fn product(text: &str) -> String {
     code_lines(text.split("#[cfg(test)]").next().unwrap())
-}
-
-fn is_test(path: &Path) -> bool {
-    let parts = path.components().map(|part| part.as_os_str().to_string_lossy());
-    parts
-        .map(|part| part.trim_end_matches(".rs").to_owned())
-        .any(|part| matches!(part.as_str(), "tests" | "sample" | "testing" | "judgements" | "features"))
 }
 
 #[test]

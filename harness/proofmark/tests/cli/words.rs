@@ -1,19 +1,9 @@
 //! How the code speaks: words that say less than they seem to are counted, in comments and texts of the product, against a
 //! budget that only falls; and types that share a name with another likewise.
 
-#![expect(clippy::unwrap_used, reason = "a test reads the source tree")]
-
-use crate::ground::house::crates;
+use crate::ground::house::product;
 use regex::Regex;
 use std::collections::BTreeMap;
-
-/// The sources of the product without tests.
-fn product() -> Vec<String> {
-    let all = crates().into_iter().flat_map(|of| of.sources());
-    let tests = ["/tests/", "/tests.rs", "/testing/", "/judgements", "/features.rs"];
-    let product = all.filter(|(path, _)| !tests.iter().any(|part| path.to_string_lossy().contains(part)));
-    product.map(|(_, text)| text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned()).collect()
-}
 
 /// What is counted, and how often it may still occur. A number is only ever lowered.
 const BUDGET: [(&str, usize); 7] = [
@@ -31,7 +21,7 @@ fn words_that_say_little_become_fewer() {
     let texts = product();
     for (pattern, most) in BUDGET {
         let pattern = Regex::new(&format!("(?i){pattern}")).unwrap();
-        let count: usize = texts.iter().map(|text| pattern.find_iter(text).count()).sum();
+        let count: usize = texts.iter().map(|(_, text)| pattern.find_iter(text).count()).sum();
         assert!(
             count <= most,
             "`{pattern}` occurs {count} times, at most {most} are allowed; say it plainly"
@@ -47,7 +37,7 @@ fn types_with_the_name_of_another_become_fewer() {
     let declared =
         Regex::new(r"(?m)^\s*(?:pub(?:\([a-z: ]+\))? )?(?:struct|enum|trait|type) ([A-Z]\w*)").unwrap();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for text in product() {
+    for (_, text) in product() {
         // Associated types are declared inside an implementation, by a name that the trait gives.
         let free = text.lines().filter(|line| !line.starts_with("    type "));
         for line in free {

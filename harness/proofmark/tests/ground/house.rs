@@ -61,3 +61,17 @@ pub fn crates() -> Vec<Crate> {
     assert!(all.len() >= 13, "the crates were found");
     all
 }
+
+/// Whether a file is there for tests only.
+pub fn is_test(path: &Path) -> bool {
+    let parts = path.strip_prefix(top()).unwrap().components();
+    let mut names = parts.map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned());
+    names.any(|name| matches!(&*name, "tests" | "sample" | "testing" | "judgements" | "features"))
+}
+
+/// The sources of all crates without what is there for tests, by their paths below the workspace.
+pub fn product() -> Vec<(String, String)> {
+    let all = crates().into_iter().flat_map(|of| of.sources()).filter(|(path, _)| !is_test(path));
+    let code = |text: &str| text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+    all.map(|(path, text)| (path.strip_prefix(top()).unwrap().display().to_string(), code(&text))).collect()
+}

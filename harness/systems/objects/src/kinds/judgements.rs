@@ -3,26 +3,16 @@
 #![expect(clippy::needless_pass_by_value, reason = "settings are written where they are judged by")]
 
 use proofmark_engine::testing::{Judge, lines, open};
-use proofmark_model::Finding;
 use serde_json::{Value, json};
 
 fn judge() -> Judge {
     Judge::new(&crate::SYSTEM, "2026-02-16T12:00:00Z")
 }
 
-fn check(kind: Value, seen: &Value) -> Vec<Finding> {
-    judge().check(&kind, seen)
-}
-
-fn mistake(kind: Value) -> Option<String> {
-    judge().mistake(&kind)
-}
-
 #[test]
 fn the_list_that_a_kind_counts_itself_is_named() {
     for (kind, list) in [("s3-objects", Some("$.objects")), ("s3-bucket", None)] {
-        let check = judge().registry().check_of_json(&json!({ kind: {} })).unwrap();
-        assert_eq!(check.counted(), list, "{kind}");
+        assert_eq!(judge().counted(kind), list, "{kind}");
     }
 }
 
@@ -30,7 +20,7 @@ fn bucket(settings: Value, seen: Value) -> Vec<String> {
     let mut whole = json!({"store": "s3://b/", "public": false, "versioning": "enabled",
         "lock": {"enabled": true, "mode": "GOVERNANCE", "days": 30}});
     whole.as_object_mut().unwrap().extend(seen.as_object().unwrap().clone());
-    lines(&check(json!({"s3-bucket": settings}), &whole))
+    lines(&judge().check(json!({"s3-bucket": settings}), &whole))
 }
 
 fn refused(code: &str) -> Value {
@@ -77,11 +67,11 @@ fn only_a_login_that_the_server_does_not_know_is_refused() {
             "retention-days" => json!(1),
             _ => json!(true),
         };
-        assert!(mistake(json!({"s3-bucket": settings})).unwrap().contains("nothing else"), "{more}");
+        assert!(judge().mistake(json!({"s3-bucket": settings})).unwrap().contains("nothing else"), "{more}");
     }
-    assert!(mistake(json!({"s3-bucket": {"retention-days": 0}})).unwrap().contains("asks nothing"));
+    assert!(judge().mistake(json!({"s3-bucket": {"retention-days": 0}})).unwrap().contains("asks nothing"));
     for sound in [json!({"retention-days": 1}), json!({"refused": true}), json!({"public": true})] {
-        assert_eq!(mistake(json!({"s3-bucket": sound})), None);
+        assert_eq!(judge().mistake(json!({"s3-bucket": sound})), None);
     }
 }
 
@@ -128,7 +118,7 @@ fn objects(settings: Value, sizes: &[u64], more: Value) -> Vec<String> {
     let mut seen = json!({"store": "s3://b/", "objects": all, "count": sizes.len(), "listed": sizes.len(),
         "newest": time, "oldest": time, "bytes": sizes.iter().sum::<u64>()});
     seen.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    lines(&check(json!({"s3-objects": settings}), &seen))
+    lines(&judge().check(json!({"s3-objects": settings}), &seen))
 }
 
 #[test]
@@ -155,12 +145,12 @@ fn objects_are_counted_and_none_at_all_is_never_enough() {
 fn the_help_says_whether_the_prefix_or_the_expression_is_wrong() {
     let of = |listed: u32| {
         let seen = json!({"store": "s3://b/", "objects": [], "count": 0, "listed": listed, "newest": null, "oldest": null, "bytes": 0});
-        check(json!({"s3-objects": {}}), &seen).remove(0).help.unwrap()
+        judge().check(json!({"s3-objects": {}}), &seen).remove(0).help.unwrap()
     };
     assert!(of(0).contains("nothing is listed there"), "{}", of(0));
     assert!(of(3).starts_with("3 are listed before `matches` chooses"), "{}", of(3));
     for (prefix, wrong) in [("a/", false), ("/a", true), ("a//b", true)] {
-        assert_eq!(mistake(json!({"s3-objects": {"prefix": prefix}})).is_some(), wrong, "{prefix}");
+        assert_eq!(judge().mistake(json!({"s3-objects": {"prefix": prefix}})).is_some(), wrong, "{prefix}");
     }
 }
 
@@ -196,5 +186,5 @@ fn objects_have_an_age_and_a_size() {
     let none = objects(json!({"min-size": 1}), &[], json!({}));
     assert_eq!(none.len(), 1, "there is none to be small: {none:?}");
     let seen = json!({"store": "s", "objects": [], "count": 0, "listed": 0, "newest": null, "oldest": null, "bytes": 0});
-    assert_eq!(open(&check(json!({"s3-objects": {"newest-within": "1h"}}), &seen)).len(), 2);
+    assert_eq!(open(&judge().check(json!({"s3-objects": {"newest-within": "1h"}}), &seen)).len(), 2);
 }

@@ -3,26 +3,16 @@
 #![expect(clippy::needless_pass_by_value, reason = "settings are written where they are judged by")]
 
 use proofmark_engine::testing::{Judge, lines, open};
-use proofmark_model::Finding;
 use serde_json::{Value, json};
 
 fn judge() -> Judge {
     Judge::new(&crate::SYSTEM, "2026-02-16T12:00:00Z")
 }
 
-fn check(kind: Value, seen: &Value) -> Vec<Finding> {
-    judge().check(&kind, seen)
-}
-
-fn mistake(kind: Value) -> Option<String> {
-    judge().mistake(&kind)
-}
-
 #[test]
 fn the_list_that_a_kind_counts_itself_is_named() {
     for (kind, list) in [("alertmanager-routes", Some("$.alerts")), ("alertmanager-status", None)] {
-        let check = judge().registry().check_of_json(&json!({ kind: {} })).unwrap();
-        assert_eq!(check.counted(), list, "{kind}");
+        assert_eq!(judge().counted(kind), list, "{kind}");
     }
 }
 
@@ -38,7 +28,7 @@ fn seen(leads: &[(&str, Vec<Value>)]) -> Value {
 }
 
 fn routes(settings: Value, seen: &Value) -> Vec<String> {
-    lines(&check(json!({"alertmanager-routes": settings}), seen))
+    lines(&judge().check(json!({"alertmanager-routes": settings}), seen))
 }
 
 #[test]
@@ -66,13 +56,14 @@ fn alerts_that_are_led_to_somebody_pass_together() {
     assert_eq!(one[2], "passed | every alert is led to somebody | 1 of 1 | 1 of 1");
     let none = routes(json!({}), &seen(&[]));
     assert!(none.len() == 2 && none[0].starts_with("failed | at least one alert"), "{none:?}");
-    assert!(mistake(json!({"alertmanager-routes": {"except": {"A": " "}}})).unwrap().contains("`A`"));
-    assert_eq!(mistake(json!({"alertmanager-routes": {"except": {"A": "why"}}})), None);
+    assert!(judge().mistake(json!({"alertmanager-routes": {"except": {"A": " "}}})).unwrap().contains("`A`"));
+    assert_eq!(judge().mistake(json!({"alertmanager-routes": {"except": {"A": "why"}}})), None);
 }
 
 #[test]
 fn an_alert_that_is_led_to_nobody_is_named() {
-    let of = |leads: Vec<Value>| open(&check(json!({"alertmanager-routes": {}}), &seen(&[("A", leads)])));
+    let of =
+        |leads: Vec<Value>| open(&judge().check(json!({"alertmanager-routes": {}}), &seen(&[("A", leads)])));
     let what = "alert A is led to somebody | a receiver that tells somebody |";
     assert_eq!(
         of(vec![lead("nobody", true, &[])]),
@@ -100,7 +91,7 @@ fn whether_prometheus_sends_and_changes_is_said() {
     let of = |sent: Value, relabelled: Value| {
         let mut seen = seen(&[("A", vec![lead("mail", true, &[])])]);
         (seen["sent-to"], seen["relabelled"]) = (sent, relabelled);
-        open(&check(json!({"alertmanager-routes": {}}), &seen))
+        open(&judge().check(json!({"alertmanager-routes": {}}), &seen))
     };
     let sends = "Prometheus sends alerts to an Alertmanager | at least one Alertmanager |";
     assert_eq!(of(json!([]), json!(false)), [format!("failed | {sends} ")]);

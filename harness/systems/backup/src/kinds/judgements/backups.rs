@@ -1,6 +1,6 @@
 //! `backup`, `backup-catalogue` and `backup-verify`.
 
-use super::{act, back, but, check, lines, mistake, open};
+use super::{but, judge, lines, open};
 use proofmark_model::Finding;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn made() -> Value {
 }
 
 fn backup(seen: &Value) -> Vec<Finding> {
-    act(json!({"backup": {"webhook": true}}), seen)
+    judge().act(json!({"backup": {"webhook": true}}), seen)
 }
 
 #[test]
@@ -76,9 +76,9 @@ fn no_backup_a_dry_run_and_an_empty_database_do_not_pass() {
         lines(&backup(&but(&made(), &[("/made/tables", json!([]))]))),
         ["unverified | a backup was made | at least one table | 0 rows of 0 tables"]
     );
-    assert!(mistake(json!({"backup": {"name": "{db}"}})).unwrap().contains("{date}"));
-    assert_eq!(mistake(json!({"backup": {}})), None);
-    assert_eq!(mistake(json!({"backup": {"name": "{db}_{date}_{time}"}})), None);
+    assert!(judge().mistake(json!({"backup": {"name": "{db}"}})).unwrap().contains("{date}"));
+    assert_eq!(judge().mistake(json!({"backup": {}})), None);
+    assert_eq!(judge().mistake(json!({"backup": {"name": "{db}_{date}_{time}"}})), None);
 }
 
 #[test]
@@ -90,7 +90,10 @@ fn an_archive_without_its_manifest_is_left_over() {
         ("archive", "failed", "an archive without its manifest"),
     ] {
         let what = "nothing of an unfinished backup is left | finished, or nothing";
-        assert_eq!(back("backup", &undo, &json!({"left": left})), [format!("{verdict} | {what} | {words}")]);
+        assert_eq!(
+            judge().back("backup", &undo, &json!({"left": left})),
+            [format!("{verdict} | {what} | {words}")]
+        );
     }
 }
 
@@ -103,7 +106,7 @@ fn catalogue() -> Value {
 }
 
 fn listed(settings: Value, seen: &Value) -> Vec<Finding> {
-    check(json!({"backup-catalogue": settings}), seen)
+    judge().check(json!({"backup-catalogue": settings}), seen)
 }
 
 #[test]
@@ -211,7 +214,7 @@ fn settings_of_a_catalogue_that_ask_nothing_are_mistakes() {
         (json!({"at-least": 1, "min-size": 1}), false),
         (json!({"at-most": 1}), false),
     ] {
-        assert_eq!(mistake(json!({"backup-catalogue": settings})).is_some(), wrong, "{settings}");
+        assert_eq!(judge().mistake(json!({"backup-catalogue": settings})).is_some(), wrong, "{settings}");
     }
 }
 
@@ -225,7 +228,7 @@ fn verified() -> Value {
 }
 
 fn verify(tier: &str, seen: &Value) -> Vec<String> {
-    lines(&check(json!({"backup-verify": {"tier": tier}}), seen))
+    lines(&judge().check(json!({"backup-verify": {"tier": tier}}), seen))
 }
 
 const THERE: &str = "passed | there is a backup to verify | a backup | a.dump";
@@ -277,8 +280,8 @@ fn the_first_twenty_tables_that_differ_are_named() {
         |n: u32| json!({"schema": "s", "name": format!("t{n:02}"), "expected": 1, "rows": 0, "same": null});
     for (count, more) in [(20, None), (21, Some("and 1 more")), (25, Some("and 5 more"))] {
         let all: Vec<Value> = (0..count).map(pair).collect();
-        let findings =
-            check(json!({"backup-verify": {}}), &but(&verified(), &[("/verified/tables", json!(all))]));
+        let findings = judge()
+            .check(json!({"backup-verify": {}}), &but(&verified(), &[("/verified/tables", json!(all))]));
         let named = findings.last().unwrap().seen.as_array().unwrap();
         assert_eq!(named.len(), 20 + usize::from(more.is_some()), "{count}");
         assert_eq!(named.last().unwrap().as_str().filter(|it| it.starts_with("and")), more);

@@ -1,6 +1,6 @@
 //! `restore-drill`.
 
-use super::{act, back, but, lines, mistake, open};
+use super::{but, judge, lines, open};
 use serde_json::{Value, json};
 
 /// All came back.
@@ -21,11 +21,11 @@ fn drilled() -> Value {
 }
 
 fn drill(settings: Value, changes: &[(&str, Value)]) -> Vec<String> {
-    lines(&act(json!({"restore-drill": settings}), &but(&drilled(), changes)))
+    lines(&judge().act(json!({"restore-drill": settings}), &but(&drilled(), changes)))
 }
 
 fn wrong(settings: Value, changes: &[(&str, Value)]) -> Vec<String> {
-    open(&act(json!({"restore-drill": settings}), &but(&drilled(), changes)))
+    open(&judge().act(json!({"restore-drill": settings}), &but(&drilled(), changes)))
 }
 
 /// The only line that did not pass.
@@ -280,7 +280,7 @@ fn the_live_database_is_held_against_what_came_back() {
 #[test]
 fn what_should_be_back_is_looked_for() {
     let scratch = json!({"name": "proofmark_drill_1", "mark": "m"});
-    let of = |undo: Value, seen: Value| back("restore-drill", &undo, &seen).remove(0);
+    let of = |undo: Value, seen: Value| judge().back("restore-drill", &undo, &seen).remove(0);
     let gone = "the scratch database proofmark_drill_1 is gone | gone |";
     assert_eq!(of(json!({"scratch": scratch}), json!({"scratch": null})), format!("passed | {gone} gone"));
     assert_eq!(of(json!({"scratch": scratch}), json!({"scratch": "it"})), format!("failed | {gone} it"));
@@ -330,7 +330,7 @@ fn settings_that_do_not_go_together_are_mistakes() {
         (json!({"into": "recreate"}), ""),
         (json!({"truncate": ["t"]}), "say so with `into: in-place`"),
     ] {
-        let said = mistake(json!({"restore-drill": settings})).unwrap_or_default();
+        let said = judge().mistake(json!({"restore-drill": settings})).unwrap_or_default();
         assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{settings}: {said}");
     }
 }

@@ -1,7 +1,7 @@
 //! `backup-prune`.
 
 use super::super::backup_prune::BackupPrune;
-use super::{act, back, but, lines, mistake, open};
+use super::{but, judge, lines, open};
 use serde_json::{Value, json};
 
 fn kept(name: &str) -> Value {
@@ -24,11 +24,11 @@ fn pruned(store: &str) -> Value {
 }
 
 fn prune(settings: Value, seen: &Value) -> Vec<String> {
-    lines(&act(json!({"backup-prune": settings}), seen))
+    lines(&judge().act(json!({"backup-prune": settings}), seen))
 }
 
 fn wrong(changes: &[(&str, Value)]) -> Vec<String> {
-    open(&act(json!({"backup-prune": {"keep-last": 2}}), &but(&pruned("s3://b/"), changes)))
+    open(&judge().act(json!({"backup-prune": {"keep-last": 2}}), &but(&pruned("s3://b/"), changes)))
 }
 
 fn stays(name: &str) -> Value {
@@ -109,7 +109,7 @@ fn the_floor_is_no_higher_than_what_there_was() {
         assert_eq!(of(floor, remaining), line(verdict, told, remaining), "{floor}");
     }
     let none = but(&pruned("s3://b/"), &[("/remaining", json!(0))]);
-    assert_eq!(open(&act(json!({"backup-prune": {"keep-last": 2}}), &none)), [line("failed", 1, 0)]);
+    assert_eq!(open(&judge().act(json!({"backup-prune": {"keep-last": 2}}), &none)), [line("failed", 1, 0)]);
     // Nobody looked again, so nothing is said of it.
     let unseen = but(&pruned("s3://b/"), &[("/remaining", Value::Null)]);
     assert_eq!(prune(json!({"keep-last": 2}), &unseen).len(), 6);
@@ -130,7 +130,7 @@ fn nothing_that_was_not_done_passes() {
         &pruned("s3://b/"),
         &[("/kept", json!([])), ("/without-manifest", json!([backup("x"), backup("y"), backup("z")]))],
     );
-    let findings = act(json!({"backup-prune": {"keep-last": 2}}), &empty);
+    let findings = judge().act(json!({"backup-prune": {"keep-last": 2}}), &empty);
     assert_eq!(lines(&findings), ["unverified | there is a backup in s3://b/ | a backup | none"]);
     assert!(findings[0].help.clone().unwrap().contains("archives without a manifest: 3"), "{findings:?}");
 }
@@ -172,7 +172,7 @@ fn nothing_is_deleted_where_the_newest_is_not_known_to_be_sound() {
 #[test]
 fn half_of_a_backup_may_not_stay() {
     let undo = json!({"folder": null, "prefix": "", "halves": []});
-    let of = |left: Value| back("backup-prune", &undo, &json!({"unfinished": left}));
+    let of = |left: Value| judge().back("backup-prune", &undo, &json!({"unfinished": left}));
     let what = "no half of a pruned backup is left | none |";
     assert_eq!(of(json!([])), [format!("passed | {what} none")]);
     assert_eq!(of(json!(["a.dump"])), [format!(r#"failed | {what} ["a.dump"]"#)]);
@@ -190,7 +190,7 @@ fn rules_that_keep_nothing_are_mistakes() {
         (json!({"keep-within": "1d"}), ""),
         (json!({"keep-last": 1, "keep-within": "1d", "keep-at-least": 1}), ""),
     ] {
-        let said = mistake(json!({"backup-prune": settings})).unwrap_or_default();
+        let said = judge().mistake(json!({"backup-prune": settings})).unwrap_or_default();
         assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{settings}: {said}");
     }
 }
